@@ -1,0 +1,91 @@
+"""Parsed and checked programs, and what a check may ask about the world around a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+
+from runkon.language.diagnostics import Diagnostic, Severity
+from runkon.language.nodes import Workflow
+from runkon.language.source import SourceFile
+
+ResourceKind: TypeAlias = Literal["agent", "snippet", "schema", "script"]
+NameKind: TypeAlias = Literal["executor", "runtime", "provider", "gate", "reducer"]
+
+
+@dataclass(frozen=True, slots=True)
+class ParseResult:
+    """The workflows of one file, the first is the entry; a workflow with errors inside may be missing."""
+
+    source: SourceFile
+    workflows: tuple[Workflow, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not any(d.severity is Severity.ERROR for d in self.diagnostics)
+
+
+class Located(NamedTuple):
+    """Where a named file is, or None with the places searched, as people should read them."""
+
+    path: Path | None
+    places: tuple[str, ...]
+    problem: str | None = None  # why a file that is there can't be used: not executable, not readable
+
+
+class LoadedWorkflow(NamedTuple):
+    """A workflow found for `call workflow`, or None with what went wrong."""
+
+    workflow: Workflow | None
+    source: SourceFile | None
+    places: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+class Catalog(Protocol):
+    """What exists outside the file: the registry and the project folders, as a check sees them."""
+
+    def knows(self, kind: NameKind, name: str) -> bool: ...
+    def names(self, kind: NameKind) -> Sequence[str]: ...
+    def locate(self, kind: ResourceKind, name: str, workflow: str) -> Located:
+        """Find an agent, snippet, schema or script by name or path, for the workflow of that name."""
+        ...
+
+    def workflow(self, name: str, caller: SourceFile) -> LoadedWorkflow:
+        """The target of a `call workflow NAME` in `caller`."""
+        ...
+
+
+class Facts(NamedTuple):
+    """Static facts of a workflow; None where no bound exists. `missing` lists `kind:name` of what was not found."""
+
+    calls_max: int | None
+    concurrency_max: int | None
+    gates: tuple[str, ...]
+    scripts: tuple[str, ...]
+    inputs_required: tuple[str, ...]
+    executors: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedWorkflow:
+    """A workflow without errors: the only thing the engine runs. `source` is the entry file; `children` are the
+    workflows it calls, by name."""
+
+    workflow: Workflow
+    source: SourceFile
+    warnings: tuple[Diagnostic, ...] = ()
+    children: Mapping[str, CheckedWorkflow] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """`checked` is None if any diagnostic is an error. Diagnostics are sorted by position."""
+
+    checked: CheckedWorkflow | None
+    diagnostics: tuple[Diagnostic, ...]
+    facts: Facts

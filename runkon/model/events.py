@@ -1,0 +1,277 @@
+"""What happened, in the past tense and append-only. One class per kind; the union `Event` names them all.
+
+The engine makes events; the recorder puts each into an `Envelope` (run, number, time, leg, fence) and writes it. An
+event of a step carries its `path`; one that may open the step's record carries its `info`. Times are milliseconds
+UTC, durations milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, TypeAlias
+
+from runkon.model.ids import RunID, StepPath
+from runkon.model.output import EMPTY, JsonValue, Output, Usage
+from runkon.model.records import StepError, StepInfo
+
+event = dataclass(frozen=True, slots=True, kw_only=True)
+
+
+# ── the run ───────────────────────────────────────────────────────────────────────────────────────
+@event
+class RunCreated:
+    """First event of every run. `sources` maps each file name to its text; the first is the entry file."""
+
+    kind: ClassVar[str] = "run_created"
+    workflow: str
+    sources: Mapping[str, str]
+    inputs: Mapping[str, JsonValue]
+    config: Mapping[str, JsonValue]
+    dry: bool = False
+
+
+@event
+class RunStarted:
+    kind: ClassVar[str] = "run_started"
+    owner: str
+
+
+@event
+class RunResumed:
+    kind: ClassVar[str] = "run_resumed"
+    owner: str
+    reused: int
+    rerun: int
+
+
+@event
+class RunCompleted:
+    kind: ClassVar[str] = "run_completed"
+    outputs: Mapping[str, JsonValue]
+
+
+@event
+class RunFailed:
+    """`reason` is a stable word: `step_failed budget run_timeout crash_limit invalid_value max_iterations stuck`."""
+
+    kind: ClassVar[str] = "run_failed"
+    reason: str
+    error: str
+    at_path: StepPath | None = None
+
+
+@event
+class RunCancelled:
+    kind: ClassVar[str] = "run_cancelled"
+    reason: str
+    by: str
+
+
+@event
+class RunInterrupted:
+    """A leg stopped without an end: `cause` is `interrupt sigterm until store replay crash`."""
+
+    kind: ClassVar[str] = "run_interrupted"
+    cause: str
+    error: str | None = None
+
+
+# ── steps and attempts ────────────────────────────────────────────────────────────────────────────
+@event
+class AttemptStarted:
+    """Durable before the executor is called. `number` counts a path's attempts from 0, over all legs."""
+
+    kind: ClassVar[str] = "attempt_started"
+    path: StepPath
+    number: int
+    info: StepInfo
+    executor: str
+    epoch: int = 1
+    deadline_at: int | None = None
+    why: str | None = None
+
+
+@event
+class AttemptFailed:
+    kind: ClassVar[str] = "attempt_failed"
+    path: StepPath
+    number: int
+    error: StepError
+    epoch: int = 1
+    usage: Usage | None = None
+    elapsed_ms: int = 0
+    abandoned: bool = False
+
+
+@event
+class AttemptTimedOut:
+    kind: ClassVar[str] = "attempt_timed_out"
+    path: StepPath
+    number: int
+    error: StepError
+    epoch: int = 1
+    usage: Usage | None = None
+    elapsed_ms: int = 0
+    abandoned: bool = False
+
+
+@event
+class AttemptCancelled:
+    kind: ClassVar[str] = "attempt_cancelled"
+    path: StepPath
+    number: int
+    error: StepError
+    epoch: int = 1
+    usage: Usage | None = None
+    elapsed_ms: int = 0
+    abandoned: bool = False
+
+
+@event
+class AttemptCutOff:
+    """An attempt that never closed by its own outcome; `certainty` is `interrupted` (seen to end) or `unknown`."""
+
+    kind: ClassVar[str] = "attempt_cut_off"
+    path: StepPath
+    number: int
+    certainty: str
+    cause: str
+    epoch: int = 1
+
+
+@event
+class RetryScheduled:
+    kind: ClassVar[str] = "retry_scheduled"
+    path: StepPath
+    due_at: int
+    delay_ms: int
+    retries_left: int
+    epoch: int = 1
+
+
+@event
+class StepCompleted:
+    """Closes the open attempt if there is one; `info` is given when the step opened none (a block's result)."""
+
+    kind: ClassVar[str] = "step_completed"
+    path: StepPath
+    output: Output
+    info: StepInfo | None = None
+    epoch: int = 1
+    elapsed_ms: int = 0
+
+
+@event
+class StepFailed:
+    """`handled` says what took the failure, None if it fails what surrounds it. Also closes an open attempt."""
+
+    kind: ClassVar[str] = "step_failed"
+    path: StepPath
+    error: StepError
+    info: StepInfo | None = None
+    epoch: int = 1
+    handled: str | None = None
+    output: Output | None = None
+
+
+@event
+class StepTimedOut:
+    kind: ClassVar[str] = "step_timed_out"
+    path: StepPath
+    error: StepError
+    epoch: int = 1
+    handled: str | None = None
+
+
+@event
+class StepSkipped:
+    kind: ClassVar[str] = "step_skipped"
+    path: StepPath
+    reason: str
+    info: StepInfo | None = None
+    epoch: int = 1
+
+
+@event
+class StepCancelled:
+    kind: ClassVar[str] = "step_cancelled"
+    path: StepPath
+    reason: str
+    info: StepInfo | None = None
+    epoch: int = 1
+
+
+@event
+class StepHandled:
+    """A failure that the enclosing block took after the step had ended: `min_success`, `until`."""
+
+    kind: ClassVar[str] = "step_handled"
+    path: StepPath
+    handled: str
+    epoch: int = 1
+
+
+@event
+class StepSuperseded:
+    """The path runs again: its next attempt is `epoch` + 1."""
+
+    kind: ClassVar[str] = "step_superseded"
+    path: StepPath
+    why: str
+    epoch: int = 1
+
+
+@event
+class ChoiceMade:
+    """A condition or loop test and its result, with the operands it saw: what `explain` shows."""
+
+    kind: ClassVar[str] = "choice_made"
+    path: StepPath
+    construct: str
+    text: str
+    operands: Mapping[str, JsonValue]
+    result: bool
+
+
+@event
+class Note:
+    """Information only: removing every note changes no record."""
+
+    kind: ClassVar[str] = "note"
+    level: str
+    code: str
+    text: str
+    path: StepPath | None = None
+    data: Mapping[str, JsonValue] = EMPTY
+
+
+RunEvent: TypeAlias = RunCreated | RunStarted | RunResumed | RunCompleted | RunFailed | RunCancelled | RunInterrupted
+StepEvent: TypeAlias = (
+    AttemptStarted
+    | AttemptFailed
+    | AttemptTimedOut
+    | AttemptCancelled
+    | AttemptCutOff
+    | RetryScheduled
+    | StepCompleted
+    | StepFailed
+    | StepTimedOut
+    | StepSkipped
+    | StepCancelled
+    | StepHandled
+    | StepSuperseded
+    | ChoiceMade
+)
+Event: TypeAlias = RunEvent | StepEvent | Note
+
+
+class Envelope(NamedTuple):
+    """An event as recorded. `seq` is dense from 1 per run; `at` is information, never logic."""
+
+    run: RunID
+    seq: int
+    at: int
+    leg: int
+    fence: int
+    event: Event

@@ -1,0 +1,193 @@
+"""Every interface between the layers, on one page. Implementations are checked by one contract suite each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from runkon.model.events import Envelope, Event, RunCreated
+from runkon.model.ids import RunID, StepPath
+from runkon.model.output import EMPTY, JsonValue, Output
+from runkon.model.records import Lease, RunRecord, StepRecord
+
+
+# ── time and cancellation ─────────────────────────────────────────────────────────────────────────
+class Clock(Protocol):
+    """Where time comes from; tests give a virtual one."""
+
+    def now_ms(self) -> int:
+        """Wall time, milliseconds UTC: for records."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back: for deadlines and waits."""
+        ...
+
+    def call_at(self, when: float, action: Callable[[], None]) -> Callable[[], None]:
+        """Run `action` (short, never blocking) once `monotonic()` reaches `when`; the result undoes it."""
+        ...
+
+
+class CancelToken(Protocol):
+    """Asks work to stop. What an executor sees of the engine's token tree."""
+
+    @property
+    def is_cancelled(self) -> bool: ...
+
+    def raise_if_cancelled(self) -> None:
+        """Raises `runkon.Cancelled` once the token is cancelled."""
+        ...
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep up to `seconds`, waking at once on cancellation; true if cancelled."""
+        ...
+
+    def on_cancel(self, action: Callable[[], None]) -> Callable[[], None]:
+        """Call `action` when cancelled (at once if it already is); the result undoes it."""
+        ...
+
+
+# ── executors ─────────────────────────────────────────────────────────────────────────────────────
+def _drop(text: str) -> None:
+    """The `emit` of a request nobody watches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRequest:
+    """What an executor is asked to do: one attempt of one step.
+
+    `inputs` are the variables the step sees; `options` is what belongs to the kind of step alone (a script's `run`,
+    `env`). `attempt` counts from 0; `timeout` in seconds; `idempotency_key` is equal for all attempts of one step.
+    Poll `cancel` or wait on it; `emit` sends a line of progress.
+    """
+
+    run_id: RunID
+    workflow: str
+    path: StepPath
+    name: str
+    cancel: CancelToken
+    attempt: int = 0
+    inputs: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)
+    options: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)
+    previous_error: str | None = None
+    prompt: str | None = None
+    snippets: tuple[str, ...] = ()
+    schema: str | None = None
+    model: str | None = None
+    max_turns: int | None = None
+    max_cost_usd: float | None = None
+    identity: str | None = None
+    plugin_dirs: tuple[str, ...] = ()
+    dry_run: bool = False
+    timeout: float | None = None
+    working_dir: Path = Path()
+    log_path: Path | None = None
+    idempotency_key: str = ""
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    emit: Callable[[str], None] = _drop
+
+
+class ActionExecutor(Protocol):
+    """Carries out one kind of action. Safe for concurrent calls. May raise `Transient`, `Fatal`, `Cancelled`; any
+    other exception is an ordinary failure. An optional method `cancel(path)` is called on a thread of its own."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def effect(self) -> str:
+        """`pure`, `read` or `write`: what an attempt may do to the world."""
+        ...
+
+    @property
+    def metered(self) -> bool:
+        """True if calls cost money: a dry run does not make them."""
+        ...
+
+    def execute(self, request: StepRequest) -> Output: ...
+
+
+class Executors(Protocol):
+    """The executors a run may use, by name."""
+
+    def find(self, name: str) -> ActionExecutor | None: ...
+    def names(self) -> Sequence[str]: ...
+
+
+# ── records ───────────────────────────────────────────────────────────────────────────────────────
+class RunStore(Protocol):
+    """Keeps runs. Every write of a run is fenced by its lease, in the same transaction. Safe for concurrent calls."""
+
+    def create(self, run: RunID, created: RunCreated, at: int) -> None:
+        """The run's row and its first event (seq 1), durable. Raises UserError `duplicate-run` if it exists."""
+        ...
+
+    def acquire(self, run: RunID, holder: str, now: int, ttl_ms: int) -> Lease | None:
+        """Take the run: None if somebody alive holds it. The new lease has the next fence and the next leg."""
+        ...
+
+    def extend(self, lease: Lease, now: int, ttl_ms: int) -> Lease | None:
+        """A later expiry, or None if the lease was lost."""
+        ...
+
+    def append(self, lease: Lease, envelopes: Sequence[Envelope], *, release: bool = False) -> None:
+        """Events and the records they imply in one transaction, durable when this returns; `release` gives the lease
+        back in the same transaction. Raises LeaseLost (and writes nothing) when fenced out, StoreUnavailable when
+        it can't write."""
+        ...
+
+    def run(self, run: RunID) -> RunRecord | None: ...
+
+    def find(self, prefix: str) -> Sequence[RunID]:
+        """The runs whose id begins with `prefix` (any case), newest first, at most ten."""
+        ...
+
+    def runs(
+        self,
+        *,
+        status: str | None = None,
+        workflow: str | None = None,
+        since: int | None = None,
+        limit: int | None = None,
+    ) -> Sequence[RunRecord]:
+        """Runs, newest first; `since` is a created-at in milliseconds UTC."""
+        ...
+
+    def steps(self, run: RunID) -> Sequence[StepRecord]:
+        """The current record of every step, in program order."""
+        ...
+
+    def events(self, run: RunID, after: int = 0) -> Iterator[Envelope]:
+        """Recorded events with a number above `after`, in order. Raises UserError `corrupt-run` on damage."""
+        ...
+
+    def sources(self, run: RunID) -> Mapping[str, str]:
+        """The workflow texts the run was started with: file name to text, the entry file first."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class EventSink(Protocol):
+    """Receives events after they are durable, in order; its errors are logged, never fatal."""
+
+    def emit(self, envelope: Envelope) -> None: ...
+
+
+class Recorder(Protocol):
+    """The engine's only writer for one run under one lease. Safe for concurrent calls."""
+
+    def append(self, *events: Event) -> None:
+        """Queue events; they become durable with the next commit, at the latest a few milliseconds later."""
+        ...
+
+    def commit(self, *events: Event) -> None:
+        """Queue events and return when they, and all queued before, are durable and the sinks were told."""
+        ...
+
+    def close(self, *events: Event) -> None:
+        """`commit`, giving the lease back in the same transaction. Later calls raise LeaseLost."""
+        ...

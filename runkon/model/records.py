@@ -1,0 +1,102 @@
+"""The state of a run and its steps after the events so far: what stores keep, resume reads and views show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from runkon.model.ids import RunID, StepPath
+from runkon.model.output import EMPTY, NO_OUTPUT, JsonValue, Output
+from runkon.model.status import RunStatus, StepStatus
+
+
+@dataclass(frozen=True, slots=True)
+class StepError:
+    """Why an attempt or step failed. `kind` is one of `exception exit timeout idle schema transient fatal value
+    cancelled replay crash_limit`; `message` is one paragraph for people."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepInfo:
+    """What is fixed about a step before it runs: its place in the program. `key` is the result key, `order` sorts
+    steps in program order, `iteration` is the innermost loop's, `line` and `column` those of its statement in
+    `file`, all from 1."""
+
+    kind: str
+    name: str
+    key: str
+    order: str
+    iteration: int
+    file: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to advance `run` until `expires_at` (milliseconds UTC); `fence` makes a stale holder's write fail."""
+
+    run: RunID
+    holder: str
+    fence: int
+    leg: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run. Times are milliseconds UTC or None; `config` holds the execution settings a resume restores."""
+
+    id: RunID
+    workflow: str
+    file: str
+    status: RunStatus
+    inputs: Mapping[str, JsonValue] = EMPTY
+    outputs: Mapping[str, JsonValue] | None = None
+    reason: str | None = None
+    error: str | None = None
+    config: Mapping[str, JsonValue] = EMPTY
+    dry: bool = False
+    leg: int = 0
+    seq: int = 0
+    fence: int = 0
+    holder: str | None = None
+    lease_until: int | None = None
+    created_at: int = 0
+    started_at: int | None = None
+    ended_at: int | None = None
+    cost_usd: float = 0.0
+    cost_known: bool = True
+    calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One step at its path: the current epoch. `attempts` counts opened ones, `leg` is the one that last wrote it.
+    `handled` says what took a failure (`continue edge min_success until`), else None."""
+
+    run: RunID
+    path: StepPath
+    info: StepInfo
+    status: StepStatus
+    epoch: int = 1
+    attempts: int = 0
+    cut_offs: int = 0
+    leg: int = 0
+    handled: str | None = None
+    output: Output = NO_OUTPUT
+    error: StepError | None = None
+    skip_reason: str | None = None
+    due_at: int | None = None
+    started_at: int | None = None
+    ended_at: int | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """True if later steps may rely on this result, so that a resume answers the step from its record."""
+        if self.status in (StepStatus.COMPLETED, StepStatus.SKIPPED):
+            return True
+        return self.status in (StepStatus.FAILED, StepStatus.TIMED_OUT) and self.handled is not None
