@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from runkon.model.output import EMPTY, JsonValue
 
@@ -26,3 +27,28 @@ class RunConfig:
     kill_grace: float = 5.0
     always_grace: float = 300.0
     injected: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)  # `repo_path`, `repo_name`, …
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """What the run's record keeps, so that every later leg executes it the same way. `until` is of one leg only."""
+        return {
+            "working_dir": str(self.working_dir),
+            "log_dir": None if self.log_dir is None else str(self.log_dir),
+            "max_parallel": self.max_parallel,
+            "fail_fast": self.fail_fast,
+            "dry_run": self.dry_run,
+            "model": self.model,
+            "executors": dict(self.executors),
+            "timeout": self.timeout,
+            "kill_grace": self.kill_grace,
+            "always_grace": self.always_grace,
+            "injected": dict(self.injected),
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> RunConfig:
+        """The settings a run was recorded with. Raises KeyError or TypeError on a record that is not one."""
+        fields = {key: stored[key] for key in stored if key not in ("working_dir", "log_dir")}
+        log_dir = stored.get("log_dir")
+        return cls(
+            working_dir=Path(stored["working_dir"]), log_dir=None if log_dir is None else Path(log_dir), **fields
+        )
