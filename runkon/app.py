@@ -1,0 +1,316 @@
+"""The composition root: settings, plugins, store and engine become one application. The only file that wires things.
+
+Everything expensive is opened on first use, so that a command pays only for what it touches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from runkon.errors import EXIT_NOT_FOUND, EXIT_USAGE, UserError
+from runkon.model.ids import RunID, StepPath
+from runkon.model.output import JsonValue
+from runkon.model.ports import EventSink, RunStore
+from runkon.model.records import RunRecord, StepRecord
+from runkon.model.status import RunStatus, StepStatus
+from runkon.settings import Settings
+
+if TYPE_CHECKING:
+    from runkon.engine.cancellation import RunControl
+    from runkon.engine.config import RunConfig
+    from runkon.engine.runner import Runner
+    from runkon.language.cache import ParsedFiles
+    from runkon.language.diagnostics import Diagnostic
+    from runkon.language.program import Catalog, CheckedWorkflow, CheckResult, ParseResult
+    from runkon.language.project import Project
+    from runkon.language.source import SourceFile
+    from runkon.plugin.discovery import Loaded
+    from runkon.plugin.registry import Registry
+
+Progress = Callable[[StepPath, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What one `run` or `resume` asks for. `timeout` in seconds; `jobs` is how many executor calls run at once."""
+
+    dry_run: bool = False
+    model: str | None = None
+    executors: Mapping[str, str] = field(default_factory=dict)
+    jobs: int | None = None
+    until: str | None = None
+    timeout: float | None = None
+
+
+class FileCheck(NamedTuple):
+    """One file, parsed and checked; `results` has one entry per workflow in it, the first is what `run` starts."""
+
+    source: SourceFile
+    parsed: ParseResult
+    results: tuple[CheckResult, ...]
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """All findings of the file, by position, each once."""
+        found = dict.fromkeys(self.parsed.diagnostics)
+        for result in self.results:
+            found.update(dict.fromkeys(result.diagnostics))
+        return tuple(sorted(found, key=lambda d: (d.span.file != self.source.path, d.span.start, d.code)))
+
+    @property
+    def ok(self) -> bool:
+        return self.parsed.ok and bool(self.results) and all(result.checked for result in self.results)
+
+
+class PlanLine(NamedTuple):
+    """What a resume would do with one recorded step: `reuse` or `rerun`, and why."""
+
+    path: StepPath
+    decision: str
+    reason: str
+
+
+class App:
+    """One project with its plugins and its store."""
+
+    def __init__(self, settings: Settings, *, plugins: Sequence[str | object] = ()) -> None:
+        self.settings = settings
+        self._plugins = plugins
+
+    # ── parts, opened on first use ────────────────────────────────────────────────────────────────
+    @cached_property
+    def loaded(self) -> Loaded:
+        """Plugins with their warnings. Raises UserError for duplicate names and misspelt hooks."""
+        from runkon import executors
+        from runkon.plugin.discovery import load_plugins
+
+        return load_plugins(project=self.settings.root, extra=self._plugins, builtin=(executors,))
+
+    @cached_property
+    def registry(self) -> Registry:
+        return self.loaded.registry
+
+    @cached_property
+    def store(self) -> RunStore:
+        """The project's store. Raises UserError when it can't be opened; nothing is created for reading commands
+        beyond an empty database."""
+        from runkon.store.sqlite import SqliteRunStore
+
+        return SqliteRunStore(self.settings.db, durability=self.settings.durability)
+
+    @cached_property
+    def parsed_files(self) -> ParsedFiles:
+        from runkon.language.cache import ParsedFiles
+
+        return ParsedFiles(self.settings.cache_dir)
+
+    @cached_property
+    def project(self) -> Project:
+        from runkon.language.project import Project
+
+        names = {"executor": tuple(self.registry.names())}
+        return Project(self.settings.root, names, self.parsed_files)
+
+    def close(self) -> None:
+        """Close the store if it was opened."""
+        if "store" in self.__dict__:
+            self.store.close()
+
+    # ── files ─────────────────────────────────────────────────────────────────────────────────────
+    def find_workflow(self, target: str) -> Path:
+        """The file behind `FILE` or `NAME`. Raises UserError `workflow-not-found` with the places searched."""
+        return self.project.find_workflow(target, Path.cwd())
+
+    def check_file(self, path: Path, *, syntax_only: bool = False) -> FileCheck:
+        """Read, parse and check one file. Raises UserError if it can't be read; findings are in the result."""
+        from runkon.language.loader import read_source
+
+        return self.check_source(read_source(path, str(path)), syntax_only=syntax_only)
+
+    def check_source(self, source: SourceFile, *, syntax_only: bool = False) -> FileCheck:
+        """Parse and check a text that is already read."""
+        from runkon.language.project import SyntaxOnly
+
+        return self._check(source, SyntaxOnly() if syntax_only else self.project)
+
+    def _check(self, source: SourceFile, catalog: Catalog) -> FileCheck:
+        from runkon.language.check import check
+
+        parsed = self.parsed_files.parse(source)
+        results = tuple(check(parsed, workflow, catalog) for workflow in parsed.workflows) if parsed.ok else ()
+        return FileCheck(source, parsed, results)
+
+    # ── runs ──────────────────────────────────────────────────────────────────────────────────────
+    def start(
+        self,
+        checked: CheckedWorkflow,
+        inputs: Mapping[str, JsonValue],
+        options: RunOptions,
+        *,
+        sinks: Sequence[EventSink] = (),
+        control: RunControl | None = None,
+        on_created: Callable[[RunID], None] | None = None,
+        progress: Progress | None = None,
+    ) -> RunRecord:
+        """Create a run and execute its first leg. `on_created` hears the id as soon as the run is durable."""
+        runner = self._runner(sinks, progress)
+        config = self._new_config(options)
+        run = runner.create(checked, inputs, config)
+        if on_created is not None:
+            on_created(run)
+        return runner.execute(run, checked, config, control)
+
+    def resume(
+        self,
+        run: RunID,
+        options: RunOptions,
+        *,
+        sinks: Sequence[EventSink] = (),
+        control: RunControl | None = None,
+        progress: Progress | None = None,
+    ) -> RunRecord:
+        """Continue a run by the door it began with: its stored text and settings, its finished steps answered from
+        their records. A completed run is returned as it is. Raises UserError `not-resumable` for a cancelled one."""
+        record = self._record(run)
+        if record.status is RunStatus.COMPLETED:
+            return record
+        if record.status is RunStatus.CANCELLED:
+            raise UserError(
+                "not-resumable",
+                f"run `{run}` was cancelled, which is final",
+                next=f"runkon run {record.file}",
+                exit_code=EXIT_NOT_FOUND,
+            )
+        checked = self.stored_program(run)
+        config = self._stored_config(record, options)
+        return self._runner(sinks, progress).execute(run, checked, config, control)
+
+    def stored_program(self, run: RunID) -> CheckedWorkflow:
+        """The program a run was started with, from its stored text. Files on disk do not matter; executors do.
+        Raises UserError `program-unusable` when this version or its plugins can't run it any more."""
+        from runkon.language.project import StoredProgram
+        from runkon.language.source import SourceFile
+
+        sources = [SourceFile(path, text) for path, text in self.store.sources(run).items()]
+        found = self._check(sources[0], StoredProgram(self.project))
+        if not found.ok or found.results[0].checked is None:
+            first = next((d for d in found.diagnostics if d.severity == "error"), None)
+            raise UserError(
+                "program-unusable",
+                f"the stored workflow of run `{run}` can't be used any more"
+                + (f": {first.message} ({first.span.file}:{first.span.line})" if first else ""),
+                help="install the plugin or the version of runkon that the run was started with",
+                exit_code=EXIT_NOT_FOUND,
+            )
+        return found.results[0].checked
+
+    def find_run(self, text: str) -> RunID:
+        """The run meant by a unique prefix of its id, `@last` or `@last-failed`. Raises UserError `run-not-found`
+        (exit code 6) or `ambiguous-run` (2)."""
+        if text in ("@last", "@last-failed"):
+            newest = self.store.runs(status="failed" if text == "@last-failed" else None, limit=1)
+            if newest:
+                return newest[0].id
+            raise _not_found("there is no run yet" if text == "@last" else "no run has failed")
+        found = self.store.find(text) if text else ()
+        if not found:
+            raise _not_found(f"no run has an id that begins with `{text}`")
+        if len(found) > 1:
+            raise UserError(
+                "ambiguous-run",
+                f"`{text}` stands for several runs: {', '.join(found)}",
+                help="give more characters of the id",
+                exit_code=EXIT_USAGE,
+            )
+        return found[0]
+
+    def plan_resume(self, run: RunID) -> tuple[PlanLine, ...]:
+        """What a resume would do with each recorded step, in program order. Writes nothing, takes no lease."""
+        return tuple(_plan(step) for step in self.store.steps(run))
+
+    # ── wiring ────────────────────────────────────────────────────────────────────────────────────
+    def _record(self, run: RunID) -> RunRecord:
+        record = self.store.run(run)
+        if record is None:
+            raise _not_found(f"there is no run `{run}`")
+        return record
+
+    def _runner(self, sinks: Sequence[EventSink], progress: Progress | None) -> Runner:
+        from runkon.engine.runner import Runner
+
+        return Runner(self.store, self.registry, sinks=sinks, progress=progress)
+
+    def _new_config(self, options: RunOptions) -> RunConfig:
+        from runkon.engine.config import RunConfig
+
+        settings = self.settings
+        return RunConfig(
+            working_dir=settings.root,
+            log_dir=settings.state_dir / "logs",
+            max_parallel=options.jobs or settings.jobs,
+            fail_fast=settings.fail_fast,
+            dry_run=options.dry_run,
+            model=options.model,
+            executors=options.executors,
+            until=options.until,
+            timeout=options.timeout,
+            kill_grace=settings.kill_grace,
+            always_grace=settings.always_grace,
+            injected=_injected(settings.root),
+        )
+
+    def _stored_config(self, record: RunRecord, options: RunOptions) -> RunConfig:
+        from runkon.engine.config import RunConfig
+
+        stored = RunConfig.from_json(record.config)
+        return replace(
+            stored,
+            max_parallel=options.jobs or stored.max_parallel,
+            until=options.until,
+            timeout=options.timeout or stored.timeout,
+            executors={**stored.executors, **options.executors},
+        )
+
+
+def _plan(step: StepRecord) -> PlanLine:
+    if step.is_settled:
+        reason = "handled" if step.handled else str(step.status)
+        return PlanLine(step.path, "reuse", reason)
+    match step.status:
+        case StepStatus.FAILED | StepStatus.TIMED_OUT:
+            reason = f"{step.status}: {step.error.message}" if step.error else str(step.status)
+        case StepStatus.RUNNING | StepStatus.INTERRUPTED:
+            reason = "cut off before it ended"
+        case _:
+            reason = str(step.status)
+    return PlanLine(step.path, "rerun", reason)
+
+
+def _not_found(message: str) -> UserError:
+    return UserError("run-not-found", message, next="runkon runs", exit_code=EXIT_NOT_FOUND)
+
+
+def _injected(root: Path) -> dict[str, JsonValue]:
+    """The variables runkon gives as its own host."""
+    found: dict[str, JsonValue] = {"repo_path": str(root), "repo_name": root.name}
+    branch = _git_branch(root)
+    if branch:
+        found["worktree_branch"] = branch
+    return found
+
+
+def _git_branch(root: Path) -> str | None:
+    """The checked-out branch, read from the files that git keeps (starting git would cost more than the run)."""
+    git = root / ".git"
+    try:
+        if git.is_file():  # a linked worktree: `gitdir: PATH`
+            git = root / git.read_text().partition(":")[2].strip()
+        head = (git / "HEAD").read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    prefix = "ref: refs/heads/"
+    return head.removeprefix(prefix) if head.startswith(prefix) else None
