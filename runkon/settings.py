@@ -28,7 +28,7 @@ FILE_NAME = "runkon.toml"
 _TEXTS = frozenset({"db", "model"})
 _TIMES = frozenset({"kill_grace", "always_grace"})
 _LISTS = frozenset({"plugins", "plugins_blocked"})
-_NAMES = ("db", "durability", "jobs", "kill_grace", "always_grace", "model", "plugins", "plugins_blocked")
+_NAMES = ("db", "durability", "jobs", "fail_fast", "kill_grace", "always_grace", "model", "plugins", "plugins_blocked")
 _VARIABLES = {f"RUNKON_{name.upper()}": name for name in _NAMES} | {"RUNKON_PLUGIN": "plugins"}
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -37,13 +37,16 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What holds for every command of one invocation. Times in seconds; `jobs` is executor calls at once. `root` is
-    the project's folder, `state_dir` the `.runkon` inside it, `db` the database file."""
+    the project's folder, `state_dir` the `.runkon` inside it, `db` the database file, `cache_dir` the user's own
+    folder for what can be made again."""
 
     root: Path
     state_dir: Path
+    cache_dir: Path
     db: Path
     durability: Durability = "full"
     jobs: int = 16
+    fail_fast: bool = True
     kill_grace: float = 5.0
     always_grace: float = 300.0
     model: str | None = None
@@ -61,10 +64,14 @@ class _Source(NamedTuple):
     exit_code: int = EXIT_ENVIRONMENT
 
 
-def load_settings(cwd: Path, environ: Mapping[str, str], flags: Mapping[str, object] | None = None) -> Settings:
-    """The settings that hold in `cwd`. Flags that are None were not given; flag and variable paths start at `cwd`.
+def load_settings(
+    cwd: Path, environ: Mapping[str, str] | None = None, flags: Mapping[str, object] | None = None
+) -> Settings:
+    """The settings that hold in `cwd`. Flags that are None were not given; flag and variable paths start at `cwd`;
+    without `environ` the process's own holds.
 
     Raises UserError `unknown-setting`, `invalid-setting` or `unreadable-settings`, naming the file or variable."""
+    environ = os.environ if environ is None else environ
     root = project_root(cwd)
     given = {name: value for name, value in (flags or {}).items() if value not in (None, ())}
     sources = [_Source("the command line", cwd, given, EXIT_USAGE), _environment(cwd, environ)]
@@ -77,7 +84,8 @@ def load_settings(cwd: Path, environ: Mapping[str, str], flags: Mapping[str, obj
         merged.update(_resolved(source))
     state_dir = root / STATE_FOLDER
     merged.setdefault("db", state_dir / "runkon.db")
-    return Settings(root=root, state_dir=state_dir, files=tuple(files), **merged)  # type: ignore[arg-type]  # validated
+    merged |= {"root": root, "state_dir": state_dir, "cache_dir": cache_folder(environ), "files": tuple(files)}
+    return Settings(**merged)  # type: ignore[arg-type]  # every value is validated
 
 
 def project_root(cwd: Path) -> Path:
@@ -146,14 +154,30 @@ def _project_file(folder: Path) -> tuple[Path, Mapping[str, object]] | None:
 
 def user_file(environ: Mapping[str, str]) -> Path:
     """The user's own settings file, in the platform's configuration folder; it need not exist."""
-    platform: str = sys.platform  # a variable, or mypy calls the other branch dead
-    if platform.startswith("linux"):  # what platformdirs answers here, without its import
-        base = environ.get("XDG_CONFIG_HOME", "").strip()
-        home = environ.get("HOME") or str(Path.home())
-        return Path(base or Path(home) / ".config") / "runkon" / FILE_NAME
+    if _is_linux():
+        return _xdg(environ, "XDG_CONFIG_HOME", ".config") / FILE_NAME
     from platformdirs import user_config_path  # late: off Linux only
 
     return user_config_path("runkon", appauthor=False) / FILE_NAME
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Where parsed files are kept for the next time: the platform's cache folder of the user."""
+    if _is_linux():
+        return _xdg(environ, "XDG_CACHE_HOME", ".cache")
+    from platformdirs import user_cache_path  # late: off Linux only
+
+    return user_cache_path("runkon", appauthor=False)
+
+
+def _is_linux() -> bool:
+    return sys.platform.startswith("linux")
+
+
+def _xdg(environ: Mapping[str, str], variable: str, default: str) -> Path:
+    """What platformdirs answers on Linux, without its import."""
+    base = environ.get(variable, "").strip()
+    return Path(base or Path(environ.get("HOME") or Path.home()) / default) / "runkon"
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -219,6 +243,7 @@ _ACCEPTED = {
     "db": "the path of a database file",
     "durability": "`full` (every commit survives a power cut) or `normal`",
     "jobs": "a whole number from 1 to 1000",
+    "fail_fast": "`true` (a failed branch stops its siblings) or `false`",
     "kill_grace": "a time of 0 or more: `5s`, `500ms`, or a number of seconds",
     "always_grace": "a time of 0 or more: `5m`, `90s`, or a number of seconds",
     "model": "the name of a model",
@@ -235,6 +260,7 @@ def _written_model() -> type[BaseModel]:
         db: str = Field(default="", min_length=1)
         durability: Literal["full", "normal"] = "full"
         jobs: int = Field(default=16, ge=1, le=1000)
+        fail_fast: bool = True
         kill_grace: float = Field(default=5.0, ge=0, allow_inf_nan=False)
         always_grace: float = Field(default=300.0, ge=0, allow_inf_nan=False)
         model: str = Field(default="", min_length=1)
