@@ -48,7 +48,58 @@ class Wording(NamedTuple):
     severity: Severity = Severity.ERROR
 
 
-CATALOGUE: dict[str, Wording] = {}
+CATALOGUE: dict[str, Wording] = {
+    # ── options ───────────────────────────────────────────────────────────────────────────────────
+    "unknown-option": Wording(
+        about="an option that the statement does not have",
+        message="unknown option `{option}` for `{owner}`",
+    ),
+    "duplicate-option": Wording(
+        about="an option given twice, also under another of its names",
+        message="option `{option}` of `{owner}` is given twice",
+        label="given again here",
+    ),
+    "duplicate-key": Wording(
+        about="a key that stands twice in one map",
+        message="key `{key}` is given twice",
+        label="given again here",
+    ),
+    "missing-option": Wording(
+        about="an option that the statement cannot do without",
+        message="`{owner}` needs the option `{option}`",
+        label="`{option}` is missing",
+        help="add `{option} = …` ({about})",
+    ),
+    "invalid-value": Wording(
+        about="a value that the option, the input or the place does not take",
+        message="invalid `{option}`: expected {expected}",
+    ),
+    "conflicting-options": Wording(
+        about="two options that exclude each other",
+        message="cannot specify both `{option}` and `{other}`",
+        label="leave out one of them",
+    ),
+    "path-traversal": Wording(
+        about="an agent path that climbs out of the project with `..`",
+        message="parent-directory traversal in the agent path `{path}`",
+        label="`..` is not allowed here",
+    ),
+    "empty-parallel": Wording(
+        about="a parallel block without a single branch",
+        message="`parallel` must contain at least one branch",
+        help="put at least one statement after the options",
+    ),
+    "min-success-unreachable": Wording(
+        about="a parallel block that asks for more successes than it has branches",
+        message="`min_success` asks for {wanted}, but the block has only {branches} branches",
+        label="can never be reached",
+    ),
+    "inactive-trigger": Wording(
+        about="a trigger that is accepted but starts nothing",
+        message="trigger `{trigger}` is not active: only `manual` starts a run",
+        severity=Severity.WARNING,
+    ),
+}
 
 
 def diagnose(
