@@ -8,7 +8,7 @@ UTC, durations milliseconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple, TypeAlias
 
 from runkon.model.ids import RunID, StepPath
@@ -243,7 +243,7 @@ class Note:
     code: str
     text: str
     path: StepPath | None = None
-    data: Mapping[str, JsonValue] = EMPTY
+    data: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)
 
 
 RunEvent: TypeAlias = RunCreated | RunStarted | RunResumed | RunCompleted | RunFailed | RunCancelled | RunInterrupted

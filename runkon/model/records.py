@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from runkon.model.ids import RunID, StepPath
 from runkon.model.output import EMPTY, NO_OUTPUT, JsonValue, Output
@@ -54,11 +54,11 @@ class RunRecord:
     workflow: str
     file: str
     status: RunStatus
-    inputs: Mapping[str, JsonValue] = EMPTY
+    inputs: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)
     outputs: Mapping[str, JsonValue] | None = None
     reason: str | None = None
     error: str | None = None
-    config: Mapping[str, JsonValue] = EMPTY
+    config: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)
     dry: bool = False
     leg: int = 0
     seq: int = 0
