@@ -1,0 +1,81 @@
+"""Workflows for agents: `.wf` files, run on threads, recorded, resumable.
+
+Public names, and nothing else. Each is looked up on first use, so that `import runkon` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runkon.api import RunHandle, RunResult, load, run, start
+    from runkon.errors import Cancelled, Fatal, InternalError, RunkonError, Transient, UserError
+    from runkon.model.failures import StepFailure
+    from runkon.model.output import Output, Usage
+    from runkon.model.ports import ActionExecutor, CancelToken, EventSink, StepRequest
+    from runkon.plugin.decorator import executor
+    from runkon.plugin.hookspecs import hookimpl
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ActionExecutor",
+    "CancelToken",
+    "Cancelled",
+    "EventSink",
+    "Fatal",
+    "InternalError",
+    "Output",
+    "RunHandle",
+    "RunResult",
+    "RunkonError",
+    "StepFailure",
+    "StepRequest",
+    "Transient",
+    "Usage",
+    "UserError",
+    "__version__",
+    "executor",
+    "hookimpl",
+    "load",
+    "run",
+    "start",
+]
+
+_WHERE = {
+    "ActionExecutor": "runkon.model.ports",
+    "CancelToken": "runkon.model.ports",
+    "Cancelled": "runkon.errors",
+    "EventSink": "runkon.model.ports",
+    "Fatal": "runkon.errors",
+    "InternalError": "runkon.errors",
+    "Output": "runkon.model.output",
+    "RunHandle": "runkon.api",
+    "RunResult": "runkon.api",
+    "RunkonError": "runkon.errors",
+    "StepFailure": "runkon.model.failures",
+    "StepRequest": "runkon.model.ports",
+    "Transient": "runkon.errors",
+    "Usage": "runkon.model.output",
+    "UserError": "runkon.errors",
+    "executor": "runkon.plugin.decorator",
+    "hookimpl": "runkon.plugin.hookspecs",
+    "load": "runkon.api",
+    "run": "runkon.api",
+    "start": "runkon.api",
+}
+
+
+def __getattr__(name: str) -> object:
+    module = _WHERE.get(name)
+    if module is None:
+        raise AttributeError(f"module `runkon` has no attribute `{name}`")
+    import importlib  # late: `import runkon` alone stays cheap
+
+    value: object = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,186 @@
+"""Finds plugins and lets them in, in this order: what is in the box, installed distributions, files of the project,
+what the command line names, what a Python caller passes. A broken one is left out with a warning that names it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+from runkon.errors import InternalError, UserError
+from runkon.plugin import entry_points
+from runkon.plugin.manager import Origin, PluginManager, PluginRecord, executors_of, has_hooks
+from runkon.plugin.registry import Registry
+
+FOLDER = Path(".runkon") / "plugins"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a run can use, every plugin found, and one line per plugin that was left out."""
+
+    registry: Registry
+    plugins: tuple[PluginRecord, ...]
+    warnings: tuple[str, ...]
+
+
+def load_plugins(
+    *,
+    project: Path | None,
+    extra: Sequence[str | object] = (),
+    builtin: Sequence[object] = (),
+    off: Sequence[str] = (),
+) -> Loaded:
+    """Load every plugin. `project` is the folder that holds `.runkon`; `extra` are names of modules, files, or objects
+    (a module, an object with hooks, an executor); `off` are names of plugins to leave out.
+
+    Raises UserError when a plugin's author must act (a misspelt hook, a thing that is no executor), when two plugins
+    bring the same name, and when something of `extra` isn't there. Any other failure is a warning."""
+    loading = _Loading(off)
+    for module in builtin:
+        loading.take_builtin(module)
+    for point in entry_points.installed():
+        loading.take(
+            Origin(point.name, f"installed: {point.distribution} {point.version}".rstrip(), point.version),
+            partial(_entry, point),
+        )
+    for file in _project_files(project):
+        shown = str(FOLDER / file.name)
+        loading.take(Origin(file.stem, f"file {shown}"), partial(import_file, file), file=str(file))
+    for item in extra:
+        loading.take_extra(item)
+    return loading.result()
+
+
+class _Loading:
+    """The plugins let in so far."""
+
+    def __init__(self, off: Sequence[str]) -> None:
+        self._off = frozenset(off)
+        self._manager = PluginManager(Registry())
+        self._records: list[PluginRecord] = []
+        self._warnings: list[str] = []
+
+    def result(self) -> Loaded:
+        return Loaded(self._manager.registry, tuple(self._records), tuple(self._warnings))
+
+    def take_builtin(self, module: object) -> None:
+        """What is in the box must work: its failure is ours."""
+        origin = Origin(str(getattr(module, "__name__", module)), "in the box")
+        try:
+            self._records.append(self._manager.add(module, origin))
+        except UserError as error:
+            raise InternalError(f"{origin} can't be loaded: {error}") from error
+
+    def take(self, origin: Origin, load: Callable[[], object], *, file: str | None = None) -> None:
+        """Let in one plugin, or note why not."""
+        if origin.name in self._off:
+            self._records.append(PluginRecord(origin.name, origin.version, origin.source, off=True))
+            return
+        origin = Origin(self._manager.free_name(origin.name), origin.source, origin.version)
+        try:
+            plugin = load()
+            if self._manager.has(plugin):
+                return
+            if not has_hooks(plugin) and not executors_of(plugin):
+                self._leave_out(origin, "it has neither a hook nor a function decorated with `@executor`")
+                return
+            self._records.append(self._manager.add(plugin, origin))
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything; it is named, not hidden
+            self._leave_out(origin, cause_of(error, file))
+
+    def take_extra(self, item: str | object) -> None:
+        if isinstance(item, (str, os.PathLike)):
+            text = os.fspath(item)
+            if text.endswith(".py") or os.sep in text:
+                path = Path(text)
+                if not path.is_file():
+                    raise _not_found(text, "there is no such file")
+                self.take(Origin(path.stem, f"file {text}"), partial(import_file, path), file=str(path))
+            else:
+                self.take(Origin(text, f"module {text}"), partial(_import_named, text))
+        elif isinstance(item, ModuleType):
+            self.take(Origin(item.__name__, "given in Python"), lambda: item)
+        elif has_hooks(item) and not isinstance(item, type):
+            self.take(Origin(type(item).__name__, "given in Python"), lambda: item)
+        else:
+            name = str(getattr(item, "name", None) or getattr(item, "__name__", None) or type(item).__name__)
+            self._manager.registry.register_executor(item, name, "given in Python")
+            self._records.append(PluginRecord(name, "", "given in Python"))
+
+    def _leave_out(self, origin: Origin, problem: str) -> None:
+        self._records.append(PluginRecord(origin.name, origin.version, origin.source, problem=problem))
+        self._warnings.append(f"{origin} is left out: {problem}")
+
+
+def import_file(path: Path) -> ModuleType:
+    """The module in a file, under a name of its own, so that two plugins may have files of one name."""
+    import importlib.util  # late: not needed where no plugin is a file
+
+    name = f"runkon_plugin_{path.stem}_{abs(hash(str(path.resolve()))):x}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickling look a class's module up here
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def cause_of(error: BaseException, file: str | None = None) -> str:
+    """One line: what was raised, and where in the plugin's own file."""
+    first = (str(error).strip() or "no message").splitlines()[0]
+    text = f"{type(error).__name__}: {first}"
+    line = None
+    trace = error.__traceback__
+    while file is not None and trace is not None:
+        if trace.tb_frame.f_code.co_filename == file:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f"{text} (line {line})" if line is not None else text
+
+
+def _entry(point: entry_points.EntryPoint) -> object:
+    found: object = importlib.import_module(point.module)
+    for part in filter(None, point.attribute.split(".")):
+        found = getattr(found, part)
+    return found
+
+
+def _import_named(name: str) -> object:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise _not_found(name, "there is no such module") from None
+        raise
+
+
+def _not_found(text: str, why: str) -> UserError:
+    return UserError(
+        "plugin-not-found",
+        f"the plugin `{text}` can't be loaded: {why}",
+        help="give the name of an importable module, or the path of a `.py` file",
+        next="runkon plugins",
+    )
+
+
+def _project_files(project: Path | None) -> list[Path]:
+    """The plugin files of a project, by name; a name with `_` or `.` in front is not a plugin."""
+    if project is None:
+        return []
+    try:
+        return sorted(f for f in (project / FOLDER).iterdir() if f.suffix == ".py" and f.name[0] not in "_.")
+    except OSError:
+        return []
