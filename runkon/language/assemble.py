@@ -16,13 +16,13 @@ from runkon.language.option_reader import Report, read_options, unknown_option
 from runkon.language.options import Construct
 from runkon.language.source import Span
 
-_STEP_FIELDS = frozenset(nodes.StepOptions.__dataclass_fields__)
+_STEP_FIELDS = frozenset(nodes.StepOptions.__annotations__)
 
 
 def call(span: Span, agent: nodes.AgentRef, written: tuple[Entry, ...], report: Report) -> nodes.CallStep:
     """A `call AGENT` step."""
     if agent.form == "path" and ".." in agent.text.split("/"):
-        report(diagnose("path-traversal", agent.span, path=agent.text))
+        report(diagnose("path-traversal", agent.span, found=agent.text))
     options = _step_options(dict(read_options("call", written, agent.span, report)))
     return nodes.CallStep(span=span, agent=agent, options=options, written=written)
 

@@ -81,7 +81,7 @@ CATALOGUE: dict[str, Wording] = {
     ),
     "path-traversal": Wording(
         about="an agent path that climbs out of the project with `..`",
-        message="parent-directory traversal in the agent path `{path}`",
+        message="parent-directory traversal in the agent path `{found}`",
         label="`..` is not allowed here",
     ),
     "empty-parallel": Wording(

@@ -104,5 +104,5 @@ def _bad_value(table: Construct, option: Option, entry: nodes.Entry, problem: Ba
         option=option.name,
         owner=table.title,
         expected=problem.expected or option.type.expected,
-        **problem.names,
+        found=problem.found,
     )

@@ -29,8 +29,8 @@ Scalar: TypeAlias = nodes.Text | nodes.Word | nodes.Number | nodes.DurationValue
 
 
 class BadValue(Exception):
-    """The written value does not fit. Where it is given, `expected` replaces the type's own words, `span` the place,
-    and `code` the usual `invalid-value`."""
+    """The written value does not fit. Where they are given, `expected` replaces the type's own words, `at` the value
+    pointed at and `code` the usual `invalid-value`; `found` is the offending text."""
 
     def __init__(
         self,
@@ -39,14 +39,14 @@ class BadValue(Exception):
         at: nodes.Value | None = None,
         help: str | None = None,
         code: str = "invalid-value",
-        names: dict[str, str] | None = None,
+        found: str = "",
     ) -> None:
         super().__init__(expected or "")
         self.expected = expected
         self.at = at
         self.help = help
         self.code = code
-        self.names = names or {}
+        self.found = found
 
 
 class ValueType(NamedTuple):
@@ -98,7 +98,7 @@ def agent_ref(value: nodes.Value) -> nodes.AgentRef:
         raise BadValue
     if isinstance(value, nodes.Text) and "/" in text:
         if ".." in text.split("/"):
-            raise BadValue(code="path-traversal", names={"path": text})
+            raise BadValue(code="path-traversal", found=text)
         return nodes.AgentRef(span=value.span, form="path", text=text)
     return nodes.AgentRef(span=value.span, form="name", text=text)
 
