@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""Finds the Python files of the tree $TREE and says, as an output block, what kind of tree it is."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SKIPPED = {"node_modules", "venv", "build", "dist", "site-packages", "__pycache__"}
+
+
+def tracked(root: Path) -> list[str] | None:
+    """What git knows and does not ignore, or None outside a git work tree."""
+    try:
+        listed = subprocess.run(
+            ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "*.py"],
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return [os.fsdecode(name) for name in listed.stdout.split(b"\0") if name]
+
+
+def walked(root: Path) -> list[str]:
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in SKIPPED]
+        found += [str((Path(folder) / name).relative_to(root)) for name in files if name.endswith(".py")]
+    return found
+
+
+def main() -> int:
+    root = Path(os.environ.get("TREE") or ".")
+    if not root.is_dir():
+        print(f"there is no folder {root}", file=sys.stderr)
+        return 1
+    listed = tracked(root)
+    files = sorted(name for name in (walked(root) if listed is None else listed) if (root / name).is_file())
+    tests = [name for name in files if "test" in name]
+    markers = ["has_python"] * bool(files) + ["has_tests"] * bool(tests) + ["has_history"] * (listed is not None)
+    block = {"markers": markers, "context": f"{len(files)} Python files", "files": files, "tests": tests}
+    print(f"<<<FLOW_OUTPUT>>>\n{json.dumps(block)}\n<<<END_FLOW_OUTPUT>>>")
+    return 0
+
+
+sys.exit(main())
