@@ -74,8 +74,9 @@ def executor(
     name: str,
     version: str = "1",
     effect: str = "read",
+    *,
     metered: bool = False,
-    streams: bool | None = None,  # noqa: FBT001, FBT002 - the published signature
+    streams: bool | None = None,
 ) -> Callable[[Callable[[StepRequest], object]], FunctionExecutor]:
     """Make a function of one `StepRequest` the executor `name`.
 

@@ -1,0 +1,85 @@
+"""A clock that stands still until the test moves it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from runkon.testing.scripted import PATIENCE
+
+START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
+
+
+class FakeClock:
+    """Virtual time. `advance` runs what became due, in order, on the calling thread; nothing else moves it.
+
+    Work on other threads asks for a time first and the test advances then: `wait_for_timers` is how the test knows
+    that it asked."""
+
+    def __init__(self, start_ms: int = START_MS) -> None:
+        self._start_ms = start_ms
+        self._elapsed = 0.0
+        self._number = 0
+        self._timers: dict[int, tuple[float, Callable[[], None]]] = {}
+        self._changed = threading.Condition()
+
+    def now_ms(self) -> int:
+        return self._start_ms + round(self.monotonic() * 1000)
+
+    def monotonic(self) -> float:
+        with self._changed:
+            return self._elapsed
+
+    def call_at(self, when: float, action: Callable[[], None]) -> Callable[[], None]:
+        """Keep `action` until time reaches `when`. What is due already waits for the next `advance`, also of zero."""
+        with self._changed:
+            self._number += 1
+            number = self._number
+            self._timers[number] = (when, action)
+            self._changed.notify_all()
+
+        def undo() -> None:
+            with self._changed:
+                self._timers.pop(number, None)
+                self._changed.notify_all()
+
+        return undo
+
+    @property
+    def timers(self) -> list[float]:
+        """When the waiting actions are due, the earliest first."""
+        with self._changed:
+            return sorted(when for when, _ in self._timers.values())
+
+    def wait_for_timers(self, count: int, timeout: float = PATIENCE) -> list[float]:
+        """Return once at least `count` actions wait. Raises TimeoutError after `timeout` (real) seconds."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self._timers) >= count, timeout):
+                raise TimeoutError(f"{len(self._timers)} timers wait, not {count}")
+        return self.timers
+
+    def advance(self, seconds: float) -> int:
+        """Move time on, running each due action at its own time; what they schedule runs too if it is due by then.
+        Returns how many ran."""
+        with self._changed:
+            until = self._elapsed + seconds
+        ran = 0
+        while (action := self._next(until)) is not None:
+            action()
+            ran += 1
+        return ran
+
+    def advance_to_next(self) -> int:
+        """Move time to the earliest waiting action and run what is due then; 0 if nothing waits."""
+        due = self.timers
+        return self.advance(max(0.0, due[0] - self.monotonic())) if due else 0
+
+    def _next(self, until: float) -> Callable[[], None] | None:
+        with self._changed:
+            due = min(((when, number) for number, (when, _) in self._timers.items() if when <= until), default=None)
+            if due is None:
+                self._elapsed = max(self._elapsed, until)
+                return None
+            when, number = due
+            self._elapsed = max(self._elapsed, when)
+            return self._timers.pop(number)[1]
