@@ -16,6 +16,7 @@ class RunConfig:
     `until` names the step (key or path) after which the run stops as `interrupted`."""
 
     working_dir: Path
+    roots: tuple[Path, ...] = ()  # where scripts and other files are looked up, first hit wins; default: working_dir
     log_dir: Path | None = None
     max_parallel: int = 16
     fail_fast: bool = True
@@ -32,6 +33,7 @@ class RunConfig:
         """What the run's record keeps, so that every later leg executes it the same way. `until` is of one leg only."""
         return {
             "working_dir": str(self.working_dir),
+            "roots": [str(root) for root in self.roots],
             "log_dir": None if self.log_dir is None else str(self.log_dir),
             "max_parallel": self.max_parallel,
             "fail_fast": self.fail_fast,
@@ -47,8 +49,11 @@ class RunConfig:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> RunConfig:
         """The settings a run was recorded with. Raises KeyError or TypeError on a record that is not one."""
-        fields = {key: stored[key] for key in stored if key not in ("working_dir", "log_dir")}
+        fields = {key: stored[key] for key in stored if key not in ("working_dir", "roots", "log_dir")}
         log_dir = stored.get("log_dir")
         return cls(
-            working_dir=Path(stored["working_dir"]), log_dir=None if log_dir is None else Path(log_dir), **fields
+            working_dir=Path(stored["working_dir"]),
+            roots=tuple(Path(root) for root in stored.get("roots", ())),
+            log_dir=None if log_dir is None else Path(log_dir),
+            **fields,
         )

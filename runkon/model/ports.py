@@ -60,7 +60,8 @@ class StepRequest:
 
     `inputs` are the variables the step sees; `options` is what belongs to the kind of step alone (a script's `run`,
     `env`). `attempt` counts from 0; `timeout` in seconds; `idempotency_key` is equal for all attempts of one step.
-    Poll `cancel` or wait on it; `emit` sends a line of progress.
+    `roots` are the folders in which files are looked up, first hit wins. Poll `cancel` or wait on it; `emit` sends a
+    line of progress.
     """
 
     run_id: RunID
@@ -83,6 +84,7 @@ class StepRequest:
     dry_run: bool = False
     timeout: float | None = None
     working_dir: Path = Path()
+    roots: tuple[Path, ...] = ()
     log_path: Path | None = None
     idempotency_key: str = ""
     secrets: Mapping[str, str] = field(default_factory=dict)

@@ -32,11 +32,13 @@ class Loaded:
 def load_plugins(
     *,
     project: Path | None,
+    beside: Path | None = None,
     extra: Sequence[str | object] = (),
     builtin: Sequence[object] = (),
     off: Sequence[str] = (),
 ) -> Loaded:
-    """Load every plugin. `project` is the folder that holds `.runkon`; `extra` are names of modules, files, or objects
+    """Load every plugin. `project` is the folder that holds `.runkon`, `beside` a project of the workflow
+    file's own, if it has one; `extra` are names of modules, files, or objects
     (a module, an object with hooks, an executor); `off` are names of plugins to leave out.
 
     Raises UserError when a plugin's author must act (a misspelt hook, a thing that is no executor), when two plugins
@@ -49,9 +51,9 @@ def load_plugins(
             Origin(point.name, f"installed: {point.distribution} {point.version}".rstrip(), point.version),
             partial(_entry, point),
         )
-    for file in _project_files(project):
-        shown = str(FOLDER / file.name)
-        loading.take(Origin(file.stem, f"file {shown}"), partial(import_file, file), file=str(file))
+    for root in dict.fromkeys(filter(None, (beside, project))):
+        for file in _project_files(root):
+            loading.take(_file_origin(file, root), partial(import_file, file), file=str(file))
     for item in extra:
         loading.take_extra(item)
     return loading.result()
@@ -125,7 +127,8 @@ def import_file(path: Path) -> ModuleType:
     import importlib.util  # late: not needed where no plugin is a file
 
     name = f"runkon_plugin_{path.stem}_{abs(hash(str(path.resolve()))):x}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    inside = [str(path.parent)] if path.name == "__init__.py" else None
+    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=inside)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
@@ -176,11 +179,19 @@ def _not_found(text: str, why: str) -> UserError:
     )
 
 
-def _project_files(project: Path | None) -> list[Path]:
-    """The plugin files of a project, by name; a name with `_` or `.` in front is not a plugin."""
-    if project is None:
-        return []
+def _project_files(project: Path) -> list[Path]:
+    """The plugins of a project, by name: files, and packages by their `__init__.py`. A name with `_` or `.` in front
+    is not a plugin."""
     try:
-        return sorted(f for f in (project / FOLDER).iterdir() if f.suffix == ".py" and f.name[0] not in "_.")
+        entries = sorted((project / FOLDER).iterdir())
     except OSError:
         return []
+    found = [
+        entry if entry.suffix == ".py" else entry / "__init__.py" for entry in entries if entry.name[0] not in "_."
+    ]
+    return [file for file in found if file.is_file()]
+
+
+def _file_origin(file: Path, project: Path) -> Origin:
+    plugin = file.parent if file.name == "__init__.py" else file
+    return Origin(plugin.stem, f"file {plugin.relative_to(project)}")
