@@ -37,7 +37,8 @@ class Located(NamedTuple):
 
 
 class LoadedWorkflow(NamedTuple):
-    """A workflow found for `call workflow`, or None with what went wrong."""
+    """A workflow found for `call workflow`, or None with what went wrong. Without workflow, places and problem:
+    nothing is known about it, not even that it is missing."""
 
     workflow: Workflow | None
     source: SourceFile | None
@@ -50,8 +51,8 @@ class Catalog(Protocol):
 
     def knows(self, kind: NameKind, name: str) -> bool: ...
     def names(self, kind: NameKind) -> Sequence[str]: ...
-    def locate(self, kind: ResourceKind, name: str, workflow: str) -> Located:
-        """Find an agent, snippet, schema or script by name or path, for the workflow of that name."""
+    def locate(self, kind: ResourceKind, name: str, workflow: str, caller: SourceFile | None = None) -> Located:
+        """Find an agent, snippet, schema or script by name or path, for the workflow of that name in that file."""
         ...
 
     def workflow(self, name: str, caller: SourceFile) -> LoadedWorkflow:

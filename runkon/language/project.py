@@ -1,0 +1,215 @@
+"""What exists around a workflow file: the catalogs that checks ask.
+
+`Project` looks in the folders of a project, `SyntaxOnly` takes everything for granted (a file seen outside its
+repository), `StoredProgram` serves a run that goes on with the text it was started with.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runkon.errors import EXIT_USAGE, UserError
+from runkon.language import places
+from runkon.language.diagnostics import Severity
+from runkon.language.loader import read_source
+from runkon.language.program import Catalog, LoadedWorkflow, Located, NameKind, ParseResult, ResourceKind
+from runkon.language.source import SourceFile
+from runkon.language.suggest import closest
+
+if TYPE_CHECKING:
+    from runkon.language.cache import ParsedFiles
+
+EXTENSION = ".wf"
+
+
+class Project(Catalog):
+    """A project's folders below `root`, and the names its plugins brought. Reads files, changes nothing."""
+
+    def __init__(self, root: Path, names: Mapping[NameKind, Sequence[str]], parsed_files: ParsedFiles) -> None:
+        self.root = root
+        self._names = names
+        self._parsed_files = parsed_files
+        self._parsed: dict[tuple[str, str], ParseResult] = {}
+
+    def knows(self, kind: NameKind, name: str) -> bool:
+        return name in self._names.get(kind, ())
+
+    def names(self, kind: NameKind) -> Sequence[str]:
+        return self._names.get(kind, ())
+
+    def locate(self, kind: ResourceKind, name: str, workflow: str, caller: SourceFile | None = None) -> Located:
+        """Where an agent, snippet, schema or script is, for workflow `workflow` of the file `caller`: names in the
+        usual folders, paths below the project root. Never outside the project, not even through a link."""
+        roots = self.roots(caller)
+        if kind == "script":
+            return self._script(roots, name)
+        if "/" in name or "\\" in name:
+            return self._by_path(roots, name)
+        if not name or ".." in name or "\0" in name:
+            return Located(None, (), f"`{name}` is not a name")
+        find = {"agent": places.agent_places, "snippet": places.snippet_places, "schema": places.schema_places}[kind]
+        return places.first_file(find(roots, name, workflow))
+
+    def workflow(self, name: str, caller: SourceFile) -> LoadedWorkflow:
+        """The workflow `name` as `call workflow` in `caller` means it: in the same file, beside it, then in the
+        workflow folders of the project. A file with errors is found but not loaded."""
+        here = self._parse(caller)
+        for found in here.workflows:
+            if found.name == name:
+                return LoadedWorkflow(found, caller)
+        folder = Path(caller.path).absolute().parent
+        roots = self.roots(caller)
+        limit = next((root for root in roots if folder.is_relative_to(root)), folder)
+        beside = places.Candidate(limit, folder / (name + EXTENSION), "")
+        candidates = [beside, *places.workflow_places(roots, name)]
+        located = places.first_file(_relative_to_project(candidates, roots[-1]))
+        if located.path is None:
+            return LoadedWorkflow(None, None, located.places, located.problem)
+        return self._load(located.path, name, located.places)
+
+    def find_workflow(self, target: str, cwd: Path) -> Path:
+        """The file that `run FILE` or `run NAME` means. A FILE is what has a slash, ends in `.wf` or exists; its
+        content is not looked at. Raises UserError `workflow-not-found` with the places searched, `invalid-name`."""
+        if "/" in target or os.sep in target or target.endswith(EXTENSION) or (target and (cwd / target).is_file()):
+            path = Path(target)
+            return path if path.is_absolute() or cwd == Path.cwd() else cwd / path
+        if not places.is_name(target):
+            raise UserError(
+                "invalid-name",
+                f"`{target}` is neither a file nor the name of a workflow",
+                help="a name has letters, digits, `-` and `_`; a file ends in `.wf`",
+                exit_code=EXIT_USAGE,
+            )
+        located = places.first_file(places.workflow_places([self.root], target))
+        if located.path is not None:
+            return _shown_from(cwd, located.path)
+        raise self._no_workflow(target, located, cwd)
+
+    def workflow_names(self) -> tuple[str, ...]:
+        """Every name that `run NAME` finds, sorted."""
+        found = set()
+        for folder in places.PROJECT_FOLDERS:
+            for path in _files_in(self.root / folder / "workflows"):
+                if path.suffix == EXTENSION and places.is_name(path.stem):
+                    found.add(path.stem)
+        return tuple(sorted(found))
+
+    def roots(self, caller: SourceFile | None) -> tuple[Path, ...]:
+        """Where things are looked for: the caller's own project if it is a nearer one, then this one."""
+        if caller is None:
+            return (self.root,)
+        own = places.nearest_project(Path(caller.path).absolute().parent)
+        if own is None or own in (self.root, *self.root.parents) or own.resolve() == self.root.resolve():
+            return (self.root,)
+        return (own, self.root)
+
+    def _script(self, roots: Sequence[Path], run: str) -> Located:
+        problem = places.escapes(run)
+        if problem or ".." in run:
+            return Located(None, (), problem or "`..` is not allowed in a path")
+        located = places.first_file(places.script_places(roots, run))
+        if located.path is None:
+            return located
+        return located._replace(problem=located.problem or places.not_executable(located.path))
+
+    def _by_path(self, roots: Sequence[Path], text: str) -> Located:
+        problem = places.escapes(text)
+        if problem:
+            return Located(None, (), problem)
+        return places.first_file(places.in_folders(roots, [""], text))
+
+    def _parse(self, source: SourceFile) -> ParseResult:
+        key = (source.path, source.sha256)
+        if key not in self._parsed:
+            self._parsed[key] = self._parsed_files.parse(source)
+        return self._parsed[key]
+
+    def _load(self, path: Path, name: str, searched: tuple[str, ...]) -> LoadedWorkflow:
+        shown = str(_shown_from(Path.cwd(), path))
+        try:
+            source = read_source(path, shown)
+        except UserError as error:
+            return LoadedWorkflow(None, None, searched, error.message)
+        parsed = self._parse(source)
+        errors = [found for found in parsed.diagnostics if found.severity is Severity.ERROR]
+        if errors or not parsed.workflows:
+            first = errors[0] if errors else None
+            problem = f"{first.message} ({shown}:{first.span.line})" if first else f"`{shown}` holds no workflow"
+            return LoadedWorkflow(None, source, searched, problem)
+        named = next((found for found in parsed.workflows if found.name == name), parsed.workflows[0])
+        return LoadedWorkflow(named, source, searched)
+
+    def _no_workflow(self, target: str, located: Located, cwd: Path) -> UserError:
+        beside = target + EXTENSION
+        close: str | None = beside if (cwd / beside).is_file() else closest(target, self.workflow_names())
+        help = f"did you mean `{close}`?" if close else "name a file, or put it into one of these folders"
+        searched = ", ".join(f"`{place}`" for place in located.places)
+        problem = f" ({located.problem})" if located.problem else ""
+        return UserError(
+            "workflow-not-found",
+            f"there is no workflow `{target}`: looked for {searched}{problem}",
+            help=help,
+            next=f"runkon run {close}" if close else None,
+            exit_code=EXIT_USAGE,
+        )
+
+
+class SyntaxOnly(Catalog):
+    """A catalog in which everything exists: only the text itself is checked."""
+
+    def knows(self, kind: NameKind, name: str) -> bool:  # noqa: ARG002  # the protocol's names
+        return True
+
+    def names(self, kind: NameKind) -> Sequence[str]:  # noqa: ARG002
+        return ()
+
+    def locate(self, kind: ResourceKind, name: str, workflow: str, caller: SourceFile | None = None) -> Located:  # noqa: ARG002
+        return Located(Path(name), ())
+
+    def workflow(self, name: str, caller: SourceFile) -> LoadedWorkflow:  # noqa: ARG002
+        """Nothing is known about it, not even that it is missing."""
+        return LoadedWorkflow(None, None)
+
+
+class StoredProgram(SyntaxOnly):
+    """For a run that continues with its stored text: files that changed on disk do not matter, executors do."""
+
+    def __init__(self, project: Catalog) -> None:
+        self._project = project
+
+    def knows(self, kind: NameKind, name: str) -> bool:
+        return self._project.knows(kind, name)
+
+    def names(self, kind: NameKind) -> Sequence[str]:
+        return self._project.names(kind)
+
+    def locate(self, kind: ResourceKind, name: str, workflow: str, caller: SourceFile | None = None) -> Located:
+        if kind == "agent":
+            return self._project.locate(kind, name, workflow, caller)
+        return super().locate(kind, name, workflow, caller)
+
+
+def _relative_to_project(candidates: Sequence[places.Candidate], root: Path) -> Iterator[places.Candidate]:
+    """The same candidates, each path once, shown from the project root where they lie below it."""
+    seen: set[Path] = set()
+    for candidate in candidates:
+        if candidate.path in seen:
+            continue
+        seen.add(candidate.path)
+        inside = candidate.path.is_relative_to(root)
+        yield candidate._replace(shown=str(candidate.path.relative_to(root) if inside else candidate.path))
+
+
+def _shown_from(cwd: Path, path: Path) -> Path:
+    """`path` as somebody in `cwd` would type it."""
+    return path.relative_to(cwd) if path.is_relative_to(cwd) else path
+
+
+def _files_in(folder: Path) -> Sequence[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_file())
+    except OSError:
+        return ()
