@@ -1,0 +1,48 @@
+"""How a run ended, in two lines: what came of it and what to type next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from runkon.model.records import RunRecord, StepRecord
+from runkon.model.status import RunStatus, StepStatus
+from runkon.views.status import BAD_STEP, is_unhandled_failure
+from runkon.views.times import counted, elapsed, money
+
+
+class Ending(NamedTuple):
+    """`headline` begins with the status; `next` is a command, `why` what it is good for (may be empty)."""
+
+    headline: str
+    next: str
+    why: str
+
+
+def ending(run: RunRecord, steps: Sequence[StepRecord], short: str, status: RunStatus, *, with_time: bool) -> Ending:
+    """The summary of a run that stopped. `short` is the id to type."""
+    parts = [str(status), *_counts(steps)]
+    if run.calls:
+        parts.append(counted(run.calls, "call"))
+    if run.cost_usd or not run.cost_known:
+        parts.append(money(run.cost_usd, known=run.cost_known))
+    if with_time and run.started_at is not None and run.ended_at is not None:
+        parts.append(elapsed(run.ended_at - run.started_at))
+    return Ending(" · ".join(parts), *_next(status, short, steps))
+
+
+def _counts(steps: Sequence[StepRecord]) -> list[str]:
+    """How many steps there are, and how many ended otherwise than well."""
+    bad = sum(1 for step in steps if is_unhandled_failure(step))
+    handled = sum(1 for step in steps if step.status in BAD_STEP and step.handled)
+    skipped = sum(1 for step in steps if step.status is StepStatus.SKIPPED)
+    stopped = sum(1 for step in steps if step.status in (StepStatus.CANCELLED, StepStatus.INTERRUPTED))
+    named = ((bad, "failed"), (handled, "failed and handled"), (skipped, "skipped"), (stopped, "stopped"))
+    return [counted(len(steps), "step"), *(f"{number} {word}" for number, word in named if number)]
+
+
+def _next(status: RunStatus, short: str, steps: Sequence[StepRecord]) -> tuple[str, str]:
+    if status in (RunStatus.COMPLETED, RunStatus.CANCELLED):
+        return f"runkon show {short}", ""
+    kept = sum(1 for step in steps if step.is_settled)
+    return f"runkon resume {short}", f"keeps {counted(kept, 'finished step')}" if kept else ""

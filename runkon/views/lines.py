@@ -1,0 +1,94 @@
+"""One plain line per change of state: what `run` prints where there is no terminal. The same run gives the same lines:
+no times, no ids."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from runkon.model import events as ev
+from runkon.model.output import Output
+from runkon.views.times import counted
+
+LONGEST_TEXT = 200  # of a message or marker list on one line
+_WORD_WIDTH = 12
+
+
+class Line(NamedTuple):
+    """`word` says what happened, `path` where (empty for the run), `text` what about it, not yet made visible.
+    `level` is `info good bad quiet warning`."""
+
+    word: str
+    path: str
+    text: str
+    level: str
+
+    def __str__(self) -> str:
+        text = f"  {self.text}" if self.text and self.path else self.text
+        return f"{self.word:<{_WORD_WIDTH}}{self.path}{text}".rstrip()
+
+
+def line_of(event: ev.Event, *, is_verbose: bool = False) -> Line | None:
+    """The line for an event; None for one that only `is_verbose` shows, or that nobody needs to see."""
+    match event:
+        case ev.RunResumed():
+            return Line("resumed", "", f"{counted(event.reused, 'step')} kept, {event.rerun} to run again", "info")
+        case ev.AttemptStarted():
+            number = f"attempt {event.number + 1}" if event.number else ""
+            return Line("started", event.path, number, "quiet")
+        case ev.AttemptFailed() | ev.AttemptTimedOut():
+            word = "timed out" if isinstance(event, ev.AttemptTimedOut) else "failed"
+            return Line(word, event.path, f"attempt {event.number + 1}: {first_line(event.error.message)}", "bad")
+        case ev.AttemptCancelled():
+            return Line("stopped", event.path, first_line(event.error.message), "quiet")
+        case ev.AttemptCutOff():
+            return Line("cut off", event.path, f"attempt {event.number + 1}: {_words(event.cause)}", "warning")
+        case ev.RetryScheduled():
+            return Line("retrying", event.path, f"{counted(event.retries_left, 'retry')} left", "quiet")
+        case ev.ChoiceMade() if is_verbose:
+            return Line("choice", event.path, f"{event.construct} {event.text} is {str(event.result).lower()}", "quiet")
+        case ev.Note() if is_verbose or event.level != "info":
+            word = "note" if event.level == "info" else event.level
+            return Line(word, event.path or "", first_line(event.text), "warning" if word != "note" else "quiet")
+        case _:
+            return _settled(event)
+
+
+def _settled(event: ev.Event) -> Line | None:
+    """The line for an event that ends a step."""
+    match event:
+        case ev.StepCompleted():
+            return Line("completed", event.path, result_text(event.output), "good")
+        case ev.StepFailed() | ev.StepTimedOut():
+            word = "timed out" if isinstance(event, ev.StepTimedOut) else "failed"
+            handled = f" (handled: {_words(event.handled)})" if event.handled else ""
+            return Line(word, event.path, first_line(event.error.message) + handled, "warning" if handled else "bad")
+        case ev.StepSkipped():
+            return Line("skipped", event.path, first_line(event.reason), "quiet")
+        case ev.StepCancelled():
+            return Line("cancelled", event.path, first_line(event.reason), "quiet")
+        case ev.StepHandled():
+            return Line("handled", event.path, _words(event.handled), "warning")
+        case ev.StepSuperseded():
+            return Line("again", event.path, first_line(event.why), "quiet")
+        case _:
+            return None
+
+
+def result_text(output: Output) -> str:
+    """What one line says about a result: its markers, else its sentence, else how its context begins."""
+    text = ", ".join(sorted(output.markers)) or output.text or output.context.strip()
+    return ("degraded  " if output.degraded else "") + first_line(text)
+
+
+def first_line(text: str, limit: int = LONGEST_TEXT) -> str:
+    """The first line that says something, cut with `…` at `limit` characters or where more lines follow."""
+    start = text.lstrip()[: limit + 1]
+    line, newline, rest = start.partition("\n")
+    line = line.rstrip()
+    if len(line) > limit:
+        return line[: limit - 1] + "…"
+    return f"{line} …" if newline and (rest.strip() or len(start) > limit) else line
+
+
+def _words(slug: str) -> str:
+    return slug.replace("_", " ")

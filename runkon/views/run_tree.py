@@ -1,0 +1,76 @@
+"""The steps of a run as a tree of its paths: what `show` prints and the live view draws.
+
+Records exist for steps only; the blocks around them are read from the paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from runkon.model.records import StepRecord
+from runkon.model.status import StepStatus
+from runkon.views.status import BAD_STEP, OPEN_STEP
+
+
+@dataclass(slots=True)
+class TreeNode:
+    """One segment of a path. `record` is None for a block that has no result of its own."""
+
+    segment: str
+    path: str
+    record: StepRecord | None = None
+    children: dict[str, TreeNode] = field(default_factory=dict)
+
+    def steps(self) -> Iterator[StepRecord]:
+        """The records below and at this node that do work of their own, in the order they were added."""
+        if self.record is not None and not self.children:
+            yield self.record
+        for child in self.children.values():
+            yield from child.steps()
+
+    @property
+    def status(self) -> StepStatus:
+        """The node's own status, else the most urgent one below it."""
+        if self.record is not None:
+            return self.record.status
+        below = {step.status for step in self.steps()}
+        for status in (StepStatus.RUNNING, StepStatus.WAITING, StepStatus.BACKOFF, StepStatus.INTERRUPTED):
+            if status in below:
+                return status
+        bad = next((s.status for s in self.steps() if s.status in BAD_STEP and s.handled is None), None)
+        if bad is not None:
+            return bad
+        if StepStatus.CANCELLED in below:
+            return StepStatus.CANCELLED
+        return StepStatus.COMPLETED if below - {StepStatus.SKIPPED} else StepStatus.SKIPPED
+
+    @property
+    def is_quiet(self) -> bool:
+        """True if nothing below is open or failed: the branch can be folded to one line."""
+        return not any(step.status in OPEN_STEP or step.status in BAD_STEP for step in self.steps()) and (
+            self.record is None or self.record.status not in (OPEN_STEP | BAD_STEP)
+        )
+
+    @property
+    def kind(self) -> str:
+        """The keyword of what stands here."""
+        if self.record is not None:
+            return self.record.info.kind.replace("_", " ")
+        word = self.segment.partition("[")[0].partition("#")[0]
+        return word if word in _KEYWORDS else "block"
+
+
+_KEYWORDS = frozenset({"parallel", "while", "do", "always", "on_fail"})
+
+
+def run_tree(steps: Iterable[StepRecord]) -> TreeNode:
+    """The tree of the records, which come in program order; its root has the empty path."""
+    root = TreeNode("", "")
+    for step in steps:
+        node = root
+        for segment in step.path.split("/"):
+            path = f"{node.path}/{segment}" if node.path else segment
+            node = node.children.setdefault(segment, TreeNode(segment, path))
+        node.record = step
+    return root

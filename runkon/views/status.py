@@ -1,0 +1,38 @@
+"""What a status is called, which sign it has, and how a run whose process died is shown."""
+
+from __future__ import annotations
+
+from runkon.model.records import RunRecord, StepRecord
+from runkon.model.status import RunStatus, StepStatus
+
+SIGNS = {
+    StepStatus.PENDING: "○",
+    StepStatus.RUNNING: "●",
+    StepStatus.WAITING: "⏸",
+    StepStatus.BACKOFF: "↻",
+    StepStatus.COMPLETED: "✓",
+    StepStatus.FAILED: "✗",
+    StepStatus.SKIPPED: "◌",
+    StepStatus.TIMED_OUT: "✗",
+    StepStatus.CANCELLED: "⊘",
+    StepStatus.INTERRUPTED: "⊘",
+}
+OPEN_RUN = frozenset({RunStatus.RUNNING, RunStatus.CANCELLING, RunStatus.WAITING})
+OPEN_STEP = frozenset({StepStatus.RUNNING, StepStatus.WAITING, StepStatus.BACKOFF})
+BAD_STEP = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT})
+
+
+def shown_status(run: RunRecord, *, is_held: bool) -> RunStatus:
+    """The status to show: a run that nobody holds any more is interrupted, whatever its row still says."""
+    if run.status in (RunStatus.RUNNING, RunStatus.CANCELLING) and not is_held:
+        return RunStatus.INTERRUPTED
+    return run.status
+
+
+def is_reused(step: StepRecord, leg: int) -> bool:
+    """True if the latest leg answered the step from its record instead of running it."""
+    return step.is_settled and step.leg < leg
+
+
+def is_unhandled_failure(step: StepRecord) -> bool:
+    return step.status in BAD_STEP and step.handled is None

@@ -1,0 +1,140 @@
+"""A run's tree as lines that fit a given height: finished branches folded, failures open, what runs always visible."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from runkon.model.records import StepRecord
+from runkon.model.status import StepStatus
+from runkon.views.lines import first_line, result_text
+from runkon.views.run_tree import TreeNode
+from runkon.views.status import BAD_STEP, OPEN_STEP, SIGNS
+from runkon.views.times import elapsed, money
+
+_ORDER = (
+    (StepStatus.COMPLETED, "ok"),
+    (StepStatus.FAILED, "failed"),
+    (StepStatus.TIMED_OUT, "timed out"),
+    (StepStatus.RUNNING, "running"),
+    (StepStatus.BACKOFF, "retrying"),
+    (StepStatus.WAITING, "waiting"),
+    (StepStatus.SKIPPED, "skipped"),
+    (StepStatus.CANCELLED, "cancelled"),
+    (StepStatus.INTERRUPTED, "interrupted"),
+)
+
+
+class TreeLine(NamedTuple):
+    """One line; all texts are data, not yet made visible. `place` is where a failed step stands."""
+
+    depth: int
+    sign: str
+    kind: str
+    name: str
+    time: str
+    detail: str
+    place: str
+    status: StepStatus
+
+
+def tree_lines(
+    root: TreeNode,
+    *,
+    now: int,
+    height: int | None = None,
+    progress: Mapping[str, str] | None = None,
+    is_reused: frozenset[str] = frozenset(),
+) -> list[TreeLine]:
+    """All lines of the tree, or at most `height` of them: then finished branches are folded first, then finished steps
+    are left out from the top, then the rest is cut; one line says how many were left out."""
+    draw = _Draw(now, progress or {}, is_reused)
+    lines = list(draw.children(root, 0, folds=False))
+    if height is None or len(lines) <= height:
+        return lines
+    lines = list(draw.children(root, 0, folds=True))
+    return lines if len(lines) <= height else _cut(lines, max(height, 1))
+
+
+def _cut(lines: Sequence[TreeLine], height: int) -> list[TreeLine]:
+    """Drop quiet lines from the top, then anything open from the end, until `height` lines are left."""
+    surplus = len(lines) - height + 1  # one line tells what is missing
+    dropped: set[int] = set()
+    for wanted in (_is_finished, _is_anything):
+        ordered = range(len(lines)) if wanted is _is_finished else range(len(lines) - 1, -1, -1)
+        for at in ordered:
+            if len(dropped) >= surplus:
+                break
+            if at not in dropped and wanted(lines[at]):
+                dropped.add(at)
+    more = TreeLine(0, "…", "", f"{len(dropped)} more", "", "", "", StepStatus.COMPLETED)
+    return [more, *(line for at, line in enumerate(lines) if at not in dropped)]
+
+
+def _is_finished(line: TreeLine) -> bool:
+    return line.status not in OPEN_STEP and line.status not in BAD_STEP
+
+
+def _is_anything(_line: TreeLine) -> bool:
+    return True
+
+
+class _Draw:
+    def __init__(self, now: int, progress: Mapping[str, str], is_reused: frozenset[str]) -> None:
+        self._now = now
+        self._progress = progress
+        self._reused = is_reused
+
+    def children(self, node: TreeNode, depth: int, *, folds: bool) -> Iterator[TreeLine]:
+        for child in node.children.values():
+            yield self._line(child, depth, is_folded=folds and child.is_quiet)
+            if child.children and not (folds and child.is_quiet):
+                yield from self.children(child, depth + 1, folds=folds)
+
+    def _line(self, node: TreeNode, depth: int, *, is_folded: bool) -> TreeLine:
+        status, record = node.status, node.record
+        sign = ("▸" if is_folded else "▾") if node.children else SIGNS[status]
+        name = node.segment if node.kind == "block" or node.segment.partition("[")[0] != node.kind else ""
+        if name == "" and node.segment != node.kind:
+            name = node.segment.removeprefix(node.kind)
+        detail = self._counts(node) if node.children else self._detail(record)
+        place = f"{record.info.file}:{record.info.line}" if record is not None and status in BAD_STEP else ""
+        return TreeLine(depth, sign, node.kind, name, self._time(node), detail, place, status)
+
+    def _time(self, node: TreeNode) -> str:
+        steps = [node.record] if node.record is not None else list(node.steps())
+        starts = [step.started_at for step in steps if step.started_at is not None]
+        if not starts or node.status is StepStatus.SKIPPED:
+            return ""
+        ends = [step.ended_at if step.ended_at is not None else self._now for step in steps]
+        return elapsed(max(ends) - min(starts))
+
+    def _counts(self, node: TreeNode) -> str:
+        counts = Counter(step.status for step in node.steps())
+        return " · ".join(f"{counts[status]} {word}" for status, word in _ORDER if counts[status])
+
+    def _detail(self, step: StepRecord | None) -> str:
+        if step is None:
+            return ""
+        usage = step.output.usage
+        paid = [money(usage.cost_usd)] if usage is not None and usage.cost_usd else []
+        return " · ".join([*paid, *filter(None, [self._state(step)])])
+
+    def _state(self, step: StepRecord) -> str:
+        attempt = f"attempt {step.attempts}" if step.attempts > 1 else ""
+        match step.status:
+            case StepStatus.COMPLETED:
+                kept = "kept" if step.path in self._reused else ""
+                return " · ".join(filter(None, [kept, attempt, result_text(step.output)]))
+            case StepStatus.SKIPPED | StepStatus.CANCELLED:
+                return first_line(step.skip_reason or str(step.status))
+            case StepStatus.FAILED | StepStatus.TIMED_OUT | StepStatus.BACKOFF:
+                message = first_line(step.error.message) if step.error else str(step.status)
+                handled = f"handled: {step.handled}" if step.handled else ""
+                return " · ".join(filter(None, [attempt, message, handled]))
+            case StepStatus.INTERRUPTED:
+                return "interrupted; a resume runs it again"
+            case _:
+                said = first_line(self._progress.get(step.path, ""))
+                return " · ".join(filter(None, [attempt, said]))
