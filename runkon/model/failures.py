@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runkon.errors import RunkonError
+from runkon.errors import EXIT_FAILED, RunkonError, UserError
 
 
 class StepFailure(RunkonError):
@@ -13,3 +13,12 @@ class StepFailure(RunkonError):
         super().__init__(message)
         self.kind = kind
         self.message = message
+
+
+class ValueFailure(StepFailure, UserError):
+    """A value that a step needs can't be used: unknown variable, unsafe shell text. A step failure of kind `value`
+    that also carries a code and a help text."""
+
+    def __init__(self, code: str, message: str, *, help: str | None = None) -> None:
+        UserError.__init__(self, code, message, help=help, exit_code=EXIT_FAILED)
+        self.kind = "value"

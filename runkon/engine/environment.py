@@ -1,0 +1,228 @@
+"""What expressions of one scope see: inputs, results of steps, run facts, and the templates and values over them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from runkon.engine.conditions import Choice, evaluate, look_up
+from runkon.engine.results import Results
+from runkon.engine.variables import Found, Variables
+from runkon.language.nodes import (
+    And,
+    Compare,
+    Condition,
+    Constant,
+    DurationValue,
+    ListLiteral,
+    ListValue,
+    MapValue,
+    Not,
+    Number,
+    Or,
+    Reference,
+    Text,
+    Value,
+    Word,
+)
+from runkon.language.shell_text import is_plain_word, protected_placeholders, quoted
+from runkon.language.template import Placeholder, parse_template, single_placeholder
+from runkon.model.failures import ValueFailure
+from runkon.model.output import EMPTY, JsonValue
+from runkon.model.secrets import secret_mark, secret_name
+
+Unknown: TypeAlias = Literal["empty", "keep", "fail"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What is fixed for a whole run. `injected` are the host's variables; `host_environment` holds the process
+    variables that conditions may read; `strict` turns every unknown placeholder into a failure."""
+
+    run_id: str
+    workflow: str
+    dry_run: bool = False
+    strict: bool = False
+    injected: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)
+    host_environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Environment:
+    """What expressions see in one scope. Everything it is made of is shared, so making one costs nothing to speak
+    of. Reading is safe from several threads as long as each writes only to its own fork's `results`."""
+
+    __slots__ = ("extras", "facts", "inputs", "results")
+
+    def __init__(
+        self,
+        facts: RunFacts,
+        inputs: Mapping[str, JsonValue] = EMPTY,
+        results: Results | None = None,
+        extras: Mapping[str, JsonValue] = EMPTY,
+    ) -> None:
+        self.facts = facts
+        self.inputs = inputs
+        self.results = results if results is not None else Results()
+        self.extras = extras
+
+    # ── scopes ────────────────────────────────────────────────────────────────────────────────────
+    def with_inputs(self, extra: Mapping[str, JsonValue]) -> Environment:
+        """The same scope with more variables, which come before inputs and exports of the same name: `inputs` of a
+        step, a loop variable, `failed_step`, `workflow_status`. Results stay shared."""
+        return Environment(self.facts, self.inputs, self.results, {**self.extras, **extra}) if extra else self
+
+    def fork(self) -> Environment:
+        """A scope for one branch with results of its own; `results.join` of this one takes them over."""
+        return Environment(self.facts, self.inputs, self.results.fork(), self.extras)
+
+    def variables(self) -> Variables:
+        """All variables by name, computed when read."""
+        return Variables(
+            run_id=self.facts.run_id,
+            dry_run=self.facts.dry_run,
+            inputs=self.inputs,
+            injected=self.facts.injected,
+            extras=self.extras,
+            results=self.results,
+        )
+
+    def workflow_fact(self, name: str) -> JsonValue:
+        """`workflow.name`, `.run_id`, `.status`: the run's end inside `always`, else `running`. None for others."""
+        match name:
+            case "name":
+                return self.facts.workflow
+            case "run_id":
+                return self.facts.run_id
+            case "status":
+                return self.extras.get("workflow_status", "running")
+            case _:
+                return None
+
+    def host_variable(self, name: str) -> JsonValue:
+        """`env.NAME`, or None if conditions may not read it."""
+        return self.facts.host_environment.get(name)
+
+    # ── conditions ────────────────────────────────────────────────────────────────────────────────
+    def evaluate(self, condition: Condition) -> Choice:
+        """Decide a condition. Never raises."""
+        return evaluate(condition, self)
+
+    # ── templates ─────────────────────────────────────────────────────────────────────────────────
+    def render(self, text: str, *, unknown: Unknown = "empty", shell: bool = False) -> str:
+        """`text` with its placeholders filled in, in one pass. `unknown` says what happens to names nobody knows.
+
+        With `shell` every value is one word for `sh`, whatever it holds. Raises ValueFailure (`unknown-variable`,
+        and `unsafe-shell` where quoting can't protect a value that is not a plain word)."""
+        pieces = parse_template(text)
+        if not pieces or (len(pieces) == 1 and isinstance(pieces[0], str)):
+            return text
+        variables = self.variables()
+        protected = iter(protected_placeholders(text)) if shell else iter(())
+        written: list[str] = []
+        for piece in pieces:
+            if isinstance(piece, str):
+                written.append(piece)
+                continue
+            value = self._text_of(piece, variables, unknown)
+            if shell:
+                is_protected = next(protected)
+                value = value if value is None else _shell_word(piece, value, is_protected=is_protected)
+            written.append("" if value is None else value)
+        return "".join(written)
+
+    def _text_of(self, piece: Placeholder, variables: Variables, unknown: Unknown) -> str | None:
+        """The text for one placeholder; None for an unknown one that vanishes."""
+        found = self._find(piece, variables)
+        if found.known and (found.value is not None or piece.default is None):
+            return as_text(found.value)
+        if piece.default is not None:
+            return piece.default
+        if unknown == "fail" or self.facts.strict:
+            raise ValueFailure(
+                "unknown-variable",
+                f"nothing gives `{piece.raw}` a value here",
+                help=f'write `{{{{{piece.name} ?? "text"}}}}` to give it a default',
+            )
+        return piece.raw if unknown == "keep" else None
+
+    def _find(self, piece: Placeholder, variables: Variables) -> Found:
+        found = variables.find(piece.name)
+        return found if found.known or len(piece.parts) == 1 else look_up(piece.parts, self)
+
+    # ── values ────────────────────────────────────────────────────────────────────────────────────
+    def value(self, value: Value, *, unknown: Unknown = "empty") -> JsonValue:
+        """A value as JSON. A text that is exactly one placeholder, and a bare dotted reference, keep their type; a
+        bare word is text, unless it is a variable of the blocks around it (a loop variable). Raises ValueFailure like
+        `render`."""
+        match value:
+            case Text(text=text):
+                return self._of_text(text, unknown)
+            case Word(text=text):
+                return self._of_word(text)
+            case Number(text=text):
+                return float(text) if "." in text else int(text)
+            case DurationValue(text=text):
+                return text
+            case ListValue(items=items):
+                return [self.value(item, unknown=unknown) for item in items]
+            case MapValue(entries=entries):
+                return {entry.name: self.value(entry.value, unknown=unknown) for entry in entries}
+            case Reference(parts=parts):
+                return self._of_word(".".join(parts))
+            case Constant(value=constant):
+                return constant
+            case ListLiteral(items=operands):
+                return [self.value(operand, unknown=unknown) for operand in operands]
+            case Compare() | Not() | And() | Or():
+                return self.evaluate(value).result
+
+    def _of_text(self, text: str, unknown: Unknown) -> JsonValue:
+        only = single_placeholder(text)
+        if only is None:
+            return self.render(text, unknown=unknown)
+        found = self._find(only, self.variables())
+        if found.known and found.value is not None:
+            return found.value
+        if found.known and only.default is None:
+            return None
+        return self.render(text, unknown=unknown)
+
+    def _of_word(self, text: str) -> JsonValue:
+        if text in ("true", "false"):
+            return text == "true"
+        if text == "null":
+            return None
+        if text in self.extras:
+            return self.extras[text]
+        return look_up(tuple(text.split(".")), self).value if "." in text else text
+
+
+def as_text(value: JsonValue) -> str:
+    """A value inside text: text as it is, numbers and booleans as written, lists and maps as JSON, null as nothing.
+    A secret shows its name only."""
+    match value:
+        case str():
+            return value
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return repr(value)
+        case _:
+            name = secret_name(value)
+            return secret_mark(name) if name is not None else json.dumps(value, ensure_ascii=False)
+
+
+def _shell_word(piece: Placeholder, value: str, *, is_protected: bool) -> str:
+    if is_protected and "\0" not in value:
+        return quoted(value)
+    if not value or is_plain_word(value):
+        return value
+    raise ValueFailure(
+        "unsafe-shell",
+        f"the value of `{piece.raw}` can't be put here safely: it stands inside quotes of the command",
+        help='pass it through `env` and write "$NAME" in the command, or take the placeholder out of the quotes',
+    )

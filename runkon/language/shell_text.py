@@ -1,0 +1,176 @@
+"""Where a placeholder stands in shell text: in the open, where quoting protects any value, or not.
+
+The reading errs on the safe side: wherever shells disagree or the text is unusual, the place counts as unprotected,
+and only a plain word may stand there.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from runkon.language.template import parse_template
+
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:@%+,=-]+")
+_HEREDOC = re.compile(r"<<-?[ \t]*(?:'([^'\n]*)'|\"([^\"\n]*)\"|([A-Za-z0-9_.-]+))")
+_MARK = "\ue000"  # a private character stands for a placeholder while the text is read
+
+
+def is_plain_word(text: str) -> bool:
+    """True if `text` means itself to a shell, quoted or not."""
+    return _PLAIN_WORD.fullmatch(text) is not None
+
+
+def quoted(text: str) -> str:
+    """`text` as one word of shell text, in single quotes."""
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+@lru_cache(maxsize=512)
+def protected_placeholders(text: str) -> tuple[bool, ...]:
+    """For each placeholder of shell text, in order: whether single quotes around its value protect it there."""
+    pieces = parse_template(text)
+    marked = "".join(piece.replace(_MARK, "?") if isinstance(piece, str) else _MARK for piece in pieces)
+    return tuple(_Reading(marked).places())
+
+
+class _Reading:
+    """One pass over shell text. `stack` holds what is open: `'` `"` `(` (a `$(` or a group), `{` (a `${`), `` ` ``."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.stack: list[str] = []
+        self.doubtful = False  # from here on shells may disagree about what is quoted
+        self.heredocs: list[str] = []
+        self.found: list[bool] = []
+
+    def places(self) -> list[bool]:
+        while self.at < len(self.text):
+            self._step(self.text[self.at])
+        return self.found
+
+    @property
+    def top(self) -> str:
+        return self.stack[-1] if self.stack else ""
+
+    def _step(self, char: str) -> None:
+        if char == _MARK:
+            self._placeholder()
+        elif self.top == "'":
+            self._pop_at(char, "'")
+        elif char == "\\":
+            self._backslash()
+        elif char == "$":
+            self._dollar()
+        elif char == "`":
+            self._toggle("`")
+        elif char == '"':
+            self._toggle('"')
+        elif self.top == '"':
+            self.at += 1
+        else:
+            self._open_text(char)
+
+    def _placeholder(self) -> None:
+        before = self.text[self.at - 1] if self.at else ""
+        in_open = self.top in ("", "(") and "`" not in self.stack and "{" not in self.stack
+        self.found.append(in_open and not self.doubtful and before not in ("\\", "$"))
+        self.at += 1
+
+    def _backslash(self) -> None:
+        if self.text[self.at + 1 : self.at + 2] == _MARK:
+            self.at += 1
+        else:
+            self.at += 2
+
+    def _dollar(self) -> None:
+        following = self.text[self.at + 1 : self.at + 3]
+        if following.startswith("(("):
+            self.doubtful = True
+            self.at += 1
+        elif following[:1] == "(":
+            self.stack.append("(")
+            self.at += 2
+        elif following[:1] == "{":
+            self.stack.append("{")
+            self.at += 2
+        else:
+            # `$'…'` is a quote of its own in some shells and a dollar before a quote in others
+            self.doubtful = self.doubtful or (following[:1] == "'" and self.top != '"')
+            self.at += 1
+
+    def _toggle(self, quote: str) -> None:
+        if self.top == quote:
+            self.stack.pop()
+        elif quote == "`" and "`" in self.stack:
+            self.doubtful = True
+        else:
+            self.stack.append(quote)
+        self.at += 1
+
+    def _pop_at(self, char: str, end: str) -> None:
+        if char == end:
+            self.stack.pop()
+        self.at += 1
+
+    def _open_text(self, char: str) -> None:
+        if char == "'":
+            if self.top == "{" and '"' in self.stack:
+                self.doubtful = True  # inside "${…}" shells differ on single quotes
+            self.stack.append("'")
+        elif char == "}" and self.top == "{":
+            self.stack.pop()
+        elif char == "(":
+            self.doubtful = self.doubtful or self.text.startswith("((", self.at)
+            self.stack.append("(")
+        elif char == ")" and self.top == "(":
+            self.stack.pop()
+        elif char == "#" and self._begins_word():
+            self._comment()
+            return
+        elif char == "<" and self.text.startswith("<<", self.at) and self.top != "{":
+            self._heredoc_operator()
+            return
+        elif char == "\n" and self.heredocs:
+            self._heredoc_bodies()
+            return
+        self.at += 1
+
+    def _begins_word(self) -> bool:
+        return self.top != "{" and (self.at == 0 or self.text[self.at - 1] in " \t\n;|&()")
+
+    def _comment(self) -> None:
+        end = self.text.find("\n", self.at)
+        end = len(self.text) if end < 0 else end
+        self._unprotected(self.text[self.at : end])
+        self.at = end
+
+    def _heredoc_operator(self) -> None:
+        if self.text.startswith("<<<", self.at):
+            self.at += 3
+            return
+        match = _HEREDOC.match(self.text, self.at)
+        if match is None:
+            self.doubtful = True
+            self.at += 2
+            return
+        self.heredocs.append(next(word for word in match.groups() if word is not None))
+        self.at = match.end()
+
+    def _heredoc_bodies(self) -> None:
+        """The lines after this one up to each waiting delimiter: nothing in them is protected."""
+        self.at += 1
+        for delimiter in self.heredocs:
+            while self.at < len(self.text):
+                end = self.text.find("\n", self.at)
+                end = len(self.text) if end < 0 else end
+                line = self.text[self.at : end]
+                self._unprotected(line)
+                self.at = min(end + 1, len(self.text))
+                if line.lstrip("\t") == delimiter:
+                    break
+        self.heredocs = []
+
+    def _unprotected(self, text: str) -> None:
+        self.found.extend([False] * text.count(_MARK))
