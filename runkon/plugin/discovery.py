@@ -35,15 +35,15 @@ def load_plugins(
     beside: Path | None = None,
     extra: Sequence[str | object] = (),
     builtin: Sequence[object] = (),
-    off: Sequence[str] = (),
+    blocked: Sequence[str] = (),
 ) -> Loaded:
     """Load every plugin. `project` is the folder that holds `.runkon`, `beside` a project of the workflow
     file's own, if it has one; `extra` are names of modules, files, or objects
-    (a module, an object with hooks, an executor); `off` are names of plugins to leave out.
+    (a module, an object with hooks, an executor); `blocked` are names of plugins to leave out.
 
     Raises UserError when a plugin's author must act (a misspelt hook, a thing that is no executor), when two plugins
     bring the same name, and when something of `extra` isn't there. Any other failure is a warning."""
-    loading = _Loading(off)
+    loading = _Loading(blocked)
     for module in builtin:
         loading.take_builtin(module)
     for point in entry_points.installed():
@@ -62,8 +62,8 @@ def load_plugins(
 class _Loading:
     """The plugins let in so far."""
 
-    def __init__(self, off: Sequence[str]) -> None:
-        self._off = frozenset(off)
+    def __init__(self, blocked: Sequence[str]) -> None:
+        self._blocked = frozenset(blocked)
         self._manager = PluginManager(Registry())
         self._records: list[PluginRecord] = []
         self._warnings: list[str] = []
@@ -81,8 +81,8 @@ class _Loading:
 
     def take(self, origin: Origin, load: Callable[[], object], *, file: str | None = None) -> None:
         """Let in one plugin, or note why not."""
-        if origin.name in self._off:
-            self._records.append(PluginRecord(origin.name, origin.version, origin.source, off=True))
+        if origin.name in self._blocked:
+            self._records.append(PluginRecord(origin.name, origin.version, origin.source, blocked=True))
             return
         origin = Origin(self._manager.free_name(origin.name), origin.source, origin.version)
         try:

@@ -45,14 +45,14 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class PluginRecord:
-    """One plugin after loading. `problem` is the one-line cause why it was left out, `off` that a setting did it."""
+    """One plugin after loading. `problem` is the one-line cause why it was left out, `blocked` that a setting did it."""
 
     name: str
     version: str
     source: str
     hooks: tuple[str, ...] = ()
     problem: str | None = None
-    off: bool = False
+    blocked: bool = False
 
 
 class PluginManager:

@@ -83,7 +83,7 @@ class Registry(Executors):
             raise UserError(
                 f"duplicate-{kind}",
                 f"two plugins bring {_an(kind)} `{name}`: {_who(first)} and {_who(entry)}",
-                help="rename one of them, or turn one plugin off with the setting `plugins_off`",
+                help="rename one of them, or turn one plugin off with the setting `plugins_blocked`",
                 next="runkon plugins",
             )
         table[name] = entry
