@@ -1,0 +1,144 @@
+"""A store that forgets: the runs of one process, for tests. Same behaviour as the SQLite store, by the same suite."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from runkon.errors import LeaseLost
+from runkon.model import holder as holders
+from runkon.model.events import Envelope, RunCreated
+from runkon.model.fold import RunState, corrupt, fold
+from runkon.model.ids import RunID
+from runkon.model.ports import RunStore
+from runkon.model.records import Lease, RunRecord, StepRecord
+from runkon.store.refusals import duplicate_run, is_free, unknown_run
+
+
+@dataclass(slots=True)
+class _Kept:
+    """One run: its events, what they fold to, and its lease, which no event holds."""
+
+    state: RunState = field(default_factory=RunState)
+    envelopes: list[Envelope] = field(default_factory=list)
+    holder: str | None = None
+    until: int | None = None
+    fence: int = 0
+    leg: int = 0
+
+    def record(self) -> RunRecord:
+        return replace(self.state.run, holder=self.holder, lease_until=self.until, fence=self.fence, leg=self.leg)
+
+
+class MemoryRunStore(RunStore):
+    """Keeps runs in memory. `is_alive` judges holders, as in `runkon.model.holder`."""
+
+    def __init__(self, *, is_alive: Callable[[str], bool | None] = holders.is_alive) -> None:
+        self._lock = threading.Lock()
+        self._runs: dict[RunID, _Kept] = {}
+        self._is_alive = is_alive
+
+    def create(self, run: RunID, created: RunCreated, at: int) -> None:
+        with self._lock:
+            if run in self._runs:
+                raise duplicate_run(run)
+            first = Envelope(run, 1, at, 0, 0, created)
+            kept = _Kept()
+            kept.state.apply(first)
+            kept.envelopes.append(first)
+            self._runs[run] = kept
+
+    def acquire(self, run: RunID, holder: str, now: int, ttl_ms: int) -> Lease | None:
+        with self._lock:
+            kept = self._runs.get(run)
+            if kept is None:
+                raise unknown_run(run)
+            if kept.holder == holder:
+                kept.until = now + ttl_ms
+                return Lease(run, holder, kept.fence, kept.leg, kept.until)
+            if kept.holder is not None:
+                alive = self._is_alive(kept.holder)
+                if not is_free(alive=alive, until=kept.until or 0, now=now, ttl_ms=ttl_ms):
+                    return None
+            kept.holder, kept.until = holder, now + ttl_ms
+            kept.fence += 1
+            kept.leg += 1
+            return Lease(run, holder, kept.fence, kept.leg, kept.until)
+
+    def extend(self, lease: Lease, now: int, ttl_ms: int) -> Lease | None:
+        with self._lock:
+            kept = self._runs.get(lease.run)
+            if kept is None or (kept.holder, kept.fence) != (lease.holder, lease.fence):
+                return None
+            kept.until = now + ttl_ms
+            return replace(lease, expires_at=kept.until)
+
+    def append(self, lease: Lease, envelopes: Sequence[Envelope], *, release: bool = False) -> None:
+        with self._lock:
+            kept = self._runs.get(lease.run)
+            if kept is None or (kept.holder, kept.fence) != (lease.holder, lease.fence):
+                raise LeaseLost(f"run `{lease.run}` is held by another engine now")
+            for envelope in envelopes:
+                if envelope.fence != lease.fence:
+                    found, expected = f"fence {envelope.fence}", f"the lease's, {lease.fence}"
+                    raise corrupt(lease.run, envelope.seq, "E1", found=found, expected=expected)
+            try:
+                for envelope in envelopes:
+                    kept.state.apply(envelope)
+            except BaseException:
+                kept.state = fold(kept.envelopes)
+                raise
+            kept.envelopes.extend(envelopes)
+            kept.holder, kept.until = (None, None) if release else (lease.holder, lease.expires_at)
+
+    def run(self, run: RunID) -> RunRecord | None:
+        with self._lock:
+            kept = self._runs.get(run)
+            return kept.record() if kept else None
+
+    def find(self, prefix: str) -> Sequence[RunID]:
+        with self._lock:
+            matching = [run for run in reversed(self._runs) if run.startswith(prefix.upper())]
+            return matching[:10]
+
+    def runs(
+        self,
+        *,
+        status: str | None = None,
+        workflow: str | None = None,
+        since: int | None = None,
+        limit: int | None = None,
+    ) -> Sequence[RunRecord]:
+        with self._lock:
+            records = [kept.record() for kept in reversed(self._runs.values())]
+        matching = [
+            record
+            for record in records
+            if (status is None or record.status == status)
+            and (workflow is None or record.workflow == workflow)
+            and (since is None or record.created_at >= since)
+        ]
+        return matching[:limit]
+
+    def steps(self, run: RunID) -> Sequence[StepRecord]:
+        with self._lock:
+            kept = self._runs.get(run)
+            return kept.state.in_order() if kept else []
+
+    def events(self, run: RunID, after: int = 0) -> Iterator[Envelope]:
+        with self._lock:
+            kept = self._runs.get(run)
+            following = kept.envelopes[after:] if kept else []
+        yield from following
+
+    def sources(self, run: RunID) -> Mapping[str, str]:
+        with self._lock:
+            kept = self._runs.get(run)
+            if kept is None:
+                return {}
+            first = kept.envelopes[0].event
+            return dict(first.sources) if isinstance(first, RunCreated) else {}
+
+    def close(self) -> None:
+        """Nothing to give back; the runs stay readable."""
