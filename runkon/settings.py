@@ -81,7 +81,9 @@ def load_settings(
         sources.append(_Source(_shown(path, cwd), path.parent, values))
     merged: dict[str, object] = {}
     for source in reversed(sources):
-        merged.update(_resolved(source))
+        resolved = _resolved(source)
+        plugins = (*merged.get("plugins", ()), *resolved.get("plugins", ()))  # type: ignore[misc]
+        merged |= resolved | ({"plugins": tuple(dict.fromkeys(plugins))} if plugins else {})
     state_dir = root / STATE_FOLDER
     merged.setdefault("db", state_dir / "runkon.db")
     merged |= {"root": root, "state_dir": state_dir, "cache_dir": cache_folder(environ), "files": tuple(files)}

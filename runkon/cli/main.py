@@ -1,5 +1,44 @@
-"""Placeholder entry until the command line lands."""
+"""The door of the command line. What needs no parsing is answered here, before click is imported."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from runkon.cli.overview import FIRST_STEPS, overview, version_line
+
+_PIPE_CLOSED = 141  # what a shell shows for a program whose reader went away
 
 
-def main() -> int:
-    return 0
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. Never raises, but for what the interpreter itself raises."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:  # a terminal that can't show a sign gets its number, not an exception
+            reconfigure(errors="backslashreplace")
+    try:
+        code = _answer(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to say at exit
+        return _PIPE_CLOSED
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _answer(words: list[str]) -> int:
+    if not words:
+        sys.stdout.write(FIRST_STEPS)
+        return 0
+    if words in (["--help"], ["-h"]):
+        sys.stdout.write(overview())
+        return 0
+    if words == ["--version"]:
+        sys.stdout.write(version_line())
+        return 0
+    from runkon.cli.boundary import invoke  # late: click costs as much as three interpreters
+
+    return invoke(words)

@@ -1,0 +1,19 @@
+"""The commands and their one line in `runkon --help`. Each lives in the module of its name, loaded when it is used."""
+
+from __future__ import annotations
+
+COMMANDS: dict[str, str] = {
+    "run": "check a workflow and execute it",
+    "validate": "check workflows and say what they need",
+    "fmt": "format workflow files",
+    "graph": "draw a workflow, or a run of it",
+    "runs": "list runs",
+    "show": "show a run, or one step of it",
+    "logs": "print the raw output of steps",
+    "events": "print the recorded events of a run",
+    "resume": "continue a run; finished steps are kept",
+    "plugins": "list plugins and what they bring",
+    "doctor": "check the installation and the project",
+    "init": "make a small project that runs at once",
+    "new": "write one more workflow file",
+}

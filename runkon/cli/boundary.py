@@ -1,0 +1,50 @@
+"""Every way a command can end becomes text and an exit code here; nothing else turns exceptions into messages."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from runkon.cli.complaints import internal_error, user_error, wrong_use
+from runkon.cli.group import RunkonGroup
+from runkon.cli.session import Session
+from runkon.errors import EXIT_HELD, EXIT_INTERRUPTED, LeaseLost, UserError
+
+
+def invoke(words: Sequence[str]) -> int:
+    """Parse the words, run the command, and return its exit code."""
+    session = Session()
+    try:
+        return _run(list(words), session)
+    except UserError as error:
+        session.console.error(user_error(error, color=session.console.err_color))
+        return error.exit_code
+    except LeaseLost as error:
+        lost = UserError("lease-lost", str(error) or "another process has taken over this run", exit_code=EXIT_HELD)
+        session.console.error(user_error(lost, color=session.console.err_color))
+        return EXIT_HELD
+    except (KeyboardInterrupt, click.Abort):
+        session.console.error("interrupted")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001  # our own bug: never a bare traceback
+        return internal_error(error, words, session)
+    finally:
+        session.close()
+
+
+def _run(words: list[str], session: Session) -> int:
+    try:
+        with RunkonGroup().make_context("runkon", words, obj=session) as context:
+            code = context.command.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        session.no_color = session.no_color or "--no-color" in words
+        raise wrong_use(error) from error
+    sys.stdout.flush()
+    return int(code or os.EX_OK)

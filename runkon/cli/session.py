@@ -1,0 +1,56 @@
+"""One invocation: what the common options say, and the application and console they lead to."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runkon.cli.console import Console
+from runkon.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from runkon.app import App
+
+_SWITCHES = frozenset({"as_json", "plain", "quiet", "verbose", "no_color"})
+
+
+class Session:
+    """Made once per process, filled while the command line is parsed. `flags` are settings by name."""
+
+    def __init__(self) -> None:
+        self.flags: dict[str, object] = {}
+        self.as_json = False
+        self.plain = False
+        self.quiet = False
+        self.verbose = False
+        self.no_color = False
+
+    def switch(self, name: str) -> None:
+        """Turn one of the common switches on."""
+        if name not in _SWITCHES:
+            raise KeyError(name)
+        setattr(self, name, True)
+
+    @cached_property
+    def console(self) -> Console:
+        return Console(
+            sys.stdout, sys.stderr, os.environ, is_plain=self.plain, is_quiet=self.quiet, no_color=self.no_color
+        )
+
+    @cached_property
+    def settings(self) -> Settings:
+        return load_settings(Path.cwd(), os.environ, self.flags)
+
+    @cached_property
+    def app(self) -> App:
+        from runkon.app import App  # late: help and wrong use need no application
+
+        return App(self.settings, plugins=self.settings.plugins)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if "app" in self.__dict__:
+            self.app.close()
