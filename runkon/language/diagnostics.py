@@ -49,6 +49,58 @@ class Wording(NamedTuple):
 
 
 CATALOGUE: dict[str, Wording] = {
+    # ── syntax ────────────────────────────────────────────────────────────────────────────────────
+    "unexpected-character": Wording(
+        about="a character that means nothing outside strings and comments",
+        message="unexpected character {found}",
+    ),
+    "unexpected-token": Wording(
+        about="a word or sign in a place where it does not fit",
+        message="unexpected {found}",
+        label="expected {expected}",
+    ),
+    "nesting-too-deep": Wording(
+        about="more than 100 blocks, lists, maps or parentheses inside each other",
+        message="nested more than {limit} levels deep",
+        help="move the inner part into a workflow of its own and `call workflow` it",
+    ),
+    "invalid-condition": Wording(
+        about="text in quotes that should be a condition and is none",
+        message="`{option}` needs a condition",
+        label="expected {expected}",
+    ),
+    "invalid-declaration": Wording(
+        about="a part of an `inputs` section that belongs to no declaration",
+        message="unexpected part of an input declaration",
+        label="expected {expected}",
+    ),
+    "option-after-statement": Wording(
+        about="an option behind the first statement of its block",
+        message="option `{option}` comes after a statement",
+        label="options stand before the statements of a block",
+    ),
+    "option-out-of-place": Wording(
+        about="an option where only sections and statements may stand",
+        message="option `{option}` stands directly in the `{owner}`",
+        label="expected a statement or a section",
+        help="options of the whole workflow stand in `meta {{ … }}`",
+    ),
+    "misplaced-section": Wording(
+        about="`meta`, `inputs` or `outputs` inside a block",
+        message="`{section}` stands inside a block",
+        label="expected a statement",
+        help="put `{section} {{ … }}` directly into the workflow",
+    ),
+    "loose-while": Wording(
+        about="a `while` without a block that follows no `do`",
+        message="this `while` has no block and follows no `do`",
+        help="write `while condition {{ … }}`, or `do {{ … }} while condition`",
+    ),
+    "foreach-without-list": Wording(
+        about="a `foreach` with statements but without `in`",
+        message="`foreach {name}` has statements but no list to go through",
+        help="write `foreach {name} in LIST {{ … }}`, or name a `workflow` and leave the statements out",
+    ),
     # ── options ───────────────────────────────────────────────────────────────────────────────────
     "unknown-option": Wording(
         about="an option that the statement does not have",
