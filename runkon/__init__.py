@@ -1,20 +1,10 @@
 """Workflows for agents: `.wf` files, run on threads, recorded, resumable.
 
-Public names, and nothing else. Each is looked up on first use, so that `import runkon` costs next to nothing.
+Public names, and nothing else. Each is looked up on first use, so that `import runkon` costs next to nothing; type
+checkers read `__init__.pyi`.
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from runkon.api import RunHandle, RunResult, load, run, start
-    from runkon.errors import Cancelled, Fatal, InternalError, RunkonError, Transient, UserError
-    from runkon.model.failures import StepFailure
-    from runkon.model.output import Output, Usage
-    from runkon.model.ports import ActionExecutor, CancelToken, EventSink, StepRequest
-    from runkon.plugin.decorator import executor
-    from runkon.plugin.hookspecs import hookimpl
 
 __version__ = "0.1.0"
 

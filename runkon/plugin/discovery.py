@@ -136,7 +136,8 @@ def import_file(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except BaseException:
-        del sys.modules[name]
+        for left in [loaded for loaded in sys.modules if loaded == name or loaded.startswith(f"{name}.")]:
+            del sys.modules[left]
         raise
     return module
 

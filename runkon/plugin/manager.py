@@ -45,7 +45,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class PluginRecord:
-    """One plugin after loading. `problem` is the one-line cause why it was left out, `blocked` that a setting did it."""
+    """One plugin after loading. `problem` says why it was left out, `blocked` that a setting did it."""
 
     name: str
     version: str

@@ -3,6 +3,19 @@
 from __future__ import annotations
 
 from runkon.testing.clock import FakeClock
+from runkon.testing.executor_suite import CancellableContract, ExecutorContract
+from runkon.testing.requests import cancel, request_for
 from runkon.testing.scripted import Answer, Hold, ScriptedExecutor, answers_from_json, keys_of
 
-__all__ = ["Answer", "FakeClock", "Hold", "ScriptedExecutor", "answers_from_json", "keys_of"]
+__all__ = [
+    "Answer",
+    "CancellableContract",
+    "ExecutorContract",
+    "FakeClock",
+    "Hold",
+    "ScriptedExecutor",
+    "answers_from_json",
+    "cancel",
+    "keys_of",
+    "request_for",
+]

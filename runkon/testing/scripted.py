@@ -21,31 +21,41 @@ class Hold:
     """An answer that waits until the test says `release`, or the step is cancelled."""
 
     def __init__(self) -> None:
-        self._begun = threading.Event()
-        self._over = threading.Event()
+        self._changed = threading.Condition()
+        self._begun = False
+        self._over = False
         self._answer: Answer = None
 
     def wait_begun(self, timeout: float = PATIENCE) -> None:
         """Return once a step is being held. Raises TimeoutError after `timeout` seconds."""
-        if not self._begun.wait(timeout):
-            raise TimeoutError("no step asked for the held answer")
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._begun, timeout):
+                raise TimeoutError("no step asked for the held answer")
 
     def release(self, answer: Answer = None) -> None:
         """Let every held step, now and later, go on with `answer`."""
-        self._answer = answer
-        self._over.set()
+        with self._changed:
+            self._answer = answer
+            self._over = True
+            self._changed.notify_all()
 
     def answer(self, request: StepRequest) -> Answer:
         """Wait, then the answer. Raises `Cancelled` when the step is cancelled first."""
-        undo = request.cancel.on_cancel(self._over.set)
-        self._begun.set()
+        undo = request.cancel.on_cancel(self._look_again)
         try:
-            if not self._over.wait(PATIENCE):
-                raise TimeoutError(f"the held step `{request.path}` was never released")
+            with self._changed:
+                self._begun = True
+                self._changed.notify_all()
+                if not self._changed.wait_for(lambda: self._over or request.cancel.is_cancelled, PATIENCE):
+                    raise TimeoutError(f"the held step `{request.path}` was never released")
         finally:
             undo()
         request.cancel.raise_if_cancelled()
         return self._answer
+
+    def _look_again(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
 
 Answer: TypeAlias = (

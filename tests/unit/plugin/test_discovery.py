@@ -25,7 +25,7 @@ def runkon_register_executors(register):
 
 @pytest.fixture(autouse=True)
 def nothing_installed(monkeypatch):
-    monkeypatch.setattr(entry_points, "installed", lambda: [])
+    monkeypatch.setattr(entry_points, "installed", list)
 
 
 @pytest.fixture
@@ -124,12 +124,26 @@ def test_a_file_with_decorated_functions_needs_no_hook(project):
 
 
 def test_an_imported_executor_is_not_taken_for_the_files_own(project, monkeypatch, tmp_path):
-    (tmp_path / "library_of_tools.py").write_text("from runkon import executor\ntool = executor('tool')(lambda r: None)\n")
+    (tmp_path / "library_of_tools.py").write_text(
+        "from runkon import executor\ntool = executor('tool')(lambda r: None)\n"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     put(project, "uses.py", "from library_of_tools import tool\n")
     loaded = load(project)
     assert loaded.registry.names() == []
     assert "neither a hook nor a function" in loaded.warnings[0]
+
+
+def test_a_folder_with_an_init_file_is_one_plugin_of_several_files(project):
+    (project / ".runkon" / "plugins" / "kit").mkdir()
+    (project / ".runkon" / "plugins" / "empty").mkdir()
+    put(
+        project, "kit/__init__.py", "from runkon import executor\nfrom .words import WORD\n" + PLUGIN.format(name="kit")
+    )
+    put(project, "kit/words.py", "WORD = 'a word'\n")
+    loaded = load(project)
+    assert [(record.name, record.source) for record in loaded.plugins] == [("kit", "file .runkon/plugins/kit")]
+    assert loaded.registry.names() == ["kit"]
 
 
 def test_two_files_of_one_name_are_two_plugins(project, tmp_path):

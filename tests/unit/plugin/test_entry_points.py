@@ -16,7 +16,9 @@ def distribution(folder, name, entries, *, version="1.0", style="dist-info"):
 
 
 def test_finds_the_group_in_a_distribution(tmp_path):
-    distribution(tmp_path, "lint_kit", "[console_scripts]\nx = a:b\n\n[runkon]\nlint = lint_kit.plugin\nmore = m : a.b [x]\n")
+    distribution(
+        tmp_path, "lint_kit", "[console_scripts]\nx = a:b\n\n[runkon]\nlint = lint_kit.plugin\nmore = m : a.b [x]\n"
+    )
     assert installed([str(tmp_path)]) == [
         EntryPoint("lint", "lint_kit.plugin", "", "lint_kit", "1.0"),
         EntryPoint("more", "m", "a.b", "lint_kit", "1.0"),
