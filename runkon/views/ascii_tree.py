@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from runkon.model.status import StepStatus
 from runkon.views.outline import Outline, Overlay
@@ -16,10 +16,20 @@ def ascii_tree(outline: Outline, overlay: Mapping[str, Overlay] | None = None) -
 
 
 def _children(outline: Outline, indent: str, overlay: Mapping[str, Overlay] | None) -> Iterator[str]:
-    for index, child in enumerate(outline.children):
-        is_last = index == len(outline.children) - 1
+    children = list(_flat(outline.children))
+    for index, child in enumerate(children):
+        is_last = index == len(children) - 1
         yield f"{indent}{'└─' if is_last else '├─'} {_line(child, overlay)}"
         yield from _children(child, indent + ("   " if is_last else "│  "), overlay)
+
+
+def _flat(children: Iterable[Outline]) -> Iterator[Outline]:
+    """The children, with the arms of a choice in its place."""
+    for child in children:
+        if child.kind in ("if", "unless"):
+            yield from child.children
+        else:
+            yield child
 
 
 def _line(outline: Outline, overlay: Mapping[str, Overlay] | None) -> str:
