@@ -1,0 +1,90 @@
+"""A workflow that was read becomes one that may run, or findings that say why not.
+
+The rules live in `checks/`, one family per file; each is a pure function from `Context` to findings. This file only
+says which there are, runs them, and decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+
+from runkon.language.checks.context import Context
+from runkon.language.checks.facts import facts_of
+from runkon.language.checks.names import check_ambiguous_keys, check_duplicate_inputs, check_duplicate_workflows
+from runkon.language.checks.never_true import check_never_true
+from runkon.language.checks.references import check_references
+from runkon.language.checks.resources import check_resources
+from runkon.language.checks.shell import check_tainted_shell
+from runkon.language.checks.templates import check_templates
+from runkon.language.checks.workflows import (
+    call_span,
+    check_called_workflows,
+    check_cycles,
+    check_order_of_items,
+    child_context,
+)
+from runkon.language.diagnostics import Diagnostic, Severity, diagnose
+from runkon.language.nodes import Workflow
+from runkon.language.program import Catalog, CheckedWorkflow, CheckResult, ParseResult
+
+Rule = Callable[[Context], Iterable[Diagnostic]]
+
+RULES: tuple[Rule, ...] = (
+    check_references,
+    check_never_true,
+    check_templates,
+    check_tainted_shell,
+    check_duplicate_inputs,
+    check_duplicate_workflows,
+    check_ambiguous_keys,
+    check_resources,
+    check_called_workflows,
+    check_order_of_items,
+    check_cycles,
+)
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+def check(
+    parsed: ParseResult, workflow: Workflow, catalog: Catalog, *, executors: Mapping[str, str] = _NONE
+) -> CheckResult:
+    """All findings about `workflow`, one of the workflows of `parsed`, by position, with its static facts.
+
+    `executors` are those a run will use instead of the written ones, by result key. The workflow counts as checked
+    if neither it nor any workflow it calls has an error; warnings never stop it. Never raises."""
+    return _check(Context(parsed, workflow, catalog, executors), {})
+
+
+def _check(context: Context, known: dict[tuple[str, str], CheckResult]) -> CheckResult:
+    findings = [finding for rule in RULES for finding in rule(context)]
+    is_endless = any(finding.code in ("workflow-cycle", "workflow-too-deep") for finding in findings)
+    children: dict[str, CheckedWorkflow] = {}
+    complete = True
+    if not is_endless:
+        for name, loaded in context.children.items():
+            if loaded.workflow is None or loaded.source is None:
+                continue
+            key = (loaded.source.path, loaded.workflow.name)
+            if key not in known:
+                known[key] = _check(child_context(context, loaded), known)
+            result = known[key]
+            if result.checked is not None:
+                children[name] = result.checked
+                continue
+            complete = False
+            if loaded.source.path != context.source.path:
+                findings.append(_broken(name, context, result))
+    ordered = tuple(sorted(dict.fromkeys(findings), key=lambda found: (found.span.start, found.span.end, found.code)))
+    facts = facts_of(context, bounded=not is_endless)
+    failed = any(finding.severity is Severity.ERROR for finding in ordered)
+    if failed or not complete or not context.parsed.ok:
+        return CheckResult(None, ordered, facts)
+    return CheckResult(CheckedWorkflow(context.workflow, context.source, ordered, children), ordered, facts)
+
+
+def _broken(name: str, context: Context, result: CheckResult) -> Diagnostic:
+    """The finding at the call of a workflow, in another file, that has errors of its own."""
+    first = next((found for found in result.diagnostics if found.severity is Severity.ERROR), None)
+    reason = f"{first.message} ({first.span.file}:{first.span.line})" if first else "a workflow it calls has errors"
+    return diagnose("broken-workflow", call_span(context.workflow, name), name=name, reason=reason)

@@ -1,0 +1,88 @@
+"""What every rule is given: one workflow, its file, the world around it, and what the others need to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from runkon.language.keys import all_statements, result_key
+from runkon.language.nodes import CallStep, CallWorkflow, Entry, ForEachBlock, InputDecl, Statement, Workflow
+from runkon.language.program import Catalog, LoadedWorkflow, Located, ParseResult, ResourceKind
+from runkon.language.source import SourceFile, Span
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """One check of one workflow. `overrides` are executors chosen for a run, by result key."""
+
+    parsed: ParseResult
+    workflow: Workflow
+    catalog: Catalog
+    overrides: Mapping[str, str]
+
+    @property
+    def source(self) -> SourceFile:
+        return self.parsed.source
+
+    @cached_property
+    def statements(self) -> tuple[Statement, ...]:
+        """Every statement at every depth, body before `always`."""
+        return tuple(all_statements(self.workflow))
+
+    @cached_property
+    def inputs(self) -> Mapping[str, InputDecl]:
+        return {declared.name: declared for declared in self.workflow.inputs}
+
+    @cached_property
+    def producers(self) -> Mapping[str, Statement]:
+        """The first statement, in text order, behind each result key."""
+        found: dict[str, Statement] = {}
+        for statement in self.statements:
+            key = result_key(statement)
+            if key is not None:
+                found.setdefault(key, statement)
+        return found
+
+    @cached_property
+    def children(self) -> Mapping[str, LoadedWorkflow]:
+        """Every workflow that this one names, by name, each looked up once."""
+        return {name: self.load(name) for name in sorted(called_workflows(self.workflow))}
+
+    def load(self, name: str) -> LoadedWorkflow:
+        for workflow in self.parsed.workflows:
+            if workflow.name == name:
+                return LoadedWorkflow(workflow, self.source)
+        return self.catalog.workflow(name, self.source)
+
+    def locate(self, kind: ResourceKind, name: str) -> Located:
+        return self.catalog.locate(kind, name, self.workflow.name, self.source)
+
+
+def called_workflows(workflow: Workflow) -> set[str]:
+    """The names behind `call workflow` and `foreach`, at any depth."""
+    named = (
+        statement.workflow
+        for statement in all_statements(workflow)
+        if isinstance(statement, CallWorkflow | ForEachBlock)
+    )
+    return {name for name in named if name is not None}
+
+
+def option_span(statement: Statement, *names: str) -> Span:
+    """Where an option's value stands; the statement's own span if it was not written."""
+    entry = written_option(statement, *names)
+    return statement.span if entry is None else entry.value.span
+
+
+def written_option(statement: Statement, *names: str) -> Entry | None:
+    written: tuple[Entry, ...] = getattr(statement, "written", ())
+    return next((entry for entry in written if entry.name in names), None)
+
+
+def name_span(statement: Statement) -> Span:
+    """The word that names a statement: the agent of a call, the name of a script; else its first character."""
+    if isinstance(statement, CallStep):
+        return statement.agent.span
+    named: Span | None = getattr(statement, "name_span", None)
+    return named or statement.span

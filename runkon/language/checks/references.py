@@ -1,0 +1,148 @@
+"""Names in conditions, outputs and gates: every result, input and loop variable must exist where it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
+
+from runkon.language.checks.context import Context, name_span
+from runkon.language.checks.flow import KeyUse, Passed, Scope, Test, sites
+from runkon.language.diagnostics import Diagnostic, Related, diagnose
+from runkon.language.nodes import And, Compare, Condition, ListLiteral, ListValue, Not, Or, Reference, Value, Word
+from runkon.language.source import Span
+from runkon.language.suggest import closest
+
+# fmt: off
+HOST_VARIABLES = frozenset((
+    "ticket_id", "ticket_source_id", "ticket_source_type", "ticket_title", "ticket_body", "ticket_url",
+    "ticket_raw_json", "repo_id", "repo_path", "repo_name", "feature_base_branch", "worktree_branch", "worktree_id",
+    "pr_number", "workflow_run_id", "failed_step", "failure_reason", "retry_count", "workflow_status",
+    "prior_context", "prior_contexts", "prior_output", "prior_output_file", "gate_feedback", "dry_run",
+))
+# fmt: on
+RUN_FACTS = ("name", "run_id", "status")
+
+
+class Read(NamedTuple):
+    """One reference as it is read; `alone` if it is a test by itself, not an operand."""
+
+    parts: tuple[str, ...]
+    span: Span
+    alone: bool
+
+
+def reads(condition: Condition, *, alone: bool = True) -> Iterator[Read]:
+    """Every reference in a condition."""
+    match condition:
+        case Reference(parts=parts, span=span):
+            yield Read(parts, span, alone)
+        case Not(operand=operand):
+            yield from reads(operand)
+        case And(operands=operands) | Or(operands=operands):
+            for operand in operands:
+                yield from reads(operand)
+        case Compare(left=left, right=right):
+            yield from reads(left, alone=False)
+            yield from reads(right, alone=False)
+        case ListLiteral(items=items):
+            for item in items:
+                yield from reads(item, alone=False)
+
+
+def check_references(context: Context) -> Iterable[Diagnostic]:
+    """Unknown steps, steps that come later, unknown inputs, inputs that are no test."""
+    for site in sites(context):
+        match site:
+            case Test(condition=condition, scope=scope):
+                for read in reads(condition):
+                    yield from _read(read, scope, context, "condition")
+            case Passed(value=value, scope=scope, use=use) if use != "input":
+                for read in _dotted_words(value, bare=use == "over"):
+                    yield from _read(read, scope, context, "value")
+            case KeyUse(text=text, span=span, scope=scope, gate=gate) if gate.source == text:
+                yield from missing_result(text, span, scope, context, "gate")
+            case _:
+                pass
+
+
+def _dotted_words(value: Value, *, bare: bool = False) -> Iterator[Read]:
+    """Dotted references inside a value; a bare word is text."""
+    match value:
+        case Word(text=text, span=span) if "." in text:
+            yield Read(tuple(text.split(".")), span, alone=False)
+        case Reference(parts=parts, span=span) if bare or len(parts) > 1:
+            yield Read(parts, span, alone=False)
+        case ListValue(items=items):
+            for item in items:
+                yield from _dotted_words(item)
+        case _:
+            return
+
+
+def _read(read: Read, scope: Scope, context: Context, place: str) -> Iterator[Diagnostic]:
+    if len(read.parts) == 1:
+        yield from _bare(read, scope, context)
+        return
+    fault = fault_of(read.parts, scope, context)
+    if fault == "input":
+        yield _unknown_input(read.parts[1], read.span, context)
+    elif fault == "result":
+        yield from missing_result(read.parts[0], read.span, scope, context, place)
+
+
+def fault_of(parts: tuple[str, ...], scope: Scope, context: Context) -> Literal["input", "result"] | None:
+    """What is missing behind a dotted reference; None if nothing is, or if nobody can tell."""
+    head = parts[0]
+    if head == "inputs" and not scope.producers(head):
+        known = parts[1] in context.inputs or parts[1] in scope.variables or parts[1] in HOST_VARIABLES
+        return None if known else "input"
+    if head in scope.variables or head == "env" or (head == "workflow" and parts[1] in RUN_FACTS):
+        return None
+    if scope.producers(head) or head in context.inputs:
+        return None
+    if scope.opaque and head not in context.producers:
+        return None
+    return "result"
+
+
+def _bare(read: Read, scope: Scope, context: Context) -> Iterator[Diagnostic]:
+    name = read.parts[0]
+    declared = context.inputs.get(name)
+    if name in scope.variables:
+        return
+    if declared is None:
+        if not read.alone and name in HOST_VARIABLES:
+            return
+        yield _unknown_input(name, read.span, context, scope)
+    elif read.alone and declared.type != "boolean":
+        related = (Related(declared.span, "declared here"),)
+        yield diagnose("input-not-boolean", read.span, name=name, type=declared.type, related=related)
+
+
+def _unknown_input(name: str, span: Span, context: Context, scope: Scope | None = None) -> Diagnostic:
+    close = closest(name, context.inputs)
+    help: str | None = None
+    if scope is not None and scope.producers(name):
+        help = f"`{name}` is a step; ask for one of its markers: `{name}.MARKER`"
+    elif close is not None:
+        help = f"did you mean `{close}`?"
+    return diagnose("unknown-input", span, name=name, help=help)
+
+
+def missing_result(key: str, span: Span, scope: Scope, context: Context, place: str) -> Iterator[Diagnostic]:
+    """The finding for a result that does not exist at a place; nothing if it does or may."""
+    if scope.producers(key) or (scope.opaque and key not in context.producers):
+        return
+    span = Span(span.file, span.start, min(span.end, span.start + len(key)), span.line, span.column)
+    later = context.producers.get(key)
+    if later is not None:
+        here = (Related(name_span(later), f"`{key}` stands here"),)
+        code = "later-step" if later.span.end > span.start else "parallel-sibling"
+        yield diagnose(code, span, name=key, place=place, related=here)
+        return
+    close = closest(key, scope.keys())
+    help = None
+    if close is not None:
+        found = context.producers.get(close)
+        help = f"did you mean `{close}`" + (f" (line {found.span.line})?" if found else "?")
+    yield diagnose("unknown-step", span, name=key, place=place, help=help)

@@ -1,0 +1,187 @@
+"""Things a workflow names that must be there: agents and executors, snippets, schemas, scripts, gates, providers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from runkon.language.checks.context import Context, option_span, written_option
+from runkon.language.diagnostics import Diagnostic, diagnose
+from runkon.language.keys import result_key, step_options
+from runkon.language.nodes import (
+    AgentRef,
+    CallStep,
+    DoBlock,
+    ForEachBlock,
+    GateStep,
+    ListValue,
+    ParallelBlock,
+    ScriptStep,
+    Statement,
+    Value,
+    Word,
+)
+from runkon.language.places import names_file
+from runkon.language.program import Located, NameKind
+from runkon.language.source import Span
+from runkon.language.suggest import closest
+
+KNOWN_GATES = ("human_approval", "human_review", "pr_approval", "pr_checks", "quality_gate")
+KNOWN_PROVIDERS = ("files", "lines", "range", "runs")
+
+
+class Missing(NamedTuple):
+    """One thing that is not there: `kind:name` for the facts, and its finding."""
+
+    kind: str
+    name: str
+    finding: Diagnostic
+
+
+def check_resources(context: Context) -> Iterable[Diagnostic]:
+    """One error per place that names something which is not there, with the places searched."""
+    return (missing.finding for missing in missing_resources(context))
+
+
+def missing_resources(context: Context) -> Iterator[Missing]:
+    """Everything the workflow names and nobody has."""
+    for statement in context.statements:
+        yield from _agents(statement, context)
+        yield from _snippets_and_schemas(statement, context)
+        if isinstance(statement, ScriptStep):
+            yield from _script(statement, context)
+        elif isinstance(statement, GateStep) and statement.type not in KNOWN_GATES:
+            yield from _named("gate", statement.type, statement.name_span, KNOWN_GATES, context)
+        elif isinstance(statement, ForEachBlock):
+            yield from _provider(statement, context)
+
+
+# ── who is called ─────────────────────────────────────────────────────────────────────────────────
+def _agents(statement: Statement, context: Context) -> Iterator[Missing]:
+    options = step_options(statement)
+    if options is None:
+        return
+    if isinstance(statement, CallStep):
+        override = context.overrides.get(result_key(statement) or "")
+        chosen = override or options.executor
+        if chosen is not None:
+            span = statement.agent.span if override else option_span(statement, "executor")
+            yield from _named("executor", chosen, span, (), context)
+        else:
+            yield from _agent(statement.agent, options.plugin_dirs, context)
+    if isinstance(options.on_fail, AgentRef):
+        yield from _agent(options.on_fail, options.plugin_dirs, context)
+    if options.fallback is not None:
+        yield from _agent(options.fallback, options.plugin_dirs, context)
+
+
+def _agent(agent: AgentRef, plugin_dirs: Sequence[str], context: Context) -> Iterator[Missing]:
+    """An executor of that name, else an agent file and a runtime to run it."""
+    if agent.form == "name" and context.catalog.knows("executor", agent.text):
+        return
+    located = locate_agent(agent, plugin_dirs, context)
+    if located.path is None or located.problem is not None:
+        known = context.catalog.names("executor") if agent.form == "name" else ()
+        help = _where(agent.text, located, known, "no executor of this name is registered")
+        yield Missing("agent", agent.text, diagnose("unknown-agent", agent.span, name=agent.text, help=help))
+    elif not context.catalog.names("runtime") and not context.catalog.knows("runtime", ""):
+        yield Missing("runtime", agent.text, diagnose("unknown-runtime", agent.span, name=agent.text))
+
+
+def locate_agent(agent: AgentRef, plugin_dirs: Sequence[str], context: Context) -> Located:
+    """The file of an agent: the usual folders, then `agents/` of each plugin directory."""
+    if agent.form == "path":
+        return context.locate("agent", agent.text if "/" in agent.text else f"./{agent.text}")
+    located = context.locate("agent", agent.text)
+    searched = list(located.places)
+    for folder in plugin_dirs:
+        if located.path is not None:
+            break
+        located = context.locate("agent", f"{folder.rstrip('/')}/agents/{agent.text}.md")
+        searched += located.places
+    return located._replace(places=tuple(searched))
+
+
+# ── files ─────────────────────────────────────────────────────────────────────────────────────────
+def _snippets_and_schemas(statement: Statement, context: Context) -> Iterator[Missing]:
+    options = step_options(statement)
+    if options is not None:
+        snippets, schema = options.snippets, options.output
+    elif isinstance(statement, DoBlock | ParallelBlock):
+        snippets, schema = statement.snippets, statement.output
+    elif isinstance(statement, GateStep):
+        snippets, schema = (), statement.form
+    else:
+        return
+    for snippet in snippets:
+        located = context.locate("snippet", snippet)
+        if located.path is None or located.problem is not None:
+            finding = diagnose(
+                "unknown-snippet", _element(statement, "with", snippet), name=snippet, help=_where(snippet, located)
+            )
+            yield Missing("snippet", snippet, finding)
+    if schema is not None:
+        located = context.locate("schema", schema)
+        if located.path is None or located.problem is not None:
+            span = option_span(statement, "form" if isinstance(statement, GateStep) else "output")
+            yield Missing("schema", schema, diagnose("unknown-schema", span, name=schema, help=_where(schema, located)))
+
+
+def _script(statement: ScriptStep, context: Context) -> Iterator[Missing]:
+    if "{{" in statement.run or not names_file(statement.run):
+        return
+    located = context.locate("script", statement.run)
+    if located.path is None:
+        help = _where(statement.run, located)
+        finding = diagnose("unknown-script", statement.run_span, name=statement.name, run=statement.run, help=help)
+        yield Missing("script", statement.run, finding)
+    elif located.problem is not None:
+        finding = diagnose(
+            "script-not-executable",
+            statement.run_span,
+            name=statement.name,
+            run=statement.run,
+            reason=located.problem,
+            path=located.places[-1] if located.places else statement.run,
+        )
+        yield Missing("script", statement.run, finding)
+
+
+# ── plugins ───────────────────────────────────────────────────────────────────────────────────────
+def _provider(statement: ForEachBlock, context: Context) -> Iterator[Missing]:
+    over: Value = statement.over
+    if statement.body is None and isinstance(over, Word) and "." not in over.text:
+        yield from _named("provider", over.text, over.span, KNOWN_PROVIDERS, context)
+
+
+def _named(kind: NameKind, name: str, span: Span, built_in: Sequence[str], context: Context) -> Iterator[Missing]:
+    if name in built_in or context.catalog.knows(kind, name):
+        return
+    known = [*built_in, *context.catalog.names(kind)]
+    close = closest(name, known)
+    listed = ", ".join(f"`{each}`" for each in known)
+    help = f"did you mean `{close}`?" if close else f"there are {listed}" if known else None
+    yield Missing(kind, name, diagnose(f"unknown-{kind}", span, name=name, help=help))
+
+
+def _where(name: str, located: Located, known: Iterable[str] = (), other: str | None = None) -> str:
+    """What to do about a missing file: the close name, else why it is refused, else where it was looked for."""
+    close = closest(name, known)
+    if close is not None:
+        return f"did you mean `{close}`?"
+    if located.problem is not None:
+        return located.problem
+    searched = "looked for " + ", ".join(f"`{place}`" for place in located.places)
+    return f"{other}; {searched}" if other else searched
+
+
+def _element(statement: Statement, option: str, text: str) -> Span:
+    """Where one name of a list option stands."""
+    entry = written_option(statement, option)
+    if entry is None:
+        return statement.span
+    items: tuple[Value, ...] = entry.value.items if isinstance(entry.value, ListValue) else ()
+    for item in items:
+        if getattr(item, "text", None) == text:
+            return item.span
+    return entry.value.span

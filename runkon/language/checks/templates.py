@@ -1,0 +1,101 @@
+"""Placeholders that nothing fills in, and bare references that name nothing: warnings, since a host may know more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from runkon.language.checks.context import Context
+from runkon.language.checks.flow import KeyUse, Passed, Scope, Template, sites
+from runkon.language.checks.references import HOST_VARIABLES, fault_of
+from runkon.language.diagnostics import Diagnostic, diagnose
+from runkon.language.nodes import ListValue, MapValue, Text, Value, Word
+from runkon.language.source import SourceFile, Span
+from runkon.language.suggest import closest
+from runkon.language.template import Placeholder, parse_template
+
+_VARIABLE = re.compile(r"[^\W\d][\w-]*(\.[\w-]+)*")
+
+
+def check_templates(context: Context) -> Iterable[Diagnostic]:
+    """One warning per placeholder or reference that can have no value."""
+    for site in sites(context):
+        match site:
+            case Template(text=text, span=span, scope=scope):
+                yield from _template(text, span, scope, context)
+            case Passed(value=value, scope=scope, use="input"):
+                yield from _value(value, scope, context)
+            case KeyUse(text=text, span=span, scope=scope, gate=gate) if gate.source is None:
+                if fault_of(tuple(text.split(".")), scope, context):
+                    yield _unknown(text, span, scope, context)
+            case _:
+                pass
+
+
+def _value(value: Value, scope: Scope, context: Context) -> Iterator[Diagnostic]:
+    match value:
+        case Text(text=text, span=span):
+            yield from _template(text, span, scope, context)
+        case Word(text=text, span=span) if "." in text:
+            if fault_of(tuple(text.split(".")), scope, context):
+                quoted = f'write `"{text}"` if it is meant as text'
+                yield diagnose("unknown-variable", span, name=text, help=quoted)
+        case ListValue(items=items):
+            for item in items:
+                yield from _value(item, scope, context)
+        case MapValue(entries=entries):
+            for entry in entries:
+                yield from _value(entry.value, scope, context)
+        case _:
+            return
+
+
+def _template(text: str, span: Span, scope: Scope, context: Context) -> Iterator[Diagnostic]:
+    if "{{" not in text:
+        return
+    for piece in parse_template(text):
+        if isinstance(piece, Placeholder) and piece.default is None and _has_no_value(piece, scope, context):
+            yield _unknown(piece.name, placeholder_span(piece, text, span, context.source), scope, context)
+
+
+def _has_no_value(piece: Placeholder, scope: Scope, context: Context) -> bool:
+    if not _VARIABLE.fullmatch(piece.name):
+        return True  # `{{#if x}}` and the like: there is no such syntax
+    if is_given(piece.name, scope, context):
+        return False
+    if len(piece.parts) > 1:
+        return fault_of(piece.parts, scope, context) is not None
+    return not (scope.exports or scope.opaque)  # any step before may have set it
+
+
+def is_given(name: str, scope: Scope, context: Context) -> bool:
+    """True if an input, the host or the block around gives the variable: what a person or runkon wrote, no step."""
+    return name in context.inputs or name in HOST_VARIABLES or name in scope.variables
+
+
+def _unknown(name: str, span: Span, scope: Scope, context: Context) -> Diagnostic:
+    head, dot, rest = name.partition(".")
+    close = closest(name, context.inputs)
+    if dot and head in context.producers and not scope.producers(head):
+        help = f"`{head}` has no result yet at this point"
+    elif dot and (near := closest(head, scope.keys())) is not None:
+        help = f"did you mean `{near}.{rest}`?"
+    elif close is not None:
+        help = f"did you mean `{close}`?"
+    elif not _VARIABLE.fullmatch(name):
+        help = 'a placeholder is `{{name}}`, `{{step.field}}` or `{{name ?? "default"}}`'
+    else:
+        help = f'declare it in `inputs`, or give it a default: `{{{{{name} ?? "text"}}}}`'
+    return diagnose("unknown-variable", span, name=name, help=help)
+
+
+def placeholder_span(piece: Placeholder, text: str, span: Span, source: SourceFile) -> Span:
+    """Where a placeholder of a quoted text stands in the file; the text's own span if escapes hide it."""
+    written = source.text[span.start : span.end]
+    before = text.count(piece.raw, 0, piece.start)
+    at = -1
+    for _ in range(before + 1):
+        at = written.find(piece.raw, at + 1)
+        if at < 0:
+            return span
+    return source.span(span.start + at, span.start + at + len(piece.raw))

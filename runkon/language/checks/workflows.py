@@ -1,0 +1,101 @@
+"""Workflows that call workflows: the target exists, gets what it requires, and the calls come to an end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from runkon.language.checks.context import Context, called_workflows
+from runkon.language.diagnostics import Diagnostic, Related, diagnose
+from runkon.language.keys import all_statements
+from runkon.language.nodes import CallWorkflow, Entry, ForEachBlock, Workflow
+from runkon.language.program import LoadedWorkflow, ParseResult
+from runkon.language.source import Span
+from runkon.language.suggest import closest
+
+MAX_DEPTH = 5  # workflows in one chain of calls, the first included
+
+
+def check_called_workflows(context: Context) -> Iterable[Diagnostic]:
+    """Targets that can't be found or read, and required inputs that are not passed."""
+    for name, span, inputs in _calls(context.workflow):
+        loaded = context.children[name]
+        if loaded.workflow is None:
+            yield from _unusable(name, span, loaded, context)
+            continue
+        passed = {entry.name for entry in inputs}
+        for declared in loaded.workflow.inputs:
+            if declared.required and declared.name not in passed:
+                related = (Related(declared.span, "declared here"),)
+                yield diagnose("missing-workflow-input", span, workflow=name, input=declared.name, related=related)
+
+
+def _calls(workflow: Workflow) -> Iterator[tuple[str, Span, tuple[Entry, ...]]]:
+    for statement in all_statements(workflow):
+        if isinstance(statement, CallWorkflow):
+            yield statement.workflow, statement.name_span, statement.options.inputs
+        elif isinstance(statement, ForEachBlock) and statement.workflow is not None:
+            yield statement.workflow, _workflow_span(statement), statement.inputs
+
+
+def call_span(workflow: Workflow, name: str) -> Span:
+    """Where `workflow` first names the workflow `name`."""
+    return next(span for called, span, _ in _calls(workflow) if called == name)
+
+
+def _workflow_span(statement: ForEachBlock) -> Span:
+    return next((entry.value.span for entry in statement.written if entry.name == "workflow"), statement.name_span)
+
+
+def _unusable(name: str, span: Span, loaded: LoadedWorkflow, context: Context) -> Iterator[Diagnostic]:
+    if loaded.source is not None and loaded.problem is not None:
+        yield diagnose("broken-workflow", span, name=name, reason=loaded.problem)
+    elif loaded.places or loaded.problem:
+        close = closest(name, (workflow.name for workflow in context.parsed.workflows))
+        searched = ", ".join(f"`{place}`" for place in loaded.places)
+        help = f"did you mean `{close}`?" if close else loaded.problem or f"looked in this file, then for {searched}"
+        yield diagnose("unknown-workflow", span, name=name, help=help)
+
+
+def check_order_of_items(context: Context) -> Iterable[Diagnostic]:
+    """Skipping dependents needs an order among the items."""
+    for statement in context.statements:
+        if (
+            isinstance(statement, ForEachBlock)
+            and statement.on_child_fail == "skip_dependents"
+            and not statement.ordered
+        ):
+            for entry in statement.written:
+                if entry.name == "on_child_fail":
+                    yield diagnose("skip-without-order", entry.value.span, name=statement.name)
+
+
+def check_cycles(context: Context) -> Iterable[Diagnostic]:
+    """Chains of calls that come back to a workflow, or go deeper than the engine follows."""
+    chains = _bad_chains(context, (context.workflow.name,))
+    for first, code, chain in chains:
+        yield diagnose(code, call_span(context.workflow, first), chain=" -> ".join(chain), limit=MAX_DEPTH)
+
+
+def _bad_chains(
+    context: Context, stack: tuple[str, ...], first: str | None = None
+) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(called name in the root, code, chain) of every chain that must not be."""
+    for name in sorted(called_workflows(context.workflow)):
+        root = first or name
+        if name in stack:
+            yield root, "workflow-cycle", (*stack[stack.index(name) :], name)
+        elif len(stack) >= MAX_DEPTH:
+            yield root, "workflow-too-deep", (*stack, name)
+        else:
+            loaded = context.children[name]
+            if loaded.workflow is not None:
+                yield from _bad_chains(child_context(context, loaded), (*stack, name), root)
+
+
+def child_context(context: Context, loaded: LoadedWorkflow) -> Context:
+    """The context of a called workflow. Its siblings in the file stay known if it is this file."""
+    if loaded.workflow is None or loaded.source is None:
+        raise ValueError("a child that was not loaded has no context")
+    same_file = loaded.source.path == context.source.path
+    parsed = context.parsed if same_file else ParseResult(loaded.source, (loaded.workflow,))
+    return Context(parsed, loaded.workflow, context.catalog, context.overrides)

@@ -1,0 +1,88 @@
+"""Under which key the result of a statement is found, and how a tree of statements is walked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from runkon.language.nodes import (
+    AgentRef,
+    AlwaysBlock,
+    CallStep,
+    CallWorkflow,
+    DoBlock,
+    DoWhileBlock,
+    ForEachBlock,
+    GateStep,
+    IfBlock,
+    ParallelBlock,
+    ScriptStep,
+    Statement,
+    StepOptions,
+    WhileBlock,
+    Workflow,
+)
+
+
+def agent_key(agent: AgentRef) -> str:
+    """An agent's name, or the stem of its file: `.claude/agents/plan.md` is `plan`, `a.v2.md` is `a.v2`."""
+    if agent.form == "name":
+        return agent.text
+    last = agent.text.rstrip("/").rpartition("/")[2]
+    if last in ("", "."):
+        return agent.text
+    stem = last.rpartition(".")[0]
+    return stem or last
+
+
+def result_key(statement: Statement) -> str | None:
+    """The key a statement's result is stored under; None for a block without a result of its own."""
+    match statement:
+        case CallStep():
+            return statement.options.id or agent_key(statement.agent)
+        case ScriptStep():
+            return statement.options.id or statement.name
+        case CallWorkflow():
+            return statement.options.id or statement.workflow
+        case GateStep() | ForEachBlock():
+            return statement.key
+        case ParallelBlock():
+            return statement.name
+        case _:
+            return None
+
+
+def step_options(statement: Statement) -> StepOptions | None:
+    """The options of a step; None for blocks and gates."""
+    return statement.options if isinstance(statement, CallStep | ScriptStep | CallWorkflow) else None
+
+
+def bodies(statement: Statement) -> tuple[tuple[Statement, ...], ...]:
+    """The bodies directly inside a statement, in text order."""
+    match statement:
+        case IfBlock():
+            arms = tuple(arm.body for arm in statement.arms)
+            return arms if statement.orelse is None else (*arms, statement.orelse)
+        case WhileBlock() | DoWhileBlock() | DoBlock() | ParallelBlock() | AlwaysBlock():
+            return (statement.body,)
+        case ForEachBlock():
+            return () if statement.body is None else (statement.body,)
+        case _:
+            return ()
+
+
+def walk(body: Iterable[Statement]) -> Iterator[Statement]:
+    """Every statement of a body at every depth, in text order; deep nesting costs no recursion."""
+    stack = [iter(body)]
+    while stack:
+        statement = next(stack[-1], None)
+        if statement is None:
+            stack.pop()
+            continue
+        yield statement
+        stack.extend(iter(inner) for inner in reversed(bodies(statement)))
+
+
+def all_statements(workflow: Workflow) -> Iterator[Statement]:
+    """Every statement of a workflow: its body, then its top-level `always`."""
+    yield from walk(workflow.body)
+    yield from walk(workflow.always)
