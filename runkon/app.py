@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from runkon.engine.runner import Runner
     from runkon.language.cache import ParsedFiles
     from runkon.language.diagnostics import Diagnostic
-    from runkon.language.program import Catalog, CheckedWorkflow, CheckResult, ParseResult
+    from runkon.language.program import Catalog, CheckedWorkflow, CheckResult, NameKind, ParseResult
     from runkon.language.project import Project
     from runkon.language.source import SourceFile
     from runkon.plugin.discovery import Loaded
@@ -74,30 +74,35 @@ class PlanLine(NamedTuple):
     reason: str
 
 
+class Surroundings(NamedTuple):
+    """What a file sees: the folders in which things are looked up, first hit wins, and the plugins of those."""
+
+    roots: tuple[Path, ...]
+    loaded: Loaded
+    project: Project
+
+
 class App:
     """One project with its plugins and its store."""
 
     def __init__(self, settings: Settings, *, plugins: Sequence[str | object] = ()) -> None:
         self.settings = settings
-        self._plugins = plugins
+        self._plugins = (*settings.plugins, *plugins)
+        self._surroundings: dict[tuple[Path, ...], Surroundings] = {}
 
     # ── parts, opened on first use ────────────────────────────────────────────────────────────────
-    @cached_property
+    @property
     def loaded(self) -> Loaded:
         """Plugins with their warnings. Raises UserError for duplicate names and misspelt hooks."""
-        from runkon import executors
-        from runkon.plugin.discovery import load_plugins
+        return self._around((self.settings.root,)).loaded
 
-        return load_plugins(project=self.settings.root, extra=self._plugins, builtin=(executors,))
-
-    @cached_property
+    @property
     def registry(self) -> Registry:
         return self.loaded.registry
 
     @cached_property
     def store(self) -> RunStore:
-        """The project's store. Raises UserError when it can't be opened; nothing is created for reading commands
-        beyond an empty database."""
+        """The project's store. Raises UserError when it can't be opened."""
         from runkon.store.sqlite import SqliteRunStore
 
         return SqliteRunStore(self.settings.db, durability=self.settings.durability)
@@ -108,12 +113,36 @@ class App:
 
         return ParsedFiles(self.settings.cache_dir)
 
+    def around(self, file: str | Path) -> Surroundings:
+        """What is around a workflow file: a project of its own (a nearer `.runkon` or `.conductor`) comes first."""
+        return self._around(self._finder.roots(_named(file)))
+
+    def _around(self, roots: tuple[Path, ...]) -> Surroundings:
+        from runkon import executors
+        from runkon.language.project import Project
+        from runkon.plugin.discovery import load_plugins
+
+        known = self._surroundings.get(roots)
+        if known is None:
+            settings = self.settings
+            loaded = load_plugins(
+                project=settings.root,
+                beside=roots[0],
+                extra=self._plugins,
+                builtin=(executors,),
+                off=settings.plugins_blocked,
+            )
+            names: dict[NameKind, Sequence[str]] = {"executor": tuple(loaded.registry.names())}
+            known = Surroundings(roots, loaded, Project(settings.root, names, self.parsed_files))
+            self._surroundings[roots] = known
+        return known
+
     @cached_property
-    def project(self) -> Project:
+    def _finder(self) -> Project:
+        """Looks for files only, so that finding one loads no plugin."""
         from runkon.language.project import Project
 
-        names = {"executor": tuple(self.registry.names())}
-        return Project(self.settings.root, names, self.parsed_files)
+        return Project(self.settings.root, {}, self.parsed_files)
 
     def close(self) -> None:
         """Close the store if it was opened."""
@@ -123,7 +152,7 @@ class App:
     # ── files ─────────────────────────────────────────────────────────────────────────────────────
     def find_workflow(self, target: str) -> Path:
         """The file behind `FILE` or `NAME`. Raises UserError `workflow-not-found` with the places searched."""
-        return self.project.find_workflow(target, Path.cwd())
+        return self._finder.find_workflow(target, Path.cwd())
 
     def check_file(self, path: Path, *, syntax_only: bool = False) -> FileCheck:
         """Read, parse and check one file. Raises UserError if it can't be read; findings are in the result."""
@@ -135,7 +164,7 @@ class App:
         """Parse and check a text that is already read."""
         from runkon.language.project import SyntaxOnly
 
-        return self._check(source, SyntaxOnly() if syntax_only else self.project)
+        return self._check(source, SyntaxOnly() if syntax_only else self.around(source.path).project)
 
     def _check(self, source: SourceFile, catalog: Catalog) -> FileCheck:
         from runkon.language.check import check
@@ -157,8 +186,9 @@ class App:
         progress: Progress | None = None,
     ) -> RunRecord:
         """Create a run and execute its first leg. `on_created` hears the id as soon as the run is durable."""
-        runner = self._runner(sinks, progress)
-        config = self._new_config(options)
+        around = self.around(checked.source.path)
+        runner = self._runner(around, sinks, progress)
+        config = self._new_config(around, options)
         run = runner.create(checked, inputs, config)
         if on_created is not None:
             on_created(run)
@@ -187,7 +217,8 @@ class App:
             )
         checked = self.stored_program(run)
         config = self._stored_config(record, options)
-        return self._runner(sinks, progress).execute(run, checked, config, control)
+        runner = self._runner(self.around(checked.source.path), sinks, progress)
+        return runner.execute(run, checked, config, control)
 
     def stored_program(self, run: RunID) -> CheckedWorkflow:
         """The program a run was started with, from its stored text. Files on disk do not matter; executors do.
@@ -196,7 +227,7 @@ class App:
         from runkon.language.source import SourceFile
 
         sources = [SourceFile(path, text) for path, text in self.store.sources(run).items()]
-        found = self._check(sources[0], StoredProgram(self.project))
+        found = self._check(sources[0], StoredProgram(self.around(sources[0].path).project))
         if not found.ok or found.results[0].checked is None:
             first = next((d for d in found.diagnostics if d.severity == "error"), None)
             raise UserError(
@@ -239,22 +270,23 @@ class App:
             raise _not_found(f"there is no run `{run}`")
         return record
 
-    def _runner(self, sinks: Sequence[EventSink], progress: Progress | None) -> Runner:
+    def _runner(self, around: Surroundings, sinks: Sequence[EventSink], progress: Progress | None) -> Runner:
         from runkon.engine.runner import Runner
 
-        return Runner(self.store, self.registry, sinks=sinks, progress=progress)
+        return Runner(self.store, around.loaded.registry, sinks=sinks, progress=progress)
 
-    def _new_config(self, options: RunOptions) -> RunConfig:
+    def _new_config(self, around: Surroundings, options: RunOptions) -> RunConfig:
         from runkon.engine.config import RunConfig
 
         settings = self.settings
         return RunConfig(
             working_dir=settings.root,
+            roots=around.roots,
             log_dir=settings.state_dir / "logs",
             max_parallel=options.jobs or settings.jobs,
             fail_fast=settings.fail_fast,
             dry_run=options.dry_run,
-            model=options.model,
+            model=options.model or settings.model,
             executors=options.executors,
             until=options.until,
             timeout=options.timeout,
@@ -292,6 +324,12 @@ def _plan(step: StepRecord) -> PlanLine:
 
 def _not_found(message: str) -> UserError:
     return UserError("run-not-found", message, next="runkon runs", exit_code=EXIT_NOT_FOUND)
+
+
+def _named(file: str | Path) -> SourceFile:
+    from runkon.language.source import SourceFile
+
+    return SourceFile(str(file), "")
 
 
 def _injected(root: Path) -> dict[str, JsonValue]:
