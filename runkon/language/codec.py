@@ -1,0 +1,126 @@
+"""Syntax trees as compact JSON values and back, generic over the fields of the node classes.
+
+A node is `[class, field, value, field, value, …]`, all by number, fields with their default left out; a node met
+again is a reference. Spans keep no file name: the reader of a tree says what its file is called.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple, TypeAlias, cast
+
+from runkon.language import nodes
+from runkon.language.diagnostics import Diagnostic, Related, Severity
+from runkon.language.source import Span
+
+Encoded: TypeAlias = "str | int | float | bool | list[Encoded] | None"
+
+_TUPLE, _SPAN, _AGAIN, _SEVERITY, _RELATED = -1, -2, -3, -4, -5
+
+
+class NotATree(Exception):
+    """The value to be decoded was not written by this codec."""
+
+
+class _Shape(NamedTuple):
+    number: int
+    type: type[object]
+    fields: tuple[tuple[str, object], ...]  # name and default, MISSING where there is none
+
+
+def _shapes() -> dict[type[object], _Shape]:
+    found = [c for c in vars(nodes).values() if isinstance(c, type) and dataclasses.is_dataclass(c)]
+    shapes: dict[type[object], _Shape] = {}
+    for number, class_ in enumerate([*found, Diagnostic]):
+        fields = tuple((f.name, f.default) for f in dataclasses.fields(cast("type[nodes.Text]", class_)))
+        shapes[class_] = _Shape(number, class_, fields)
+    return shapes
+
+
+_SHAPES = _shapes()
+_BY_NUMBER = tuple((shape.type, tuple(name for name, _ in shape.fields)) for shape in _SHAPES.values())
+
+# What a tree looks like; a file written under another shape must not be read under this one.
+SHAPE = ";".join(f"{shape.type.__name__}({','.join(name for name, _ in shape.fields)})" for shape in _SHAPES.values())
+
+
+def encode(tree: object) -> Encoded:
+    """`tree`, of nodes, diagnostics, tuples and plain values, as a JSON value. Raises TypeError for anything else."""
+    return _Encoder().encode(tree)
+
+
+class _Encoder:
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {}
+
+    def encode(self, value: object) -> Encoded:
+        if value is None or type(value) in (str, int, float, bool):
+            return cast(Encoded, value)
+        if isinstance(value, Span):
+            return [_SPAN, *value[1:]]
+        if isinstance(value, Related):
+            return [_RELATED, self.encode(value.span), value.label]
+        if isinstance(value, tuple):
+            return [_TUPLE, *[self.encode(item) for item in value]]
+        if isinstance(value, Severity):
+            return [_SEVERITY, value.value]
+        return self._node(value)
+
+    def _node(self, value: object) -> Encoded:
+        shape = _SHAPES.get(type(value))
+        if shape is None:
+            raise TypeError(f"no part of a syntax tree: {type(value).__name__}")
+        known = self._numbers.get(id(value))
+        if known is not None:
+            return [_AGAIN, known]
+        encoded: list[Encoded] = [shape.number]
+        for number, (name, default) in enumerate(shape.fields):
+            given = getattr(value, name)
+            if type(given) is not type(default) or given != default:
+                encoded.append(number)
+                encoded.append(self.encode(given))
+        self._numbers[id(value)] = len(self._numbers)
+        return encoded
+
+
+def decode(value: Encoded, file: str) -> object:
+    """The tree that was encoded, with `file` in all of its spans. Raises NotATree for a value of another origin."""
+    try:
+        return _Decoder(file).decode(value)
+    except (TypeError, ValueError, IndexError, AttributeError, KeyError) as error:
+        raise NotATree(str(error)) from error
+
+
+class _Decoder:
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._seen: list[object] = []
+
+    def decode(self, value: Encoded) -> object:
+        if type(value) is not list:
+            return value
+        kind = value[0]
+        if type(kind) is not int:
+            raise NotATree("a list without a kind")
+        if kind == _SPAN:
+            return Span(self._file, *cast("list[int]", value[1:]))
+        if kind >= 0:
+            return self._node(kind, value)
+        if kind == _TUPLE:
+            decode = self.decode
+            return tuple([item if type(item) is not list else decode(item) for item in value[1:]])
+        if kind == _AGAIN:
+            return self._seen[cast(int, value[1])]
+        if kind == _SEVERITY:
+            return Severity(cast(str, value[1]))
+        return Related(cast(Span, self.decode(value[1])), cast(str, value[2]))
+
+    def _node(self, kind: int, value: list[Encoded]) -> object:
+        class_, names = _BY_NUMBER[kind]
+        given: dict[str, object] = {}
+        for at in range(1, len(value), 2):
+            field = value[at + 1]
+            given[names[cast(int, value[at])]] = field if type(field) is not list else self.decode(field)
+        node = class_(**given)
+        self._seen.append(node)
+        return node
