@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -31,7 +30,7 @@ from runkon.language.shell_text import is_plain_word, protected_placeholders, qu
 from runkon.language.template import Placeholder, parse_template, single_placeholder
 from runkon.model.failures import ValueFailure
 from runkon.model.output import EMPTY, JsonValue
-from runkon.model.secrets import secret_mark, secret_name
+from runkon.model.value_text import as_text
 
 Unknown: TypeAlias = Literal["empty", "keep", "fail"]
 
@@ -87,6 +86,10 @@ class Environment:
             extras=self.extras,
             results=self.results,
         )
+
+    def given(self) -> Mapping[str, JsonValue]:
+        """The inputs alone, without history and exports: what a script gets in its environment."""
+        return {"workflow_run_id": self.facts.run_id, **self.inputs, **self.facts.injected, **self.extras}
 
     def workflow_fact(self, name: str) -> JsonValue:
         """`workflow.name`, `.run_id`, `.status`: the run's end inside `always`, else `running`. None for others."""
@@ -197,23 +200,6 @@ class Environment:
         if text in self.extras:
             return self.extras[text]
         return look_up(tuple(text.split(".")), self).value if "." in text else text
-
-
-def as_text(value: JsonValue) -> str:
-    """A value inside text: text as it is, numbers and booleans as written, lists and maps as JSON, null as nothing.
-    A secret shows its name only."""
-    match value:
-        case str():
-            return value
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return repr(value)
-        case _:
-            name = secret_name(value)
-            return secret_mark(name) if name is not None else json.dumps(value, ensure_ascii=False)
 
 
 def _shell_word(piece: Placeholder, value: str, *, is_protected: bool) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from runkon.model.output import JsonValue
 
 _KEY = "$secret"
+MIN_SECRET = 4  # characters: shorter ones would be found everywhere
 
 
 def secret_reference(name: str) -> dict[str, JsonValue]:
@@ -28,9 +29,10 @@ def secret_mark(name: str) -> str:
 
 
 def redact(text: str, secrets: Mapping[str, str]) -> str:
-    """`text` with every value of `secrets` (name to value) replaced by its mark; empty values are left out."""
-    for name, value in secrets.items():
-        if value:
+    """`text` with every value of `secrets` (name to value) replaced by its mark; those shorter than `MIN_SECRET` are
+    left alone."""
+    for name, value in sorted(secrets.items(), key=lambda pair: -len(pair[1])):
+        if len(value) >= MIN_SECRET:
             text = text.replace(value, secret_mark(name))
     return text
 

@@ -1,0 +1,165 @@
+"""One child process in a process group of its own: started, drained, stopped, and nothing of it left behind.
+
+The calling thread reads both pipes and waits for three things at once: output, the end of the process, and the wish
+to stop it. The leader is not reaped before its group is gone, so the group's number can't belong to anybody else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from threading import Lock, Thread
+
+CHUNK = 1 << 16
+LINGER = 0.5  # seconds that what a process left running may go on writing after its end
+DRAIN = 1.0  # seconds to read what is in the pipes once the group is killed
+PROBE = 0.05  # seconds between two looks at a group that was asked to end
+
+
+class ChildProcess:
+    """A running child. `terminate` and `kill` may be called from any thread, at any time, as often as one likes."""
+
+    def __init__(self, arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> None:
+        """Start it: own session and group, no standard input. Raises OSError when the system refuses."""
+        self._popen = subprocess.Popen(
+            arguments,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
+        )
+        self.pid = self._popen.pid
+        self.has_ended = False
+        self.was_stopped = False  # somebody asked for the end before it came by itself
+        self._lock = Lock()
+        self._reaped = False
+        self._wake_read, self._wake_write = os.pipe()
+
+    # ── from any thread ───────────────────────────────────────────────────────────────────────────
+    def terminate(self) -> None:
+        """Ask the whole group to end; `run` kills what is left of it after its grace."""
+        self._stop(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the whole group now."""
+        self._stop(signal.SIGKILL)
+
+    def _stop(self, number: signal.Signals) -> None:
+        with self._lock:
+            if not self._reaped:
+                self.was_stopped = self.was_stopped or not self.has_ended
+                self._signal(number)
+                os.write(self._wake_write, b"s")
+
+    # ── from the thread that started it ───────────────────────────────────────────────────────────
+    def run(self, receive: Callable[[str, bytes], None], *, kill_grace: float) -> int:
+        """Hand every piece of output to `receive` (`"stdout"` or `"stderr"`, bytes) until the end; returns the exit
+        code, negative for a signal. When this returns or raises, no process of the group is left."""
+        watcher = Thread(target=self._watch, name=f"wait-{self.pid}", daemon=True)
+        watcher.start()
+        try:
+            reader = _Reader(self, receive)
+            reader.read_until(lambda: self.has_ended or self.was_stopped)
+            reader.read_until(lambda: self._is_gone(reader), seconds=kill_grace if self.was_stopped else LINGER)
+            self._signal(signal.SIGKILL)
+            # whoever still holds a pipe has left the group, and is not waited for
+            reader.read_until(lambda: self.has_ended and not reader.is_open, seconds=DRAIN)
+        finally:
+            self._signal(signal.SIGKILL)
+            watcher.join()
+            code = self._reap()
+        return code
+
+    def _is_gone(self, reader: _Reader) -> bool:
+        return self.has_ended and not reader.is_open and not (self.was_stopped and group_is_alive(self.pid))
+
+    def _watch(self) -> None:
+        """Wait for the end without reaping, where the system can; then wake the reader."""
+        if hasattr(os, "waitid"):
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        else:
+            self._popen.wait()
+        self.has_ended = True
+        os.write(self._wake_write, b"e")
+
+    def _reap(self) -> int:
+        with self._lock:
+            self._reaped = True
+            code = self._popen.wait()
+            for stream in (self._popen.stdout, self._popen.stderr):
+                if stream is not None:
+                    stream.close()
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+        return code
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+
+class _Reader:
+    """Reads both pipes of a child, and wakes when the child ends or is stopped."""
+
+    def __init__(self, child: ChildProcess, receive: Callable[[str, bytes], None]) -> None:
+        self._receive = receive
+        self._poll = select.poll()
+        self._streams: dict[int, str] = {}
+        self._wake = child._wake_read
+        self._poll.register(self._wake, select.POLLIN)
+        for stream, name in ((child._popen.stdout, "stdout"), (child._popen.stderr, "stderr")):
+            if stream is not None:
+                self._streams[stream.fileno()] = name
+                self._poll.register(stream, select.POLLIN)
+
+    @property
+    def is_open(self) -> bool:
+        """True while anybody can still write to one of the pipes."""
+        return bool(self._streams)
+
+    def read_until(self, is_done: Callable[[], bool], *, seconds: float | None = None) -> None:
+        """Read until `is_done`, for at most `seconds`. With a limit `is_done` is also asked at intervals: a process
+        that holds no pipe makes no event when it ends."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while not is_done():
+            timeout = None
+            if deadline is not None:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return
+                timeout = 1000 * min(left, PROBE)
+            for descriptor, _ in self._poll.poll(timeout):
+                self._read(descriptor)
+
+    def _read(self, descriptor: int) -> None:
+        piece = os.read(descriptor, CHUNK)
+        if descriptor == self._wake:
+            return
+        if piece:
+            self._receive(self._streams[descriptor], piece)
+        else:
+            self._poll.unregister(descriptor)
+            del self._streams[descriptor]
+
+
+def group_is_alive(group: int) -> bool:
+    """True if the process group has a member other than its leader that is not dead yet."""
+    import psutil  # late: only when a child is stopped
+
+    for pid in psutil.pids():
+        if pid == group:
+            continue
+        with contextlib.suppress(OSError, psutil.Error):
+            if os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                return True
+    return False
