@@ -68,7 +68,8 @@ def load(
     `unsupported-construct` for what this version can't run, and whatever keeps the file from being read."""
     from runkon.language.checks.unsupported import unsupported  # late: only runs need it
 
-    app = App(load_settings(Path.cwd(), None, settings or {}), plugins=plugins)
+    known = load_settings(Path.cwd(), None, settings)
+    app = App(known, plugins=(*known.plugins, *plugins))
     file = app.find_workflow(str(path))
     found = app.check_file(file)
     checked = found.results[0].checked if found.results else None

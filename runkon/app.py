@@ -87,7 +87,7 @@ class App:
 
     def __init__(self, settings: Settings, *, plugins: Sequence[str | object] = ()) -> None:
         self.settings = settings
-        self._plugins = (*settings.plugins, *plugins)
+        self._plugins = plugins
         self._surroundings: dict[tuple[Path, ...], Surroundings] = {}
 
     # ── parts, opened on first use ────────────────────────────────────────────────────────────────
@@ -130,7 +130,7 @@ class App:
                 beside=roots[0],
                 extra=self._plugins,
                 builtin=(executors,),
-                off=settings.plugins_blocked,
+                blocked=settings.plugins_blocked,
             )
             names: dict[NameKind, Sequence[str]] = {"executor": tuple(loaded.registry.names())}
             known = Surroundings(roots, loaded, Project(settings.root, names, self.parsed_files))
