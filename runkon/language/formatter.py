@@ -117,6 +117,9 @@ class _Printer:
         """Everything between an opening bracket and `until`, one item after the other."""
         for number, item in enumerate(items):
             following = items[number + 1] if number + 1 < len(items) else None
+            if number and isinstance(item, nodes.Workflow):
+                self._lines.append("")
+                self._at_start = True
             self._own_lines(self._trivia.take(item.span.start))
             self._blank(item.span.start)
             yield self._item(item, _separator(item, following))
