@@ -194,6 +194,13 @@ class App:
             on_created(run)
         return runner.execute(run, checked, config, control)
 
+    @staticmethod
+    def new_control() -> RunControl:
+        """What stops the run that `start` or `resume` is given it for."""
+        from runkon.engine.cancellation import RunControl
+
+        return RunControl()
+
     def resume(
         self,
         run: RunID,
