@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from runkon.errors import EXIT_USAGE, UserError
 from runkon.language.nodes import DurationValue, InputDecl, ListValue, MapValue, Number, Text, Value, Word
+from runkon.language.suggest import closest
 from runkon.model.output import JsonValue
 from runkon.model.secrets import secret_name, secret_reference
+from runkon.model.value_text import as_text
 
 # What the reference's hosts supply without a declaration.
 UNDECLARED = frozenset(
@@ -19,6 +23,8 @@ UNDECLARED = frozenset(
         "worktree_id", "pr_number",
     }
 )  # fmt: skip
+
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 class BoundInputs(Mapping[str, JsonValue]):
@@ -55,56 +61,65 @@ def bind_inputs(
     Text is converted to the declared type. `strict` refuses names nobody declared. A secret may be given by
     reference, its value is then taken from `secrets`. Raises one UserError (exit code 2) that names every problem:
     `missing-input`, `unknown-input`, `invalid-input` or `missing-secret`, after the first of them."""
-    values: dict[str, JsonValue] = {}
-    kept: dict[str, str] = {}
-    problems: list[tuple[str, str]] = []
+    binding = _Binding(given, secrets)
     for declaration in declared:
-        try:
-            _bind_one(declaration, given, secrets, values, kept, problems)
-        except _Problem as problem:
-            problems.append(("invalid-input", f"input `{declaration.name}` {problem}"))
+        binding.take(declaration)
     names = {declaration.name for declaration in declared}
-    for name, value in given.items():
-        if name in names:
-            continue
+    for name in given:
+        if name not in names:
+            binding.take_undeclared(name, names, strict=strict)
+    if binding.problems:
+        raise _refusal(binding.problems, declared)
+    return BoundInputs(binding.values, binding.kept)
+
+
+class _Binding:
+    """Inputs as far as they are bound, with what is wrong so far as (code, sentence)."""
+
+    def __init__(self, given: Mapping[str, JsonValue], secrets: Mapping[str, str]) -> None:
+        self.values: dict[str, JsonValue] = {}
+        self.kept: dict[str, str] = {}
+        self.problems: list[tuple[str, str]] = []
+        self._given = given
+        self._secrets = secrets
+
+    def take(self, declaration: InputDecl) -> None:
+        name = declaration.name
+        value = self._given.get(name)  # null is as good as not given
+        if value is None and declaration.required:
+            self.problems.append(("missing-input", f"input `{name}` is required and was not given"))
+            return
+        if value is None and declaration.default is not None:
+            value = default_value(declaration.default)
+        if value is None and declaration.type == "boolean":
+            value = False
+        if value is None:
+            return
+        if declaration.type == "secret":
+            self._take_secret(name, value)
+            return
+        try:
+            self.values[name] = convert(declaration, value)
+        except _Problem as problem:
+            self.problems.append(("invalid-input", f"input `{name}` {problem}"))
+
+    def take_undeclared(self, name: str, declared: Collection[str], *, strict: bool) -> None:
         if strict and name not in UNDECLARED:
-            problems.append(("unknown-input", _unknown(name, sorted(names))))
+            self.problems.append(("unknown-input", _unknown(name, sorted(declared))))
         else:
-            values[name] = value
-    if problems:
-        raise _refusal(problems, declared)
-    return BoundInputs(values, kept)
+            self.values[name] = self._given[name]
 
-
-def _bind_one(
-    declaration: InputDecl,
-    given: Mapping[str, JsonValue],
-    secrets: Mapping[str, str],
-    values: dict[str, JsonValue],
-    kept: dict[str, str],
-    problems: list[tuple[str, str]],
-) -> None:
-    name = declaration.name
-    if name in given:
-        value = given[name]
-    elif declaration.required:
-        problems.append(("missing-input", f"input `{name}` is required and was not given"))
-        return
-    elif declaration.default is not None:
-        value = default_value(declaration.default)
-    elif declaration.type == "boolean":
-        value = False
-    else:
-        return
-    if declaration.type != "secret":
-        values[name] = convert(declaration, value)
-        return
-    referred = secret_name(value)
-    if referred is not None and referred not in secrets:
-        problems.append(("missing-secret", f"secret `{name}` is never stored and has to be given again"))
-        return
-    kept[name] = secrets[referred] if referred is not None else str(convert(declaration, value))
-    values[name] = secret_reference(name)
+    def _take_secret(self, name: str, value: JsonValue) -> None:
+        """Keep the value apart. One passed on by a calling workflow goes on under the name it was first given by."""
+        first_name = secret_name(value)
+        if first_name is None:
+            self.kept[name] = as_text(value)
+        elif first_name in self._secrets:
+            self.kept[first_name] = self._secrets[first_name]
+        else:
+            self.problems.append(("missing-secret", f"secret `{name}` is never stored and has to be given again"))
+            return
+        self.values[name] = secret_reference(first_name or name)
 
 
 def default_value(value: Value) -> JsonValue:
@@ -135,12 +150,7 @@ def convert(declaration: InputDecl, value: JsonValue) -> JsonValue:
         case "one_of":
             return _one_of(value, declaration.choices)
         case "string" | "secret":
-            return _text(value)
-
-
-def _text(value: JsonValue) -> JsonValue:
-    """Text stays; what a program hands over as a number, list or map keeps its type."""
-    return value
+            return value  # text, or what a program or a calling workflow handed over
 
 
 def _boolean(value: JsonValue) -> bool:
@@ -152,14 +162,10 @@ def _boolean(value: JsonValue) -> bool:
 
 
 def _number(value: JsonValue) -> int | float:
-    if isinstance(value, str):
-        try:
-            value = int(value)
-        except ValueError:
-            try:
-                value = float(value)
-            except ValueError:
-                raise _Problem(f"must be a number, not {_quoted(value)}") from None
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        text = value.strip()
+        with suppress(ValueError):  # more digits than Python converts
+            value = float(text) if any(char in text for char in ".eE") else int(text)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise _Problem(f"must be a number, not {_quoted(value)}")
     return value
@@ -200,10 +206,8 @@ def _quoted(value: JsonValue) -> str:
 
 # ── the error ─────────────────────────────────────────────────────────────────────────────────────
 def _unknown(name: str, known: Sequence[str]) -> str:
-    from difflib import get_close_matches  # late: only for a mistake
-
-    close = get_close_matches(name, known, n=1)
-    return f"unknown input `{name}`" + (f", did you mean `{close[0]}`?" if close else "")
+    close = closest(name, known)
+    return f"input `{name}` is unknown" + (f", did you mean `{close}`?" if close else "")
 
 
 def _refusal(problems: list[tuple[str, str]], declared: Sequence[InputDecl]) -> UserError:

@@ -44,7 +44,8 @@ class ScriptExecutor:
     Exit code 0 completes the step: markers, context and fields come from the output block on stdout, else the context
     is the beginning of stdout. Any other end raises StepFailure of kind `exit`. When `request.cancel` is cancelled the
     group gets SIGTERM, after `kill_grace` SIGKILL, and `Cancelled` is raised; nothing of the group is left then.
-    `request.options`: `run`, `env` (names to texts), `kill_grace` (seconds, default 5)."""
+    `request.options`: `run`, `env` (names to texts), `inputs` (those for the environment, default: all variables but
+    the history), `kill_grace` (seconds, default 5)."""
 
     name = "script"
     version = "1"
@@ -152,10 +153,12 @@ def _environment(request: StepRequest) -> dict[str, str]:
 
 
 def _inputs(request: StepRequest) -> Iterator[tuple[str, str]]:
-    for name in request.inputs:
+    given = request.options.get("inputs")
+    inputs = given if isinstance(given, Mapping) else request.inputs
+    for name in inputs:
         if name in _HISTORY or not _SAFE_NAME.fullmatch(name):
             continue
-        value = request.inputs[name]
+        value = inputs[name]
         secret = secret_name(value)
         text = as_text(value) if secret is None else request.secrets.get(secret, "")
         if "\0" in text or len(text) > _MAX_VARIABLE or len(text.encode("utf-8", "replace")) > _MAX_VARIABLE:
