@@ -211,15 +211,24 @@ def _resolved(source: _Source) -> dict[str, object]:
     for name in source.values:
         if name not in _NAMES:
             raise _unknown(name, source)
-    if any(name not in _TEXTS or not isinstance(value, str | Path) for name, value in source.values.items()):
-        checked = _validated(source)
-    else:
-        checked = dict(source.values)
+    is_plain = all(_is_plainly_right(name, value) for name, value in source.values.items())
+    checked = dict(source.values) if is_plain else _validated(source)
     if "db" in checked:
         checked["db"] = _database(str(checked["db"]), source)
     if "plugins" in checked:
         checked["plugins"] = tuple(_plugin(name, source.folder) for name in cast("Sequence[str]", checked["plugins"]))
     return checked
+
+
+def _is_plainly_right(name: str, value: object) -> bool:
+    """True for what needs no closer look: the common flags and variables, on the fast path."""
+    if name in _TEXTS:
+        return isinstance(value, Path) or (isinstance(value, str) and bool(value))
+    if name == "jobs":
+        return type(value) is int and 1 <= value <= 1000
+    if name == "durability":
+        return value in ("full", "normal")
+    return name in _LISTS and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
 
 
 def _validated(source: _Source) -> dict[str, object]:

@@ -1,0 +1,110 @@
+"""`runkon run`: check a workflow, refuse what can't work, and execute it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from runkon.app import RunOptions
+from runkon.cli.findings import show_findings
+from runkon.cli.given_inputs import given_inputs
+from runkon.cli.leg import Watched, announce, watch
+from runkon.cli.options import SettingOption, VariableOption, as_pairs, as_seconds
+from runkon.cli.options import command as runkon_command
+from runkon.cli.session import Session
+from runkon.errors import EXIT_INVALID
+from runkon.language.columns import visible
+from runkon.language.program import CheckedWorkflow
+from runkon.model.records import RunRecord
+
+
+@runkon_command(
+    "run",
+    summary="""Check a workflow and execute it. TARGET is a file, or the name of a workflow of the project.
+
+    The outputs are printed to standard output, everything else to standard error. ^C pauses: the run can be resumed.
+
+    Exit codes: 0 completed, 1 failed, 2 wrong use or inputs, 3 invalid workflow, 5 environment, 124 timeout,
+    130 ^C, 143 SIGTERM.""",
+)
+@click.argument("target", metavar="FILE|NAME")
+@click.option(
+    "-i", "--input", "pairs", cls=VariableOption, multiple=True, callback=as_pairs, metavar="KEY=VALUE",
+    help="an input; KEY=@FILE takes the text of a file",
+)  # fmt: skip
+@click.option("--inputs", "inputs_file", cls=VariableOption, metavar="FILE", help="inputs from a JSON file, or `-`")
+@click.option("--dry-run", cls=VariableOption, is_flag=True, help="walk through it without running scripts or calls")
+@click.option("--model", cls=SettingOption, metavar="MODEL", help="the model of agents that name none")
+@click.option(
+    "--executor", "executors", cls=VariableOption, multiple=True, callback=as_pairs, metavar="STEP=NAME",
+    help="run a step by another executor",
+)  # fmt: skip
+@click.option("--jobs", cls=SettingOption, type=click.IntRange(1, 1000), help="executor calls at once")
+@click.option("--until", cls=VariableOption, metavar="STEP", help="stop after this step; the run can be resumed")
+@click.option("--timeout", cls=VariableOption, callback=as_seconds, metavar="TIME", help="fail the run after this time")
+@click.option("--events", cls=VariableOption, metavar="-|FILE", help="write every event as NDJSON")
+@click.option("--plugin", "plugins", cls=SettingOption, multiple=True, metavar="MODULE|FILE", help="one more plugin")
+@click.option(
+    "--durability", cls=SettingOption, type=click.Choice(["full", "normal"]), help="what a power failure may cost"
+)
+@click.pass_obj
+def command(
+    session: Session,
+    target: str,
+    *,
+    pairs: Mapping[str, str],
+    inputs_file: str | None,
+    dry_run: bool,
+    model: str | None,
+    executors: Mapping[str, str],
+    jobs: int | None,
+    until: str | None,
+    timeout: float | None,
+    events: str | None,
+    plugins: tuple[str, ...],
+    durability: str | None,
+) -> int:
+    session.flags |= {"jobs": jobs, "model": model, "plugins": plugins, "durability": durability}
+    checked = _checked(session, session.app.find_workflow(target))
+    if checked is None:
+        return EXIT_INVALID
+    inputs = given_inputs(pairs, inputs_file)
+    options = RunOptions(dry_run=dry_run, executors=executors, until=until, timeout=timeout)
+    title = f"{checked.workflow.name} · {checked.source.path}" + (" · dry run" if dry_run else "")
+
+    def execute(watched: Watched) -> RunRecord:
+        return session.app.start(
+            checked,
+            inputs,
+            options,
+            sinks=watched.sinks,
+            control=watched.control,
+            on_created=lambda run: announce(session, run, title),
+            progress=watched.progress,
+        )
+
+    return watch(session, execute, events=events, title=title)
+
+
+def _checked(session: Session, path: Path) -> CheckedWorkflow | None:
+    """The workflow of a file; None after everything wrong with it was shown."""
+    from runkon.language.checks.unsupported import unsupported  # late: runs only
+
+    check = session.app.check_file(path)
+    warn_about_plugins(session, session.app.around(path).loaded.warnings)
+    show_findings(session.console, check.diagnostics, check.source)
+    checked = check.results[0].checked if check.results else None
+    if not check.ok or checked is None:
+        return None
+    refused = unsupported(checked.workflow)
+    show_findings(session.console, refused, check.source)
+    return None if refused else checked
+
+
+def warn_about_plugins(session: Session, warnings: tuple[str, ...]) -> None:
+    """A plugin that could not be loaded is named, and nothing else happens."""
+    for warning in warnings:
+        text = session.console.paint_err("warning", "warning[broken-plugin]")
+        session.console.note(f"{text}: {visible(warning)}")

@@ -1,0 +1,93 @@
+"""Failed steps of a run, each drawn at the statement it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from runkon.errors import UserError
+from runkon.language.render import render_runtime
+from runkon.language.source import SourceFile
+from runkon.model.records import RunRecord, StepRecord
+from runkon.model.status import StepStatus
+from runkon.views.lines import first_line
+from runkon.views.run_object import error_code
+from runkon.views.status import is_unhandled_failure
+
+MOST_SHOWN = 5
+_BLOCKS = frozenset({"parallel", "foreach", "call_workflow"})
+
+
+class NextCommand(NamedTuple):
+    """What to type after a failure, and what it keeps."""
+
+    command: str
+    keeps: str
+
+
+def failed_steps(steps: Sequence[StepRecord]) -> list[StepRecord]:
+    """The steps whose failure nothing took, without the blocks that failed because of them."""
+    failed = [step for step in steps if is_unhandled_failure(step)]
+    paths = [step.path for step in failed]
+    return [
+        step
+        for step in failed
+        if step.info.kind not in _BLOCKS or not any(path.startswith(f"{step.path}/") for path in paths)
+    ]
+
+
+def failure_blocks(
+    run: RunRecord, steps: Sequence[StepRecord], texts: Mapping[str, str], next: NextCommand, *, color: bool
+) -> list[str]:
+    """One block of text per failed step, at most `MOST_SHOWN`; the last one names the next command."""
+    failed = failed_steps(steps)
+    shown = failed[:MOST_SHOWN]
+    sources = {file: SourceFile(file, texts[file]) for file in {step.info.file for step in shown} if file in texts}
+    blocks = []
+    for step in shown:
+        is_last = step is shown[-1]
+        blocks.append(_block(run, step, sources.get(step.info.file), next if is_last else None, color=color))
+    if len(failed) > MOST_SHOWN:
+        blocks.append(f"… {len(failed) - MOST_SHOWN} more failed steps: runkon show {run.id}")
+    return blocks
+
+
+def run_error(run: RunRecord) -> UserError | None:
+    """The failure of the run itself, where no step of its own says it: a limit, a timeout."""
+    if run.error is None:
+        return None
+    return UserError(error_code(run.reason), run.error)
+
+
+def _block(
+    run: RunRecord, step: StepRecord, source: SourceFile | None, next: NextCommand | None, *, color: bool
+) -> str:
+    is_timeout = step.status is StepStatus.TIMED_OUT
+    message = step.error.message if step.error else "no reason was given"
+    sentence, cause, seen = _parts(message)
+    times = f" after {step.attempts} attempts" if step.attempts > 1 else ""
+    verb = "timed out" if is_timeout else "failed"
+    return render_runtime(
+        "step-timed-out" if is_timeout else "step-failed",
+        f"`{step.info.key}` {verb}{times}: {sentence}",
+        file=step.info.file,
+        line=step.info.line,
+        column=step.info.column,
+        run=run.id,
+        step=step.path,
+        source=source,
+        cause=cause,
+        seen=seen,
+        next=next.command if next else None,
+        keeps=next.keeps or None if next else None,
+        color=color,
+    )
+
+
+def _parts(message: str) -> tuple[str, str, str | None]:
+    """A message as sentence, cause and what was seen: its first line, its second, and the rest (cut)."""
+    lines = [line.rstrip() for line in message.strip().split("\n")]
+    cause = first_line(lines[1], 100) if len(lines) > 1 else ""
+    rest = [first_line(line, 160) for line in lines[2:] if line]
+    more = rest[:8] + (["…"] if len(rest) > 8 else [])
+    return first_line(lines[0]), cause, "\n".join(more) or None

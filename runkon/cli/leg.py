@@ -1,0 +1,167 @@
+"""One leg of a run, as `run` and `resume` do it: watch it, take signals, say how it ended."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple, TextIO
+
+from runkon.cli.complaints import user_error
+from runkon.cli.console import json_text
+from runkon.cli.exit_codes import exit_code
+from runkon.cli.failures import NextCommand, failure_blocks, run_error
+from runkon.cli.presenters import EventLines, PlainLines, Presenter
+from runkon.cli.session import Session
+from runkon.cli.signals import carry_out
+from runkon.errors import EXIT_USAGE, UserError
+from runkon.language.columns import visible
+from runkon.model.events import Envelope
+from runkon.model.ids import RunID
+from runkon.model.output import JsonValue
+from runkon.model.ports import EventSink
+from runkon.model.records import RunRecord, StepRecord
+from runkon.model.status import RunStatus
+from runkon.views.ending import Ending, ending
+from runkon.views.event_object import EventObjects
+from runkon.views.run_object import run_object
+
+if TYPE_CHECKING:
+    from runkon.app import Progress
+    from runkon.engine.cancellation import RunControl
+
+STDOUT = "-"
+
+
+class Watched(NamedTuple):
+    """What the application is given to carry out a leg."""
+
+    sinks: Sequence[EventSink]
+    control: RunControl
+    progress: Progress
+
+
+def watch(
+    session: Session,
+    execute: Callable[[Watched], RunRecord],
+    *,
+    events: str | None,
+    title: str,
+    steps: Sequence[StepRecord] = (),
+    before: Sequence[Envelope] = (),
+) -> int:
+    """Carry out a leg and return the exit code. `events` is where NDJSON goes: a file, `-`, or nowhere; `steps` and
+    `before` are what earlier legs have left."""
+    if events == STDOUT and session.as_json:
+        raise UserError(
+            "wrong-use", "`--events -` and `--json` both want standard output", exit_code=EXIT_USAGE, help=_ONE_OF_TWO
+        )
+    with _event_lines(events, EventObjects(steps)) as writers:
+        presenter = _presenter(session, title, before)
+        control = session.app.new_control()
+        watched = Watched((presenter, *writers), control, presenter.progress)
+        try:
+            run = carry_out(lambda: execute(watched), control, session.console)
+        finally:
+            presenter.close()
+    return report(session, run, owns_stdout=events == STDOUT)
+
+
+_ONE_OF_TWO = "give a file to `--events`, or leave `--json` out"
+
+
+def report(session: Session, run: RunRecord, *, owns_stdout: bool = False) -> int:
+    """Say how a run ended: failures, summary and next command for people, the result on standard output."""
+    console = session.console
+    steps = session.app.store.steps(run.id)
+    end = ending(run, steps, run.id, run.status, with_time=console.live)
+    _show_failures(session, run, steps, end)
+    console.flush()
+    if session.as_json:
+        console.data(run_object(run, steps))
+    elif run.outputs and not owns_stdout:
+        for line in output_lines(run.outputs):
+            console.result(line)
+    _show_ending(session, run, end)
+    return exit_code(run)
+
+
+def _show_failures(session: Session, run: RunRecord, steps: Sequence[StepRecord], end: Ending) -> None:
+    """Failures of a run that failed: its steps, or else the run itself."""
+    if run.status is not RunStatus.FAILED:
+        return
+    console = session.console
+    next = NextCommand(end.next, end.why)
+    texts = session.app.store.sources(run.id)
+    blocks = failure_blocks(run, steps, texts, next, color=console.err_color)
+    error = run_error(run)
+    if error is not None and (not blocks or run.reason != "step_failed"):
+        error.next = None if blocks else f"{end.next}        ({end.why})" if end.why else end.next
+        blocks.append(user_error(error, color=console.err_color))
+    for block in blocks:
+        console.error(f"\n{block}")
+    console.note("")
+
+
+def _show_ending(session: Session, run: RunRecord, end: Ending) -> None:
+    console = session.console
+    if run.status is RunStatus.INTERRUPTED:
+        if run.error:
+            console.error(user_error(UserError("interrupted", run.error), color=console.err_color))
+        console.note(end.headline)
+        console.note(f"interrupted; continue: {end.next}")
+        return
+    style = "good" if run.status is RunStatus.COMPLETED else "bad"
+    console.note(console.paint_err(style, end.headline))
+    if run.status is not RunStatus.FAILED:  # a failure has named it already
+        console.note(f"next: {end.next}")
+
+
+def output_lines(outputs: dict[str, JsonValue] | object) -> Iterator[str]:
+    """`name = value`, one line each; a text of several lines stands indented below its name."""
+    if not hasattr(outputs, "items"):
+        return
+    for name, value in outputs.items():
+        if isinstance(value, str) and "\n" in value.rstrip("\n"):
+            yield f"{visible(name)} ="
+            yield from (f"    {visible(line)}" for line in value.rstrip("\n").split("\n"))
+        else:
+            text = visible(value.rstrip("\n")) if isinstance(value, str) else json_text(value)
+            yield f"{visible(name)} = {text}"
+
+
+def _presenter(session: Session, title: str, before: Sequence[Envelope]) -> Presenter:
+    if not session.console.live:
+        return PlainLines(session.console, is_verbose=session.verbose)
+    from runkon.cli.live import LiveTree  # late: rich, on a terminal only
+
+    return LiveTree(session.console, title, before)
+
+
+@contextmanager
+def _event_lines(target: str | None, objects: EventObjects) -> Iterator[Sequence[EventSink]]:
+    """The sink that writes NDJSON, if one was asked for."""
+    if target is None:
+        yield ()
+        return
+    if target == STDOUT:
+        yield (EventLines(sys.stdout, objects),)
+        return
+    with _opened(target) as stream:
+        yield (EventLines(stream, objects),)
+
+
+def _opened(target: str) -> TextIO:
+    try:
+        return open(target, "w", encoding="utf-8", errors="backslashreplace", newline="\n")
+    except OSError as error:
+        raise UserError(
+            "cannot-write",
+            f"`{target}` of `--events` can't be written: {(error.strerror or str(error)).lower()}",
+            exit_code=EXIT_USAGE,
+        ) from error
+
+
+def announce(session: Session, run: RunID, title: str) -> None:
+    """The first line of a run, once its row is durable."""
+    session.console.note(f"run {run} · {visible(title)}")

@@ -1,0 +1,58 @@
+"""What a run shows while it goes: plain lines, a live tree, NDJSON. Each is an event sink of the run."""
+
+from __future__ import annotations
+
+from typing import Protocol, TextIO
+
+from runkon.cli.console import Console, json_text
+from runkon.language.columns import visible
+from runkon.model.events import Envelope
+from runkon.model.ids import StepPath
+from runkon.model.ports import EventSink
+from runkon.views.event_object import EventObjects
+from runkon.views.lines import first_line, line_of
+
+
+class Presenter(EventSink, Protocol):
+    """An event sink that people watch. Called from several threads, one at a time for events."""
+
+    def progress(self, path: StepPath, text: str) -> None:
+        """A line that a running step sent."""
+        ...
+
+    def close(self) -> None:
+        """The run has stopped; nothing more comes."""
+        ...
+
+
+class PlainLines(Presenter):
+    """One line per change of state, the same for the same run; progress only when asked for more."""
+
+    def __init__(self, console: Console, *, is_verbose: bool) -> None:
+        self._console = console
+        self._is_verbose = is_verbose
+
+    def emit(self, envelope: Envelope) -> None:
+        line = line_of(envelope.event, is_verbose=self._is_verbose)
+        if line is not None:
+            self._console.note(self._console.paint_err(line.level, visible(str(line))))
+
+    def progress(self, path: StepPath, text: str) -> None:
+        if self._is_verbose:
+            said = visible(f"{path} | {first_line(text)}")
+            self._console.note(self._console.paint_err("quiet", said))
+
+    def close(self) -> None:
+        """Every line is out already."""
+
+
+class EventLines(EventSink):
+    """NDJSON, each line written out at once."""
+
+    def __init__(self, stream: TextIO, objects: EventObjects) -> None:
+        self._stream = stream
+        self._objects = objects
+
+    def emit(self, envelope: Envelope) -> None:
+        self._stream.write(json_text(self._objects.of(envelope)) + "\n")
+        self._stream.flush()

@@ -1,0 +1,131 @@
+"""^C and the other signals during a run: the first pauses it, the second kills.
+
+The run is carried out by a thread of its own and the main thread only waits, so that a handler runs at once and never
+inside the engine.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Generic, Protocol, TypeVar
+
+from runkon.cli.console import Console
+from runkon.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
+
+T = TypeVar("T")
+KILL_PATIENCE = 2.0  # seconds the record gets after the second signal, before the process leaves anyway
+_CAUSES = {signal.SIGINT: "interrupt", signal.SIGTERM: "sigterm", signal.SIGHUP: "sigterm"}
+
+
+class Stoppable(Protocol):
+    """The engine's door for stopping a run; both calls return at once."""
+
+    def interrupt(self, cause: str = ...) -> None: ...
+    def kill(self) -> None: ...
+
+
+class _Work(Generic[T]):
+    """A function carried out on a thread of its own; its result or exception is handed over once."""
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self._done = threading.Event()
+        self._result: list[T] = []
+        self._error: BaseException | None = None
+        threading.Thread(target=self._run, name="runkon-run", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._result.append(self._function())
+        except BaseException as error:  # noqa: BLE001  # handed to the waiting thread
+            self._error = error
+        finally:
+            self._done.set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        return self._done.wait(seconds)
+
+    def take(self) -> T:
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
+
+
+class _Stop:
+    """What has been asked for so far by signals."""
+
+    def __init__(self, control: Stoppable, console: Console) -> None:
+        self._control = control
+        self._console = console
+        self._count = 0
+        self.cause = ""
+
+    @property
+    def is_killing(self) -> bool:
+        return self._count > 1
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_INTERRUPTED if self.cause == "interrupt" else EXIT_TERMINATED
+
+    def take(self, number: int, _frame: FrameType | None) -> None:
+        """The handler. A second signal of any kind ends the patience."""
+        self._count += 1
+        if self._count == 1:
+            self.cause = _CAUSES.get(signal.Signals(number), "sigterm")
+            self._console.note("stopping: work in progress is being cancelled (^C again kills it)")
+            self._control.interrupt(self.cause)
+        elif self._count == 2:
+            self._control.kill()
+            raise _Killed
+
+
+class _Killed(Exception):
+    """Raised by the handler to end the main thread's wait."""
+
+
+def carry_out(function: Callable[[], T], control: Stoppable, console: Console) -> T:
+    """Run `function` and return its result, while signals go to `control`. After a second signal the record gets
+    `KILL_PATIENCE` seconds; then the process leaves with the signal's exit code."""
+    stop = _Stop(control, console)
+    with _handling(stop):
+        work = _Work(function)
+        try:
+            work.wait()
+        except _Killed:
+            if not work.wait(KILL_PATIENCE):
+                _leave(stop.exit_code)
+    return work.take()
+
+
+@contextmanager
+def _handling(stop: _Stop) -> Iterator[None]:
+    """Signals go to `stop` inside; before and after, whoever had them has them."""
+    if threading.current_thread() is not threading.main_thread():  # a caller's thread: signals are not ours
+        yield
+        return
+    before = {}
+    for number in _CAUSES:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` stays in force
+            before[number] = signal.signal(number, stop.take)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(code: int) -> None:
+    """End the process without waiting for threads that may never end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            continue
+    os._exit(code)
