@@ -6,12 +6,13 @@ says which there are, runs them, and decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from runkon.language.checks.context import Context
 from runkon.language.checks.facts import facts_of
 from runkon.language.checks.names import check_ambiguous_keys, check_duplicate_inputs, check_duplicate_workflows
+from runkon.language.checks.nesting import check_nesting
 from runkon.language.checks.never_true import check_never_true
 from runkon.language.checks.references import check_references
 from runkon.language.checks.resources import check_resources
@@ -57,30 +58,38 @@ def check(
 
 
 def _check(context: Context, known: dict[tuple[str, str], CheckResult]) -> CheckResult:
+    too_deep = tuple(check_nesting(context))
+    if too_deep:
+        return CheckResult(None, too_deep, facts_of(context, {}, nests=False))
     findings = [finding for rule in RULES for finding in rule(context)]
     is_endless = any(finding.code in ("workflow-cycle", "workflow-too-deep") for finding in findings)
-    children: dict[str, CheckedWorkflow] = {}
-    complete = True
-    if not is_endless:
-        for name, loaded in context.children.items():
-            if loaded.workflow is None or loaded.source is None:
-                continue
-            key = (loaded.source.path, loaded.workflow.name)
-            if key not in known:
-                known[key] = _check(child_context(context, loaded), known)
-            result = known[key]
-            if result.checked is not None:
-                children[name] = result.checked
-                continue
-            complete = False
-            if loaded.source.path != context.source.path:
-                findings.append(_broken(name, context, result))
-    ordered = tuple(sorted(dict.fromkeys(findings), key=lambda found: (found.span.start, found.span.end, found.code)))
-    facts = facts_of(context, bounded=not is_endless)
+    children = {} if is_endless else dict(_children(context, known))
+    for name, result in children.items():
+        loaded = context.children[name]
+        if result.checked is None and loaded.source is not None and loaded.source.path != context.source.path:
+            findings.append(_broken(name, context, result))
+    ordered = tuple(sorted(dict.fromkeys(findings), key=_position))
+    facts = facts_of(context, {name: result.facts for name, result in children.items()}, nests=not is_endless)
     failed = any(finding.severity is Severity.ERROR for finding in ordered)
-    if failed or not complete or not context.parsed.ok:
+    checked = {name: result.checked for name, result in children.items() if result.checked is not None}
+    if failed or len(checked) < len(children) or not context.parsed.ok:
         return CheckResult(None, ordered, facts)
-    return CheckResult(CheckedWorkflow(context.workflow, context.source, ordered, children), ordered, facts)
+    return CheckResult(CheckedWorkflow(context.workflow, context.source, ordered, checked), ordered, facts)
+
+
+def _children(context: Context, known: dict[tuple[str, str], CheckResult]) -> Iterator[tuple[str, CheckResult]]:
+    """The workflows this one calls, each checked once however often it is called."""
+    for name, loaded in context.children.items():
+        if loaded.workflow is None or loaded.source is None:
+            continue
+        key = (loaded.source.path, loaded.workflow.name)
+        if key not in known:
+            known[key] = _check(child_context(context, loaded), known)
+        yield name, known[key]
+
+
+def _position(finding: Diagnostic) -> tuple[int, int, str, str]:
+    return (finding.span.start, finding.span.end, finding.code, finding.message)
 
 
 def _broken(name: str, context: Context, result: CheckResult) -> Diagnostic:

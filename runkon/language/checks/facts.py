@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from runkon.language.checks.context import Context
 from runkon.language.checks.resources import Missing, missing_resources
-from runkon.language.checks.workflows import child_context
-from runkon.language.keys import result_key
+from runkon.language.keys import bodies, result_key
 from runkon.language.nodes import (
     AgentRef,
     AlwaysBlock,
@@ -25,6 +24,7 @@ from runkon.language.nodes import (
     Statement,
     StepOptions,
     WhileBlock,
+    Workflow,
 )
 from runkon.language.program import Facts
 
@@ -40,9 +40,10 @@ NOTHING = Bound(0, 0)
 UNBOUNDED = Bound(None, None)
 
 
-def facts_of(context: Context, *, bounded: bool = True) -> Facts:
-    """The facts of one workflow. `bounded=False` leaves out the bounds: calls that go round in circles have none."""
-    bound = _whole(context) if bounded else UNBOUNDED
+def facts_of(context: Context, children: Mapping[str, Facts], *, nests: bool = True) -> Facts:
+    """The facts of one workflow; `children` are those of the workflows it calls, as far as they are known. Without
+    `nests` there are no bounds: blocks or calls go too deep to count."""
+    bound = _Bounds(children).of(context.workflow) if nests else UNBOUNDED
     limit = context.workflow.meta.max_parallel
     at_once = bound.at_once if limit is None or bound.at_once is None else min(bound.at_once, limit)
     statements = context.statements
@@ -84,83 +85,75 @@ def _unique(names: Iterable[str]) -> tuple[str, ...]:
 
 
 # ── bounds ────────────────────────────────────────────────────────────────────────────────────────
-def _whole(context: Context) -> Bound:
-    return _sequence((_body(context.workflow.body, context), _body(context.workflow.always, context)))
+class _Bounds:
+    """Adds up the statements of one workflow, given the facts of those it calls."""
 
+    def __init__(self, children: Mapping[str, Facts]) -> None:
+        self._children = children
 
-def _body(body: Iterable[Statement], context: Context) -> Bound:
-    return _sequence(_statement(statement, context) for statement in body)
+    def of(self, workflow: Workflow) -> Bound:
+        return _sequence([self._body(workflow.body), self._body(workflow.always)])
 
+    def _body(self, body: Iterable[Statement]) -> Bound:
+        return _sequence([self._statement(statement) for statement in body])
 
-def _statement(statement: Statement, context: Context) -> Bound:
-    match statement:
-        case CallStep(options=options):
-            return Bound(1 + options.retries + _extra_calls(options), 1)
-        case ScriptStep(options=options):
-            return _agents_beside(options)
-        case CallWorkflow(options=options):
-            return _sequence(
-                (_times(_child(statement.workflow, context), 1 + options.retries), _agents_beside(options))
-            )
-        case IfBlock():
-            return _if(statement, context)
-        case WhileBlock() | DoWhileBlock():
-            return _times(_body(statement.body, context), statement.max_iterations)
-        case DoBlock() | AlwaysBlock():
-            return _body(statement.body, context)
-        case ParallelBlock():
-            return _parallel(statement, context)
-        case ForEachBlock():
-            return _foreach(statement, context)
-        case GateStep():
+    def _statement(self, statement: Statement) -> Bound:
+        match statement:
+            case CallStep(options=options):
+                return Bound(1 + options.retries + _helpers(options), 1)
+            case ScriptStep(options=options):
+                return _agents_beside(options)
+            case CallWorkflow(options=options):
+                child = _times(self._child(statement.workflow), 1 + options.retries)
+                return _sequence([child, _agents_beside(options)])
+            case WhileBlock() | DoWhileBlock():
+                return _times(self._body(statement.body), statement.max_iterations)
+            case ParallelBlock():
+                return self._parallel(statement)
+            case ForEachBlock():
+                return self._foreach(statement)
+            case IfBlock():
+                arms = [self._body(body) for body in bodies(statement)]
+                return Bound(_largest(arm.calls for arm in arms), _largest(arm.at_once for arm in arms))
+            case DoBlock() | AlwaysBlock():
+                return self._body(statement.body)
+            case GateStep():
+                return NOTHING
+
+    def _child(self, name: str) -> Bound:
+        facts = self._children.get(name)
+        return UNBOUNDED if facts is None else Bound(facts.calls_max, facts.concurrency_max)
+
+    def _parallel(self, statement: ParallelBlock) -> Bound:
+        branches = [self._statement(branch) for branch in statement.body]
+        calls = _sum(branch.calls for branch in branches)
+        widths = [branch.at_once for branch in branches if branch.at_once is not None]
+        if len(widths) < len(branches):
+            return Bound(calls, None)
+        return Bound(calls, sum(sorted(widths, reverse=True)[: statement.max_parallel]))
+
+    def _foreach(self, statement: ForEachBlock) -> Bound:
+        once = self._child(statement.workflow or "") if statement.body is None else self._body(statement.body)
+        if once.calls == 0:
             return NOTHING
+        items = statement.max_items
+        if isinstance(statement.over, ListValue):
+            items = len(statement.over.items) if items is None else min(len(statement.over.items), items)
+        width = max(statement.max_parallel, 1) if items is None else min(max(statement.max_parallel, 1), items)
+        at_once = None if once.at_once is None else once.at_once * width
+        return Bound(None if items is None or once.calls is None else once.calls * items, at_once)
 
 
-def _extra_calls(options: StepOptions) -> int:
+def _helpers(options: StepOptions) -> int:
+    """Agents that may be called besides the step's own attempts: its fallback, and the one told of the failure."""
     return int(isinstance(options.on_fail, AgentRef)) + int(options.fallback is not None)
 
 
 def _agents_beside(options: StepOptions) -> Bound:
-    extra = _extra_calls(options)
-    return Bound(extra, min(extra, 1))
+    return Bound(_helpers(options), min(_helpers(options), 1))
 
 
-def _child(name: str, context: Context) -> Bound:
-    loaded = context.children[name]
-    return UNBOUNDED if loaded.workflow is None else _whole(child_context(context, loaded))
-
-
-def _if(statement: IfBlock, context: Context) -> Bound:
-    arms = [_body(arm.body, context) for arm in statement.arms]
-    arms += [] if statement.orelse is None else [_body(statement.orelse, context)]
-    return Bound(_largest(arm.calls for arm in arms), _largest(arm.at_once for arm in arms))
-
-
-def _parallel(statement: ParallelBlock, context: Context) -> Bound:
-    branches = [_statement(branch, context) for branch in statement.body]
-    calls = _sum(branch.calls for branch in branches)
-    widths = [branch.at_once for branch in branches]
-    if None in widths:
-        return Bound(calls, None)
-    widest = sorted((width for width in widths if width is not None), reverse=True)
-    return Bound(calls, sum(widest[: statement.max_parallel]))
-
-
-def _foreach(statement: ForEachBlock, context: Context) -> Bound:
-    body = statement.body
-    once = _body(body, context) if body is not None else _child(statement.workflow or "", context)
-    items = statement.max_items
-    if isinstance(statement.over, ListValue):
-        items = min(len(statement.over.items), items or len(statement.over.items))
-    width = max(statement.max_parallel, 1) if items is None else min(max(statement.max_parallel, 1), items)
-    at_once = None if once.at_once is None else once.at_once * width
-    if once.calls == 0:
-        return Bound(0, 0)
-    return Bound(None if items is None or once.calls is None else once.calls * items, at_once)
-
-
-def _sequence(parts: Iterable[Bound]) -> Bound:
-    parts = tuple(parts)
+def _sequence(parts: Sequence[Bound]) -> Bound:
     return Bound(_sum(part.calls for part in parts), _largest(part.at_once for part in parts))
 
 

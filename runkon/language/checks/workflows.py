@@ -70,26 +70,36 @@ def check_order_of_items(context: Context) -> Iterable[Diagnostic]:
 
 
 def check_cycles(context: Context) -> Iterable[Diagnostic]:
-    """Chains of calls that come back to a workflow, or go deeper than the engine follows."""
-    chains = _bad_chains(context, (context.workflow.name,))
-    for first, code, chain in chains:
-        yield diagnose(code, call_span(context.workflow, first), chain=" -> ".join(chain), limit=MAX_DEPTH)
-
-
-def _bad_chains(
-    context: Context, stack: tuple[str, ...], first: str | None = None
-) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """(called name in the root, code, chain) of every chain that must not be."""
+    """Chains of calls that come back to a workflow, or go deeper than the engine follows: one finding per call."""
     for name in sorted(called_workflows(context.workflow)):
-        root = first or name
-        if name in stack:
-            yield root, "workflow-cycle", (*stack[stack.index(name) :], name)
-        elif len(stack) >= MAX_DEPTH:
-            yield root, "workflow-too-deep", (*stack, name)
+        chain = _long_chain(name, context)
+        if chain is None:
+            continue
+        span = call_span(context.workflow, name)
+        again = next((at for at, called in enumerate(chain) if called in chain[:at]), None)
+        if again is None:
+            yield diagnose("workflow-too-deep", span, chain=" -> ".join(chain), limit=MAX_DEPTH)
         else:
-            loaded = context.children[name]
-            if loaded.workflow is not None:
-                yield from _bad_chains(child_context(context, loaded), (*stack, name), root)
+            circle = chain[chain.index(chain[again]) : again + 1]
+            yield diagnose("workflow-cycle", span, chain=" -> ".join(circle))
+
+
+def _long_chain(name: str, context: Context) -> tuple[str, ...] | None:
+    """A chain of calls through `name` with one workflow more than may be, which every circle has too. Walks level by
+    level and keeps one way to each workflow, so that many calls cost no more than few."""
+    level: dict[str, tuple[tuple[str, ...], Context]] = {context.workflow.name: ((context.workflow.name,), context)}
+    wanted = {name}
+    for _ in range(MAX_DEPTH):
+        deeper: dict[str, tuple[tuple[str, ...], Context]] = {}
+        for chain, caller in level.values():
+            for called in sorted(wanted or called_workflows(caller.workflow)):
+                loaded = caller.children[called]
+                if len(chain) == MAX_DEPTH:
+                    return (*chain, called)
+                if called not in deeper and loaded.workflow is not None:
+                    deeper[called] = ((*chain, called), child_context(caller, loaded))
+        level, wanted = deeper, set()
+    return None
 
 
 def child_context(context: Context, loaded: LoadedWorkflow) -> Context:
