@@ -9,13 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple, TypeAlias
+from typing import ClassVar, NamedTuple, TypeAlias, TypeVar, dataclass_transform
 
 from runkon.model.ids import RunID, StepPath
 from runkon.model.output import EMPTY, JsonValue, Output, Usage
 from runkon.model.records import StepError, StepInfo
 
-event = dataclass(frozen=True, slots=True, kw_only=True)
+_Class = TypeVar("_Class")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def event(cls: type[_Class]) -> type[_Class]:
+    """The one shape of every event: a frozen, slotted dataclass built with keywords only."""
+    return dataclass(frozen=True, slots=True, kw_only=True)(cls)
 
 
 # ── the run ───────────────────────────────────────────────────────────────────────────────────────

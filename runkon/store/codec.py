@@ -1,0 +1,264 @@
+"""Events as JSON payloads and back.
+
+A payload holds what the columns of its row do not. Every step writes two of them, so the kinds of a plain step are
+put together by hand; defaults are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from json.encoder import encode_basestring as quote
+from typing import Any
+
+from runkon.model import events as ev
+from runkon.model.ids import StepPath
+from runkon.model.json_text import dumps
+from runkon.model.output import EMPTY, Output, Usage
+from runkon.model.records import StepError, StepInfo
+
+
+def text_id(text: str) -> str:
+    """The id of a workflow text: the SHA-256 of its UTF-8 bytes, lowercase hex."""
+    return sha256(text.encode()).hexdigest()
+
+
+# ── writing ───────────────────────────────────────────────────────────────────────────────────────
+def info_text(info: StepInfo) -> str:
+    return (
+        f'{{"kind":{quote(info.kind)},"name":{quote(info.name)},"key":{quote(info.key)},'
+        f'"order":{quote(info.order)},"iteration":{info.iteration},"file":{quote(info.file)},'
+        f'"line":{info.line},"column":{info.column}}}'
+    )
+
+
+def usage_text(usage: Usage) -> str:
+    return dumps(
+        {
+            "cost_usd": usage.cost_usd,
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "turns": usage.turns,
+        }
+    )
+
+
+def output_text(output: Output) -> str:
+    parts = []
+    if output.markers:
+        parts.append(f'"markers":{dumps(sorted(output.markers))}')
+    if output.context:
+        parts.append(f'"context":{quote(output.context)}')
+    if output.values:
+        parts.append(f'"values":{dumps(dict(output.values))}')
+    if output.usage is not None:
+        parts.append(f'"usage":{usage_text(output.usage)}')
+    if output.degraded:
+        parts.append('"degraded":true')
+    if output.text:
+        parts.append(f'"text":{quote(output.text)}')
+    return f"{{{','.join(parts)}}}"
+
+
+def error_text(error: StepError) -> str:
+    return f'{{"kind":{quote(error.kind)},"message":{quote(error.message)}}}'
+
+
+def attempt_started(event: ev.AttemptStarted) -> str:
+    text = f'{{"info":{info_text(event.info)},"executor":{quote(event.executor)}'
+    if event.deadline_at is not None:
+        text += f',"deadline_at":{event.deadline_at}'
+    if event.why is not None:
+        text += f',"why":{quote(event.why)}'
+    return text + "}"
+
+
+def attempt_ended(event: ev.AttemptFailed | ev.AttemptTimedOut | ev.AttemptCancelled) -> str:
+    text = f'{{"error":{error_text(event.error)},"elapsed_ms":{event.elapsed_ms}'
+    if event.usage is not None:
+        text += f',"usage":{usage_text(event.usage)}'
+    if event.abandoned:
+        text += ',"abandoned":true'
+    return text + "}"
+
+
+def step_completed(event: ev.StepCompleted) -> str:
+    text = f'{{"output":{output_text(event.output)},"elapsed_ms":{event.elapsed_ms}'
+    if event.info is not None:
+        text += f',"info":{info_text(event.info)}'
+    return text + "}"
+
+
+def step_failed(event: ev.StepFailed | ev.StepTimedOut) -> str:
+    text = f'{{"error":{error_text(event.error)}'
+    if event.handled is not None:
+        text += f',"handled":{quote(event.handled)}'
+    if isinstance(event, ev.StepFailed):
+        if event.output is not None:
+            text += f',"output":{output_text(event.output)}'
+        if event.info is not None:
+            text += f',"info":{info_text(event.info)}'
+    return text + "}"
+
+
+def step_ended(event: ev.StepSkipped | ev.StepCancelled) -> str:
+    text = f'{{"reason":{quote(event.reason)}'
+    if event.info is not None:
+        text += f',"info":{info_text(event.info)}'
+    return text + "}"
+
+
+def run_created(event: ev.RunCreated, sources: Mapping[str, str]) -> str:
+    """`sources` maps each file to the id of its text, which is stored apart, once."""
+    return dumps(
+        {
+            "workflow": event.workflow,
+            "sources": dict(sources),
+            "inputs": dict(event.inputs),
+            "config": dict(event.config),
+            "dry": event.dry,
+        }
+    )
+
+
+def fields(*names: str) -> Callable[[ev.Event], str]:
+    """A writer for the rarer kinds: these fields, None left out."""
+
+    def write(event: ev.Event) -> str:
+        chosen = {}
+        for name in names:
+            value = getattr(event, name)
+            if value is not None:
+                chosen[name] = dict(value) if isinstance(value, Mapping) else value
+        return dumps(chosen)
+
+    return write
+
+
+# ── reading ───────────────────────────────────────────────────────────────────────────────────────
+Payload = dict[str, Any]  # what json.loads made of the text of a row
+Place = dict[str, Any]  # path, epoch and number, as the class takes them
+
+
+def read_info(payload: Payload) -> StepInfo | None:
+    found = payload.get("info")
+    return StepInfo(**found) if found is not None else None
+
+
+def read_usage(payload: Payload) -> Usage | None:
+    found = payload.get("usage")
+    return Usage(**found) if found is not None else None
+
+
+def read_output(payload: Payload) -> Output:
+    return Output(
+        markers=frozenset(payload.get("markers", ())),
+        context=payload.get("context", ""),
+        values=payload.get("values", EMPTY),
+        usage=read_usage(payload),
+        degraded=payload.get("degraded", False),
+        text=payload.get("text", ""),
+    )
+
+
+def read_error(payload: Payload) -> StepError:
+    return StepError(**payload["error"])
+
+
+def _read_started(place: Place, payload: Payload) -> ev.Event:
+    return ev.AttemptStarted(
+        **place,
+        info=StepInfo(**payload["info"]),
+        executor=payload["executor"],
+        deadline_at=payload.get("deadline_at"),
+        why=payload.get("why"),
+    )
+
+
+def _read_attempt_ended(
+    made: type[ev.AttemptFailed | ev.AttemptTimedOut | ev.AttemptCancelled],
+) -> Callable[[Place, Payload], ev.Event]:
+    def read(place: Place, payload: Payload) -> ev.Event:
+        return made(
+            **place,
+            error=read_error(payload),
+            usage=read_usage(payload),
+            elapsed_ms=payload["elapsed_ms"],
+            abandoned=payload.get("abandoned", False),
+        )
+
+    return read
+
+
+def _read_completed(place: Place, payload: Payload) -> ev.Event:
+    output = read_output(payload["output"])
+    return ev.StepCompleted(**place, output=output, info=read_info(payload), elapsed_ms=payload["elapsed_ms"])
+
+
+def _read_failed(place: Place, payload: Payload) -> ev.Event:
+    output = read_output(payload["output"]) if "output" in payload else None
+    error, handled = read_error(payload), payload.get("handled")
+    return ev.StepFailed(**place, error=error, info=read_info(payload), handled=handled, output=output)
+
+
+def _read_timed_out(place: Place, payload: Payload) -> ev.Event:
+    return ev.StepTimedOut(**place, error=read_error(payload), handled=payload.get("handled"))
+
+
+def _read_skipped(place: Place, payload: Payload) -> ev.Event:
+    return ev.StepSkipped(**place, reason=payload["reason"], info=read_info(payload))
+
+
+def _read_cancelled(place: Place, payload: Payload) -> ev.Event:
+    return ev.StepCancelled(**place, reason=payload["reason"], info=read_info(payload))
+
+
+def _plain(made: Callable[..., ev.Event]) -> Callable[[Place, Payload], ev.Event]:
+    """A reader for kinds whose payload is their fields."""
+
+    def read(place: Place, payload: Payload) -> ev.Event:
+        return made(**place, **payload)
+
+    return read
+
+
+_READERS: dict[str, Callable[[Place, Payload], ev.Event]] = {
+    ev.AttemptStarted.kind: _read_started,
+    ev.AttemptFailed.kind: _read_attempt_ended(ev.AttemptFailed),
+    ev.AttemptTimedOut.kind: _read_attempt_ended(ev.AttemptTimedOut),
+    ev.AttemptCancelled.kind: _read_attempt_ended(ev.AttemptCancelled),
+    ev.StepCompleted.kind: _read_completed,
+    ev.StepFailed.kind: _read_failed,
+    ev.StepTimedOut.kind: _read_timed_out,
+    ev.StepSkipped.kind: _read_skipped,
+    ev.StepCancelled.kind: _read_cancelled,
+} | {
+    made.kind: _plain(made)
+    for made in (
+        ev.RunCreated,
+        ev.RunStarted,
+        ev.RunResumed,
+        ev.RunCompleted,
+        ev.RunFailed,
+        ev.RunCancelled,
+        ev.RunInterrupted,
+        ev.AttemptCutOff,
+        ev.RetryScheduled,
+        ev.StepHandled,
+        ev.StepSuperseded,
+        ev.ChoiceMade,
+        ev.Note,
+    )
+}
+
+
+def read_event(kind: str, path: str | None, epoch: int | None, attempt: int | None, payload: Payload) -> ev.Event:
+    """The event of a row. Raises KeyError or TypeError for a payload that is not of its kind, or an unknown kind."""
+    place: Place = {}
+    if path is not None:
+        place["path"] = StepPath(path)
+    if epoch is not None:
+        place["epoch"] = epoch
+    if attempt is not None:
+        place["number"] = attempt
+    return _READERS[kind](place, payload)

@@ -1,0 +1,158 @@
+"""Opening the database file: for the one writer, and for short reads.
+
+Opening to write creates folder, file and tables when they are not there; opening to read creates nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from runkon.store import faults
+from runkon.store import statements as sql
+from runkon.store.schema import VERSION, ddl
+
+BUSY_MS = 5_000  # one wait inside SQLite; the store repeats it up to its patience
+
+
+def open_writer(path: Path, durability: Literal["full", "normal"]) -> sqlite3.Connection:
+    """A connection that writes to `path`, its tables in place. Raises UserError when that can't be."""
+    _make_folder(path)
+    faults.check_header(path)
+    try:
+        connection = _connect(path, "rwc")
+    except sqlite3.Error as error:
+        raise faults.refusal(error, path) from error
+    try:
+        _prepare(connection, path, durability)
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise _opening(error, path) from error
+        raise
+    return connection
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection | None]:
+    """A connection that reads `path` in one consistent state, or None when there is nothing to read yet."""
+    if not path.exists():
+        yield None
+        return
+    faults.check_header(path)
+    try:
+        with contextlib.closing(_open_reader(path)) as connection:
+            connection.execute("BEGIN")
+            yield connection if _is_ready(connection, path) else None
+    except sqlite3.Error as error:
+        raise faults.refusal(error, path) from error
+
+
+def _open_reader(path: Path) -> sqlite3.Connection:
+    connection = _connect(path, "ro")
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        connection.close()
+        alone = not path.with_name(path.name + "-wal").exists()
+        if faults.code_of(error) != sqlite3.SQLITE_CANTOPEN or not alone:
+            raise
+        return _connect(path, "ro&immutable=1")  # a folder nobody may write to: nobody writes the file either
+    return connection
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=BUSY_MS / 1000,
+    )
+
+
+def _make_folder(path: Path) -> None:
+    folder = path.parent
+    try:
+        if not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    except OSError as error:
+        raise faults.no_folder(path, error) from error
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, durability: Literal["full", "normal"]) -> None:
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        _switch_to_wal(connection)
+    synchronous = "FULL" if durability == "full" else "NORMAL"
+    for pragma in (
+        f"synchronous = {synchronous}",
+        "foreign_keys = ON",
+        "wal_autocheckpoint = 1000",
+        f"journal_size_limit = {64 * 1024 * 1024}",
+        "temp_store = MEMORY",
+        "fullfsync = ON",
+        "checkpoint_fullfsync = ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    if not _is_ready(connection, path):
+        _create(connection, path)
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Once per file. SQLite does not wait for others here, as it does elsewhere."""
+    deadline = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not faults.may_pass(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _is_ready(connection: sqlite3.Connection, path: Path) -> bool:
+    """True if the tables are there and known, false for a database without any."""
+    try:
+        found = connection.execute(sql.SELECT_VERSION).fetchone()[0]
+    except sqlite3.OperationalError as error:
+        if faults.code_of(error) != sqlite3.SQLITE_ERROR:
+            raise
+        if connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            raise faults.foreign(path) from error
+        return False
+    if found is None:
+        raise faults.damaged(path, "it does not say which schema it has")
+    if found > VERSION:
+        raise faults.too_new(path, found, VERSION)
+    return True
+
+
+def _create(connection: sqlite3.Connection, path: Path) -> None:
+    """All tables or none, also when two processes come at once."""
+    import runkon  # late: only for a new file
+
+    connection.execute(sql.BEGIN)
+    try:
+        if not _is_ready(connection, path):
+            for statement in ddl():
+                connection.execute(statement)
+            version = getattr(runkon, "__version__", "0")
+            connection.execute(sql.INSERT_SCHEMA, (VERSION, "initial", time.time_ns() // 1_000_000, version))
+        connection.execute(sql.COMMIT)
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute(sql.ROLLBACK)
+        raise
+
+
+def _opening(error: sqlite3.Error, path: Path) -> Exception:
+    if faults.code_of(error) == sqlite3.SQLITE_READONLY:
+        return faults.read_only(path)
+    return faults.refusal(error, path)

@@ -1,0 +1,130 @@
+"""What can go wrong with a database file, told apart and put into words with the next step.
+
+Nothing here repairs: a damaged file is never recreated, truncated or replaced.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from runkon.errors import EXIT_ENVIRONMENT, StoreUnavailable, UserError
+
+_PASSING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_HEADER = b"SQLite format 3\x00"
+
+
+def code_of(error: sqlite3.Error) -> int:
+    """The primary result code, 0 when the driver gives none."""
+    return (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
+
+
+def may_pass(error: sqlite3.Error) -> bool:
+    """True if waiting can help: locked, full, an input or output error."""
+    return code_of(error) in _PASSING
+
+
+def refusal(error: sqlite3.Error, path: Path) -> UserError:
+    """`error` for people: cause and next step."""
+    code = code_of(error)
+    if code in _DAMAGED:
+        return damaged(path, str(error))
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StoreUnavailable(
+            f"another process has kept `{path}` locked for too long",
+            help="end the program that holds it open (a database browser, a copy that hangs), then continue the run",
+        )
+    if code == sqlite3.SQLITE_FULL:
+        return StoreUnavailable(
+            f"no space is left for `{path}`{_free(path)}", help="make room on that disk, then continue the run"
+        )
+    if code == sqlite3.SQLITE_READONLY:
+        return StoreUnavailable(
+            f"`{path}` can't be written", help="give yourself the right to write the file and its folder"
+        )
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return StoreUnavailable(
+            f"`{path}` can't be opened",
+            help=f"the folder `{path.parent}` must exist and be writable: the database keeps two files beside its own",
+        )
+    return StoreUnavailable(f"`{path}` can't be used: {error}", help="check the disk and the folder it lies in")
+
+
+def damaged(path: Path, cause: str) -> UserError:
+    return UserError(
+        "store-corrupt",
+        f"`{path}` is damaged: {cause}",
+        help="the file was left as it is; copy what is readable into a new one and put that in its place",
+        next=f"sqlite3 {path} .recover | sqlite3 recovered.db",
+        exit_code=EXIT_ENVIRONMENT,
+    )
+
+
+def foreign(path: Path) -> UserError:
+    return UserError(
+        "store-foreign",
+        f"`{path}` is a database of another program",
+        help="choose another file",
+        next="runkon runs --db PATH",
+    )
+
+
+def too_new(path: Path, found: int, known: int) -> UserError:
+    return UserError(
+        "store-too-new",
+        f"`{path}` was written by a newer runkon (schema {found}, this one knows {known})",
+        help="nothing was changed; update runkon, or choose another file with `--db`",
+    )
+
+
+def read_only(path: Path) -> UserError:
+    return UserError(
+        "store-read-only",
+        f"`{path}` can't be written, so no run can begin",
+        help="give yourself the right to write the file and its folder, or choose another file with `--db`",
+    )
+
+
+def no_folder(path: Path, error: OSError) -> StoreUnavailable:
+    reason = error.strerror or error
+    return StoreUnavailable(
+        f"the folder `{path.parent}` for the database can't be made or written: {reason}",
+        help="choose another place with `--db PATH`",
+    )
+
+
+def removed(path: Path) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"`{path}` was removed or replaced while it was in use",
+        help="put the file back if it was moved; what was committed before is in it",
+    )
+
+
+def after_fork(path: Path) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"`{path}` was opened before this process was forked from another",
+        help="open the store after the fork; a database connection can't be shared by two processes",
+    )
+
+
+def check_header(path: Path) -> None:
+    """Raises `store-corrupt` for a file that is no SQLite database. An empty file is a database without tables."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_HEADER))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreUnavailable(f"`{path}` can't be read: {error.strerror or error}") from error
+    if head and head != _HEADER:
+        raise damaged(path, "it does not begin as a SQLite database does")
+
+
+def _free(path: Path) -> str:
+    import shutil  # late: only in an error message
+
+    try:
+        return f" ({shutil.disk_usage(path.parent).free // 1024} KiB free)"
+    except OSError:
+        return ""

@@ -1,0 +1,155 @@
+"""Rows back to records and events. A row that does not read back is `corrupt-run`, never skipped."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from runkon.errors import UserError
+from runkon.model.events import Envelope
+from runkon.model.fold import corrupt
+from runkon.model.ids import RunID, StepPath
+from runkon.model.json_text import loads
+from runkon.model.output import NO_OUTPUT, Output
+from runkon.model.records import RunRecord, StepError, StepInfo, StepRecord
+from runkon.model.status import RunStatus, StepStatus
+from runkon.store import codec
+from runkon.store import statements as sql
+
+_UNREADABLE = (ValueError, KeyError, TypeError)
+_Row = tuple[Any, ...]
+_NOTHING_READABLE = '{"inputs":{},"config":{}}'
+
+
+def run_record(row: _Row) -> RunRecord:
+    run = RunID(row[0])
+    created = _payload(run, 1, row[18])
+    ended = _payload(run, row[8], row[19]) if row[19] is not None else {}
+    return RunRecord(
+        id=run,
+        workflow=row[1],
+        file=row[2],
+        status=RunStatus(row[3]),
+        inputs=created["inputs"],
+        outputs=ended.get("outputs"),
+        reason=row[4],
+        error=row[5],
+        config=created["config"],
+        dry=row[6] == "dry",
+        leg=row[7],
+        seq=row[8],
+        fence=row[9],
+        holder=row[10],
+        lease_until=row[11],
+        created_at=row[12],
+        started_at=row[13],
+        ended_at=row[14],
+        cost_usd=row[15] / 1_000_000,
+        cost_known=bool(row[16]),
+        calls=row[17],
+    )
+
+
+def listed_run(row: _Row) -> RunRecord:
+    """As `run_record`; one damaged run does not take the list of the others away and is shown with what is wrong."""
+    try:
+        return run_record(row)
+    except UserError as error:
+        return run_record((*row[:5], error.message, *row[6:18], _NOTHING_READABLE, None))
+
+
+def step_record(run: RunID, row: _Row) -> StepRecord:
+    path, status, seq, text = StepPath(row[0]), StepStatus(row[9]), row[18], row[19]
+    if text is None:
+        raise corrupt(run, seq, "E1", found="no such event", expected="the result of the step", path=path)
+    try:
+        output, error, reason = _result(status, loads(text))
+    except _UNREADABLE as problem:
+        raise _unreadable(run, seq, problem, path) from problem
+    return StepRecord(
+        run=run,
+        path=path,
+        info=StepInfo(*row[1:9]),
+        status=status,
+        epoch=row[10],
+        attempts=row[11],
+        cut_offs=row[12],
+        leg=row[13],
+        handled=row[14],
+        output=output,
+        error=error,
+        skip_reason=reason,
+        due_at=row[15],
+        started_at=row[16],
+        ended_at=row[17],
+    )
+
+
+def _result(status: StepStatus, payload: codec.Payload) -> tuple[Output, StepError | None, str | None]:
+    """Output, error and reason, from the event that the step's row names as its last."""
+    if status is StepStatus.COMPLETED:
+        return codec.read_output(payload["output"]), None, None
+    if status in (StepStatus.FAILED, StepStatus.TIMED_OUT):
+        output = codec.read_output(payload["output"]) if "output" in payload else NO_OUTPUT
+        return output, codec.read_error(payload), None
+    if status is StepStatus.BACKOFF:
+        return NO_OUTPUT, codec.read_error(payload), None
+    if status in (StepStatus.SKIPPED, StepStatus.CANCELLED):
+        return NO_OUTPUT, None, payload["reason"]
+    return NO_OUTPUT, None, None
+
+
+def envelopes(connection: sqlite3.Connection, run: RunID, after: int) -> Iterator[Envelope]:
+    """The events above `after`. Raises UserError `corrupt-run` for a gap, a missing end, an unreadable payload."""
+    found = connection.execute(sql.SELECT_LAST, (run,)).fetchone()
+    if found is None:
+        return
+    number, last = found
+    expected = max(after, 0)
+    for row in connection.execute(sql.SELECT_EVENTS, (number, after)):
+        expected += 1
+        seq, at, leg, fence, kind, path, epoch, attempt, text = row
+        if seq != expected:
+            raise corrupt(run, expected, "E1", found=f"number {seq}", expected=f"number {expected}")
+        payload = _payload(run, seq, text)
+        if kind == "run_created":
+            payload["sources"] = _texts(connection, run, payload["sources"])
+        try:
+            event = codec.read_event(kind, path, epoch, attempt, payload)
+        except _UNREADABLE as problem:
+            raise _unreadable(run, seq, problem, StepPath(path) if path else None) from problem
+        yield Envelope(run, seq, at, leg, fence, event)
+    if expected < last:
+        raise corrupt(run, expected + 1, "E1", found="no event", expected=f"events up to number {last}")
+
+
+def sources(connection: sqlite3.Connection, run: RunID) -> Mapping[str, str]:
+    row = connection.execute(sql.SELECT_FIRST, (run,)).fetchone()
+    return _texts(connection, run, _payload(run, 1, row[0])["sources"]) if row else {}
+
+
+def _texts(connection: sqlite3.Connection, run: RunID, ids: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for file, text_id in ids.items():
+        row = connection.execute(sql.SELECT_SOURCE, (text_id,)).fetchone()
+        if row is None or codec.text_id(row[0]) != text_id:
+            state = "no text" if row is None else "a changed text"
+            raise corrupt(run, 1, "E2", found=f"{state} for `{file}`", expected=f"the one with SHA-256 {text_id[:12]}…")
+        found[file] = row[0]
+    return found
+
+
+def _payload(run: RunID, seq: int, text: str) -> codec.Payload:
+    try:
+        payload = loads(text)
+        if not isinstance(payload, dict):
+            raise ValueError("it is not a JSON object")
+    except _UNREADABLE as problem:
+        raise _unreadable(run, seq, problem, None) from problem
+    return payload
+
+
+def _unreadable(run: RunID, seq: int, problem: Exception, path: StepPath | None) -> UserError:
+    found = f"a payload that does not read back ({type(problem).__name__}: {problem})"
+    return corrupt(run, seq, "E2", found=found, expected="an event of a known kind", path=path)

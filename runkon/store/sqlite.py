@@ -1,0 +1,197 @@
+"""Runs in one SQLite file, shared by any number of processes of one host.
+
+One connection per process writes, under a lock, with constant statements; every append first moves the run's row on,
+which works only while fence, owner and event number are the expected ones: who lost the run changes nothing. Reads
+use short connections of their own. Nothing is opened or created before it is needed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from runkon.errors import LeaseLost
+from runkon.model import holder as holders
+from runkon.model.events import Envelope, RunCreated
+from runkon.model.fold import corrupt
+from runkon.model.ids import RunID
+from runkon.model.ports import RunStore
+from runkon.model.records import Lease, RunRecord, StepRecord
+from runkon.store import codec, connections, reading, rows
+from runkon.store import statements as sql
+from runkon.store.refusals import duplicate_run, is_free, unknown_run
+from runkon.store.writer import Writer
+
+PATIENCE = 60.0  # seconds a full disk or a lock is waited for
+
+
+class SqliteRunStore(RunStore):
+    """Keeps runs in the SQLite file `path`, made by the first write.
+
+    With durability `full` a write that returned survives a power failure; with `normal` it survives the death of the
+    process. A lock held by others or a full disk is waited out for `patience` seconds, then StoreUnavailable is
+    raised and nothing was written. Usable from any thread, not across a fork.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        durability: Literal["full", "normal"] = "full",
+        patience: float = PATIENCE,
+        is_alive: Callable[[str], bool | None] = holders.is_alive,
+    ) -> None:
+        self._path = path
+        self._writer = Writer(path, durability, patience)
+        self._is_alive = is_alive
+        self._numbers: dict[RunID, int] = {}  # of the runs this process writes
+
+    # ── writing ───────────────────────────────────────────────────────────────────────────────────
+    def create(self, run: RunID, created: RunCreated, at: int) -> None:
+        ids = {file: codec.text_id(text) for file, text in created.sources.items()}
+        payload = codec.run_created(created, ids)
+        file = next(iter(created.sources), "")
+        mode = "dry" if created.dry else "live"
+
+        def write(cursor: sqlite3.Cursor) -> int | None:
+            cursor.execute(sql.INSERT_RUN, (run, created.workflow, file, "pending", mode, 1, at))
+            if not cursor.rowcount:
+                return None
+            number = cursor.lastrowid
+            for name, text in created.sources.items():
+                cursor.execute(sql.INSERT_SOURCE, (ids[name], text))
+            cursor.execute(sql.INSERT_EVENT, (number, 1, at, 0, 0, created.kind, None, None, None, payload))
+            return number
+
+        number = self._writer.transaction(write)
+        if number is None:
+            raise duplicate_run(run)
+        self._numbers[run] = number
+
+    def acquire(self, run: RunID, holder: str, now: int, ttl_ms: int) -> Lease | None:
+        until = now + ttl_ms
+
+        def take(cursor: sqlite3.Cursor) -> Lease | None:
+            row = cursor.execute(sql.RUN_LEASE, (run,)).fetchone()
+            if row is None:
+                raise unknown_run(run)
+            number, fence, leg, _, owner, lease_until, _ = row
+            self._numbers[run] = number
+            if owner == holder:
+                cursor.execute(sql.EXTEND, (until, run, fence, holder))
+                return Lease(run, holder, fence, leg, until)
+            if owner is not None:
+                alive = self._is_alive(owner)
+                if not is_free(alive=alive, until=lease_until or 0, now=now, ttl_ms=ttl_ms):
+                    return None
+            cursor.execute(sql.TAKE, (holder, until, number))
+            return Lease(run, holder, fence + 1, leg + 1, until)
+
+        return self._writer.transaction(take)
+
+    def extend(self, lease: Lease, now: int, ttl_ms: int) -> Lease | None:
+        until = now + ttl_ms
+
+        def move(cursor: sqlite3.Cursor) -> bool:
+            return cursor.execute(sql.EXTEND, (until, lease.run, lease.fence, lease.holder)).rowcount == 1
+
+        kept = self._writer.transaction(move)
+        return Lease(lease.run, lease.holder, lease.fence, lease.leg, until) if kept else None
+
+    def append(self, lease: Lease, envelopes: Sequence[Envelope], *, release: bool = False) -> None:
+        if not envelopes:
+            if release:
+                self._writer.transaction(lambda cursor: _give_back(cursor, lease))
+            return
+        number = self._numbers.get(lease.run)
+        if number is None:
+            number = self._number(lease.run)
+        batch = rows.build(number, lease, envelopes)
+        self._writer.transaction(lambda cursor: _write(cursor, lease, batch, release=release))
+
+    def _number(self, run: RunID) -> int:
+        """Of a run whose lease was not taken through this object."""
+        with connections.reading(self._path) as connection:
+            row = connection.execute(sql.SELECT_LAST, (run,)).fetchone() if connection else None
+        if row is None:
+            raise unknown_run(run)
+        return self._numbers.setdefault(run, int(row[0]))
+
+    # ── reading ───────────────────────────────────────────────────────────────────────────────────
+    def run(self, run: RunID) -> RunRecord | None:
+        with connections.reading(self._path) as connection:
+            row = connection.execute(sql.SELECT_RUN, (run,)).fetchone() if connection else None
+        return reading.run_record(row) if row else None
+
+    def find(self, prefix: str) -> Sequence[RunID]:
+        first = prefix.upper()
+        with connections.reading(self._path) as connection:
+            found = connection.execute(sql.SELECT_FIND, (first, first + "\x7f")).fetchall() if connection else []
+        return [RunID(row[0]) for row in found]
+
+    def runs(
+        self,
+        *,
+        status: str | None = None,
+        workflow: str | None = None,
+        since: int | None = None,
+        limit: int | None = None,
+    ) -> Sequence[RunRecord]:
+        chosen = (status, workflow, since, -1 if limit is None else limit)
+        with connections.reading(self._path) as connection:
+            found = connection.execute(sql.SELECT_RUNS, chosen).fetchall() if connection else []
+        return [reading.listed_run(row) for row in found]
+
+    def steps(self, run: RunID) -> Sequence[StepRecord]:
+        with connections.reading(self._path) as connection:
+            found = connection.execute(sql.SELECT_STEPS, (run,)).fetchall() if connection else []
+        return [reading.step_record(run, row) for row in found]
+
+    def events(self, run: RunID, after: int = 0) -> Iterator[Envelope]:
+        with connections.reading(self._path) as connection:
+            if connection is not None:
+                yield from reading.envelopes(connection, run, after)
+
+    def sources(self, run: RunID) -> Mapping[str, str]:
+        with connections.reading(self._path) as connection:
+            return reading.sources(connection, run) if connection else {}
+
+    def close(self) -> None:
+        """Give the file back. Runs that were recorded stay in it."""
+        self._writer.close()
+
+
+# ── inside the write transaction ──────────────────────────────────────────────────────────────────
+def _write(cursor: sqlite3.Cursor, lease: Lease, batch: rows.Batch, *, release: bool) -> None:
+    fence = (batch.last, lease.expires_at, batch.calls, batch.number, lease.fence, lease.holder, batch.first - 1)
+    if cursor.execute(batch.advance, fence).rowcount != 1:
+        raise _fenced_out(cursor, lease, batch)
+    cursor.executemany(sql.INSERT_EVENT, batch.events)
+    for statement, values, envelope in batch.changes:
+        if cursor.execute(statement, values).rowcount != 1:
+            raise rows.refused(statement, envelope)
+    for payment in batch.payments:
+        cursor.execute(sql.PAY, payment)
+    if release:
+        cursor.execute(sql.RELEASE, (batch.number, lease.fence, lease.holder))
+
+
+def _give_back(cursor: sqlite3.Cursor, lease: Lease) -> None:
+    row = cursor.execute(sql.RUN_LEASE, (lease.run,)).fetchone()
+    if row is None or cursor.execute(sql.RELEASE, (row[0], lease.fence, lease.holder)).rowcount != 1:
+        raise LeaseLost(f"run `{lease.run}` is held by another engine now")
+
+
+def _fenced_out(cursor: sqlite3.Cursor, lease: Lease, batch: rows.Batch) -> Exception:
+    """Why the run's row did not move on: somebody else's lease, another number, or a run that has ended."""
+    row = cursor.execute(sql.RUN_LEASE, (lease.run,)).fetchone()
+    if row is None or (row[1], row[4]) != (lease.fence, lease.holder):
+        return LeaseLost(f"run `{lease.run}` is held by another engine now")
+    seq, status = row[3], row[6]
+    if seq != batch.first - 1:
+        return corrupt(lease.run, batch.first, "E1", found=f"number {batch.first}", expected=f"number {seq + 1}")
+    rule = "E6" if batch.advance is sql.ADVANCE_OPEN else "E7"
+    found = f"an event while the run is {status}"
+    return corrupt(lease.run, batch.first, rule, found=found, expected="a leg that has begun")

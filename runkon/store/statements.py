@@ -1,0 +1,134 @@
+"""Every statement the SQLite store runs, constant, so that each is prepared once.
+
+A statement that changes a step carries the rule it keeps in its WHERE: no row changed means that the event can't
+follow what is recorded. Column lists stand as tuples; a test compares them with the tables.
+"""
+
+from __future__ import annotations
+
+EVENT_COLUMNS = ("run", "seq", "at", "leg", "fence", "kind", "path", "epoch", "attempt", "payload")
+STEP_PLACE = ("run", "path", "epoch", "kind", "name", "key", "order_key", "iteration", "file", "line", "col")
+STEP_BEGUN = (*STEP_PLACE, "leg", "seq_first", "seq_last", "started_at", "status", "attempts", "cut_offs")
+STEP_CLOSED = (*STEP_BEGUN, "handled", "ended_at")
+RUN_NEW = ("id", "workflow", "file", "status", "mode", "seq", "created_at")
+SOURCE_COLUMNS = ("id", "text")
+SCHEMA_COLUMNS = ("number", "name", "applied_at", "runkon_version")
+
+
+def _insert(table: str, columns: tuple[str, ...], values: str | None = None) -> str:
+    given = values or ", ".join("?" * len(columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({given})"
+
+
+# ── transactions ──────────────────────────────────────────────────────────────────────────────────
+BEGIN = "BEGIN IMMEDIATE"
+COMMIT = "COMMIT"
+ROLLBACK = "ROLLBACK"
+
+# ── the run's row: the fence of every append ──────────────────────────────────────────────────────
+_FENCE = (
+    "UPDATE runs SET seq = ?, lease_until = ?, calls = calls + ? "
+    "WHERE number = ? AND fence = ? AND lease_owner = ? AND seq = ?"
+)
+ADVANCE = f"{_FENCE} AND ended_at IS NULL"
+ADVANCE_OPEN = f"{_FENCE} AND status IN ('running', 'waiting', 'cancelling')"  # when an attempt begins
+ADVANCE_BEGIN = _FENCE  # when a leg begins: any status
+RELEASE = "UPDATE runs SET lease_owner = NULL, lease_until = NULL WHERE number = ? AND fence = ? AND lease_owner = ?"
+PAY = (
+    "UPDATE runs SET cost_uusd = cost_uusd + ?, cost_known = cost_known AND ?, tokens_in = tokens_in + ?, "
+    "tokens_out = tokens_out + ? WHERE number = ?"
+)
+RUN_BEGUN = (
+    "UPDATE runs SET status = 'running', started_at = coalesce(started_at, ?), ended_at = NULL, seq_end = NULL, "
+    "reason = NULL, error = NULL WHERE number = ?"
+)
+RUN_ENDED = (
+    "UPDATE runs SET status = ?, reason = ?, error = ?, seq_end = ?, ended_at = ? WHERE number = ? AND NOT EXISTS "
+    "(SELECT 1 FROM steps WHERE steps.run = runs.number AND status = 'running')"
+)
+RUN_INTERRUPTED = "UPDATE runs SET status = 'interrupted', reason = ?, error = ? WHERE number = ?"
+RUN_LEASE = "SELECT number, fence, leg, seq, lease_owner, lease_until, status FROM runs WHERE id = ?"
+TAKE = "UPDATE runs SET lease_owner = ?, lease_until = ?, fence = fence + 1, leg = leg + 1 WHERE number = ?"
+EXTEND = "UPDATE runs SET lease_until = ? WHERE id = ? AND fence = ? AND lease_owner = ?"
+INSERT_RUN = f"{_insert('runs', RUN_NEW)} ON CONFLICT (id) DO NOTHING"
+INSERT_SOURCE = f"{_insert('sources', SOURCE_COLUMNS)} ON CONFLICT (id) DO NOTHING"
+INSERT_SCHEMA = _insert("schema_info", SCHEMA_COLUMNS)
+
+# ── events and steps ──────────────────────────────────────────────────────────────────────────────
+INSERT_EVENT = _insert("events", EVENT_COLUMNS)
+
+_HERE = "run = ? AND path = ? AND epoch = ? AND superseded_leg IS NULL"
+_UNSETTLED = "handled IS NULL AND status NOT IN ('completed', 'skipped') AND superseded_leg IS NULL"
+_PLACE_AGAIN = ", ".join(f"{column} = excluded.{column}" for column in STEP_PLACE[3:])
+_STARTED_AGAIN = (
+    "CASE WHEN steps.leg = excluded.leg AND steps.started_at IS NOT NULL THEN steps.started_at "
+    "ELSE excluded.started_at END"
+)
+FIRST_ATTEMPT = (
+    f"{_insert('steps', STEP_BEGUN, ', '.join('?' * 15) + chr(44) + chr(32) + repr('running') + ', 1, 0')} "
+    f"ON CONFLICT (run, path, epoch) DO UPDATE SET {_PLACE_AGAIN}, started_at = {_STARTED_AGAIN}, "
+    "leg = excluded.leg, seq_last = excluded.seq_last, status = 'running', attempts = 1, due_at = NULL, "
+    f"ended_at = NULL WHERE attempts = 0 AND {_UNSETTLED}"
+)
+NEXT_ATTEMPT = (
+    "UPDATE steps SET kind = ?, name = ?, key = ?, order_key = ?, iteration = ?, file = ?, line = ?, col = ?, "
+    "started_at = CASE WHEN leg = ? AND started_at IS NOT NULL THEN started_at ELSE ? END, leg = ?, seq_last = ?, "
+    "status = 'running', attempts = attempts + 1, due_at = NULL, ended_at = NULL "
+    f"WHERE {_HERE} AND attempts = ? AND status <> 'running' AND {_UNSETTLED}"
+)
+ATTEMPT_ENDED = (
+    f"UPDATE steps SET status = 'backoff', leg = ?, seq_last = ? WHERE {_HERE} AND status = 'running' AND attempts = ?"
+)
+ATTEMPT_CUT_OFF = (
+    "UPDATE steps SET status = 'interrupted', cut_offs = cut_offs + ?, leg = ?, seq_last = ? "
+    f"WHERE {_HERE} AND status = 'running' AND attempts = ?"
+)
+RETRY_SCHEDULED = f"UPDATE steps SET due_at = ?, leg = ? WHERE {_HERE} AND status = 'backoff'"
+STEP_CLOSES = (
+    "UPDATE steps SET status = ?, handled = ?, leg = ?, seq_last = ?, ended_at = ?, due_at = NULL "
+    f"WHERE {_HERE} AND {_UNSETTLED}"
+)
+STEP_CLOSES_WITH_PLACE = (
+    f"{_insert('steps', STEP_CLOSED, ', '.join('?' * 16) + ', 0, 0, ?, ?')} "
+    f"ON CONFLICT (run, path, epoch) DO UPDATE SET {_PLACE_AGAIN}, "
+    "started_at = coalesce(excluded.started_at, steps.started_at), leg = excluded.leg, seq_last = excluded.seq_last, "
+    "status = excluded.status, handled = excluded.handled, ended_at = excluded.ended_at, due_at = NULL "
+    f"WHERE {_UNSETTLED}"
+)
+STEP_HANDLED = (
+    f"UPDATE steps SET handled = ?, leg = ? WHERE {_HERE} AND status IN ('failed', 'timed_out') AND handled IS NULL"
+)
+STEP_SUPERSEDED = f"UPDATE steps SET superseded_leg = ? WHERE {_HERE} AND status <> 'running'"
+EPOCH_BEFORE = (  # changes nothing: refuses an epoch whose predecessor was not superseded
+    "UPDATE steps SET superseded_leg = superseded_leg "
+    "WHERE run = ? AND path = ? AND epoch = ? AND superseded_leg IS NOT NULL"
+)
+
+# ── reading ───────────────────────────────────────────────────────────────────────────────────────
+RUN_READ = (
+    "r.id, r.workflow, r.file, r.status, r.reason, r.error, r.mode, r.leg, r.seq, r.fence, r.lease_owner, "
+    "r.lease_until, r.created_at, r.started_at, r.ended_at, r.cost_uusd, r.cost_known, r.calls, c.payload, e.payload"
+)
+_RUNS = (
+    f"SELECT {RUN_READ} FROM runs r JOIN events c ON c.run = r.number AND c.seq = 1 "
+    "LEFT JOIN events e ON e.run = r.number AND e.seq = r.seq_end"
+)
+SELECT_RUN = f"{_RUNS} WHERE r.id = ?"
+SELECT_RUNS = (
+    f"{_RUNS} WHERE (?1 IS NULL OR r.status = ?1) AND (?2 IS NULL OR r.workflow = ?2) "
+    "AND (?3 IS NULL OR r.created_at >= ?3) ORDER BY r.number DESC LIMIT ?4"
+)
+SELECT_FIND = "SELECT id FROM runs WHERE id >= ? AND id < ? ORDER BY number DESC LIMIT 10"
+SELECT_STEPS = (
+    "SELECT s.path, s.kind, s.name, s.key, s.order_key, s.iteration, s.file, s.line, s.col, s.status, s.epoch, "
+    "s.attempts, s.cut_offs, s.leg, s.handled, s.due_at, s.started_at, s.ended_at, s.seq_last, e.payload "
+    "FROM steps s LEFT JOIN events e ON e.run = s.run AND e.seq = s.seq_last "
+    "WHERE s.run = (SELECT number FROM runs WHERE id = ?) AND s.superseded_leg IS NULL ORDER BY s.order_key, s.path"
+)
+SELECT_EVENTS = (
+    "SELECT seq, at, leg, fence, kind, path, epoch, attempt, payload FROM events WHERE run = ? AND seq > ? ORDER BY seq"
+)
+SELECT_FIRST = "SELECT payload FROM events WHERE run = (SELECT number FROM runs WHERE id = ?) AND seq = 1"
+SELECT_LAST = "SELECT number, seq FROM runs WHERE id = ?"
+SELECT_SOURCE = "SELECT text FROM sources WHERE id = ?"
+SELECT_VERSION = "SELECT max(number) FROM schema_info"

@@ -1,0 +1,97 @@
+"""The one connection of a process that writes a database file: short transactions, faults waited out or explained."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from runkon.store import connections, faults
+from runkon.store import statements as sql
+
+_T = TypeVar("_T")
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+_NOTE_AFTER = 5.0  # seconds until stderr is told why nothing moves
+
+
+class Writer:
+    """Opened by the first transaction. Usable from any thread, one at a time; refuses to work after a fork."""
+
+    def __init__(self, path: Path, durability: Literal["full", "normal"], patience: float) -> None:
+        self._path = path
+        self._durability: Literal["full", "normal"] = durability
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._connection: sqlite3.Connection | None = None
+        self._cursor: sqlite3.Cursor | None = None
+        self._inode = 0
+
+    def transaction(self, work: Callable[[sqlite3.Cursor], _T]) -> _T:
+        """What `work` returns, run inside one write transaction and again as long as waiting can help. All of it is
+        durable on return; on an error nothing was written."""
+        if os.getpid() != self._pid:
+            raise faults.after_fork(self._path)
+        with self._lock:
+            try:
+                return self._once(work)
+            except sqlite3.Error as error:
+                return self._retry(work, error)
+
+    def close(self) -> None:
+        """Give the connection back. A later transaction opens a new one."""
+        if os.getpid() != self._pid:
+            return  # it is the parent's
+        with self._lock:
+            connection, self._connection, self._cursor = self._connection, None, None
+            if connection is not None:
+                connection.close()
+
+    def _once(self, work: Callable[[sqlite3.Cursor], _T]) -> _T:
+        cursor = self._cursor or self._open()
+        self._check_file()
+        cursor.execute(sql.BEGIN)
+        try:
+            result = work(cursor)
+            cursor.execute(sql.COMMIT)
+        except BaseException:
+            if cursor.connection.in_transaction:  # SQLite itself rolls back after some faults
+                cursor.execute(sql.ROLLBACK)
+            raise
+        return result
+
+    def _retry(self, work: Callable[[sqlite3.Cursor], _T], error: sqlite3.Error) -> _T:
+        begun, told, pause = time.monotonic(), False, _FIRST_PAUSE
+        while True:
+            waited = time.monotonic() - begun
+            if not faults.may_pass(error) or waited >= self._patience:
+                raise faults.refusal(error, self._path) from error
+            if waited >= _NOTE_AFTER and not told:
+                told = True
+                print(f"note: still waiting for `{self._path}`: {error}", file=sys.stderr)
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+            try:
+                return self._once(work)
+            except sqlite3.Error as again:
+                error = again
+
+    def _open(self) -> sqlite3.Cursor:
+        self._connection = connections.open_writer(self._path, self._durability)
+        self._inode = os.stat(self._path).st_ino
+        self._cursor = self._connection.cursor()
+        return self._cursor
+
+    def _check_file(self) -> None:
+        """SQLite goes on writing to a file that has lost its name, and all of it is gone when the process ends."""
+        try:
+            if os.stat(self._path).st_ino == self._inode:
+                return
+        except FileNotFoundError:
+            pass
+        raise faults.removed(self._path)
