@@ -1,0 +1,97 @@
+"""Runs as commands see them: their true status, their steps by name, the ids to type."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from runkon.app import App
+from runkon.errors import EXIT_NOT_FOUND, EXIT_USAGE, UserError
+from runkon.language.suggest import closest
+from runkon.model.holder import is_alive
+from runkon.model.ids import RunID
+from runkon.model.records import RunRecord, StepRecord
+from runkon.model.status import RunStatus
+from runkon.views.short_ids import shortened
+from runkon.views.status import shown_status
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def true_status(run: RunRecord) -> RunStatus:
+    """The status to show: a run whose process died is interrupted."""
+    return shown_status(run, is_held=is_held(run))
+
+
+def is_held(run: RunRecord) -> bool:
+    """True if somebody is advancing the run: its process lives, or, where that can't be seen, its lease is good."""
+    if run.holder is None:
+        return False
+    alive = is_alive(run.holder)
+    return (run.lease_until or 0) >= now_ms() if alive is None else alive
+
+
+def record_of(app: App, text: str) -> RunRecord:
+    """The run that an id, a prefix, `@last` or `@last-failed` means. Raises UserError `run-not-found`."""
+    run = app.store.run(app.find_run(text))
+    if run is None:
+        raise UserError("run-not-found", f"there is no run `{text}`", next="runkon runs", exit_code=EXIT_NOT_FOUND)
+    return run
+
+
+def newest_resumable(app: App) -> RunRecord:
+    """The newest run that stopped without its end: what `resume` alone continues. Raises UserError `run-not-found`."""
+    for run in app.store.runs(limit=200):
+        if true_status(run) in (RunStatus.INTERRUPTED, RunStatus.FAILED, RunStatus.WAITING, RunStatus.PENDING):
+            return run
+    raise UserError("run-not-found", "there is no run to resume", next="runkon runs", exit_code=EXIT_NOT_FOUND)
+
+
+def step_named(run: RunRecord, steps: Sequence[StepRecord], text: str) -> StepRecord:
+    """The step of a path, of a key, or of a unique beginning of a path; of a key in a loop the newest round.
+
+    Raises UserError `unknown-step` or `ambiguous-step`, with the paths that come close."""
+    by_path = {str(step.path): step for step in steps}
+    if text in by_path:
+        return by_path[text]
+    of_key = [step for step in steps if step.info.key == text]
+    places = {(step.info.file, step.info.line, step.info.column) for step in of_key}
+    if of_key and len(places) == 1:
+        return of_key[-1]
+    begun = of_key or [step for step in steps if text and step.path.startswith(text)]
+    if len(begun) == 1:
+        return begun[0]
+    if begun:
+        raise UserError(
+            "ambiguous-step",
+            f"`{text}` stands for several steps: {', '.join(step.path for step in begun[:5])}",
+            help="give the whole path",
+            exit_code=EXIT_USAGE,
+        )
+    close = closest(text, [*by_path, *(step.info.key for step in steps)])
+    raise UserError(
+        "unknown-step",
+        f"run `{run.id}` has no step `{text}`",
+        help=f"did you mean `{close}`?" if close else None,
+        next=f"runkon show {run.id}",
+        exit_code=EXIT_USAGE,
+    )
+
+
+def short_ids(app: App, runs: Sequence[RunRecord]) -> dict[RunID, str]:
+    """Ids as short as they stay unique among these runs and the ones right beside them in the store."""
+    short = shortened(run.id for run in runs)
+    return {run.id: _unique(app, run.id, short[run.id]) for run in runs}
+
+
+def short_id(app: App, run: RunID) -> str:
+    """One id, as short as it stays unique in the store."""
+    return _unique(app, run, shortened([run])[run])
+
+
+def _unique(app: App, run: RunID, prefix: str) -> str:
+    while len(prefix) < len(run) and len(app.store.find(prefix)) > 1:
+        prefix = run[: len(prefix) + 2]
+    return prefix
