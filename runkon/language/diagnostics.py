@@ -161,9 +161,9 @@ CATALOGUE: dict[str, Wording] = {
         message="`{name}` has no result yet: it runs after this {place}",
         help="move the step before this place, or test it in a `do … while`",
     ),
-    "parallel-sibling": Wording(
-        about="a branch that reads the result of another branch of the same `parallel`",
-        message="`{name}` may still be running at this {place}: branches of a `parallel` don't see each other",
+    "other-branch": Wording(
+        about="a branch of a `parallel` or `if` that reads the result of another branch of the same block",
+        message="`{name}` has no result at this {place}: it belongs to another branch of the same block",
         help="read it after the block",
     ),
     "unknown-input": Wording(

@@ -137,7 +137,7 @@ def missing_result(key: str, span: Span, scope: Scope, context: Context, place: 
     later = context.producers.get(key)
     if later is not None:
         here = (Related(name_span(later), f"`{key}` stands here"),)
-        code = "later-step" if later.span.end > span.start else "parallel-sibling"
+        code = "later-step" if later.span.end > span.start else "other-branch"
         yield diagnose(code, span, name=key, place=place, related=here)
         return
     close = closest(key, scope.keys())

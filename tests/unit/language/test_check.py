@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from runkon.language.check import check
+from runkon.language.parser import parse
+from runkon.language.project import SyntaxOnly
+from runkon.language.source import SourceFile
+
+
+def test_a_clean_workflow_becomes_a_checked_one(checked) -> None:
+    result = checked("W{ call a }")
+    assert result.diagnostics == ()
+    assert result.checked is not None
+    assert result.checked.workflow.name == "w"
+
+
+def test_warnings_do_not_stop_a_workflow(checked) -> None:
+    result = checked("W{ gate human_review { } if human_review.ok { call a } }")
+    assert [found.code for found in result.diagnostics] == ["never-true"]
+    assert result.checked is not None
+    assert result.checked.warnings == result.diagnostics
+
+
+def test_findings_are_sorted_by_position_and_all_reported(checked) -> None:
+    result = checked("W{ if a.x { call b } if flag { call c } if ghost.y { call d } }")
+    starts = [found.span.start for found in result.diagnostics]
+    assert starts == sorted(starts)
+    assert [found.code for found in result.diagnostics] == ["unknown-step", "unknown-input", "unknown-step"]
+    assert result.checked is None
+
+
+def test_without_a_project_only_the_text_is_checked() -> None:
+    text = """workflow w {
+      call nobody { with = ["p"] output = "s" on_fail = "x/y.md" executor = e }
+      call "x/plan.md"
+      script s { run = "gone.sh" }
+      gate slack_vote { }
+      foreach f { over = tickets max_parallel = 1 workflow = elsewhere }
+      call workflow away
+      if step-of-away.done { call x }
+    }"""
+    parsed = parse(SourceFile("w.wf", text))
+    result = check(parsed, parsed.workflows[0], SyntaxOnly())
+    assert result.diagnostics == ()
+    assert result.checked is not None
+
+
+def test_the_text_alone_still_shows_its_own_errors() -> None:
+    parsed = parse(SourceFile("w.wf", "workflow w { if ghost.x { call a } }"))
+    assert [found.code for found in check(parsed, parsed.workflows[0], SyntaxOnly()).diagnostics] == ["unknown-step"]
+
+
+def test_deep_conditions_are_an_error_not_a_crash(codes) -> None:
+    assert codes("W{ inputs { f boolean } if " + "not " * 5000 + "f { call a } }") == ["nesting-too-deep"]
+    assert codes("W{ inputs { f boolean } if " + "not " * 50 + "f { call a } }") == []
+
+
+# ── facts ─────────────────────────────────────────────────────────────────────────────────────────
+def test_calls_are_bounded_by_retries_loops_and_branches(checked) -> None:
+    facts = checked("""W{
+      call a { retries = 2 }
+      inputs { f boolean }
+      if f { call b call c } else { call d }
+      parallel { call e call f2 { fallback = g } }
+      do { max_iterations = 3 call h } while h.more
+      script s { run = "x" on_fail = helper }
+      always { call z }
+    }""").facts
+    assert facts.calls_max == 3 + 2 + (1 + 2) + 3 + 1 + 1
+    assert facts.concurrency_max == 2
+
+
+def test_a_loop_over_an_unknown_list_has_no_bound_unless_one_is_given(checked) -> None:
+    text = "W{ call scan foreach f in scan.files { max_parallel = 4 %s call a { retries = 1 } } }"
+    assert checked(text % "").facts.calls_max is None
+    assert checked(text % "").facts.concurrency_max == 4
+    assert checked(text % "max_items = 10").facts.calls_max == 21
+    assert checked('W{ foreach f in ["a", "b"] { max_parallel = 4 call a } }').facts[:2] == (2, 2)
+
+
+def test_children_count_as_often_as_they_may_run(checked) -> None:
+    text = "W{ call workflow k { retries = 1 } } workflow k { call a call b }"
+    assert checked(text).facts.calls_max == 4
+
+
+def test_a_limit_of_the_run_limits_what_runs_at_once(checked) -> None:
+    assert checked("W{ meta { max_parallel = 2 } parallel { call a call b call c } }").facts.concurrency_max == 2
+    assert checked("W{ parallel { max_parallel = 2 call a call b call c } }").facts.concurrency_max == 2
+
+
+def test_facts_name_what_is_needed_and_what_is_missing(checked, catalog) -> None:
+    facts = checked(
+        """W{ inputs { a b default = 1 c boolean }
+          call there call gone script s { run = "echo" } gate human_review { name = ship } call workflow nope }""",
+        catalog(known={"executor": ("there",)}, everything=False),
+    ).facts
+    assert facts.inputs_required == ("a",)
+    assert facts.gates == ("ship",)
+    assert facts.scripts == ("s",)
+    assert facts.executors == ("there", "script")
+    assert facts.missing == ("agent:gone", "workflow:nope")
+    assert facts.calls_max is None
