@@ -1,0 +1,1 @@
+"""How fast runkon is, as ratios to yardsticks measured in the same round. `python -m benchmarks`."""

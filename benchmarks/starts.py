@@ -1,0 +1,40 @@
+"""From typing a command to its end, in multiples of a Python process that does nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.measure import Workload
+from benchmarks.yardsticks import bare_python, launch
+
+RUNKON = [sys.executable, "-c", "import sys; from runkon.cli.main import main; sys.exit(main())"]
+ONE_STEP = 'workflow one {\n  script only { run = "true" }\n}\n'
+
+
+def show_help(folder: Path) -> float:
+    return launch([*RUNKON, "--help"], folder)
+
+
+def validate(folder: Path) -> float:
+    return launch([*RUNKON, "validate", _file(folder)], folder)
+
+
+def run(folder: Path) -> float:
+    return launch([*RUNKON, "run", _file(folder), "-q"], folder)
+
+
+def _file(folder: Path) -> str:
+    """A one-step file in a project of its own, parsed once before, so that it comes from the cache."""
+    (folder / ".runkon").mkdir()
+    (folder / "one.wf").write_text(ONE_STEP, encoding="utf-8")
+    subprocess.run([*RUNKON, "run", "one.wf", "-q"], cwd=folder, capture_output=True, check=True)
+    return "one.wf"
+
+
+WORKLOADS = (
+    Workload("--help", "P", 8.0, 6.0, show_help, bare_python),
+    Workload("validate of a one-step file, cached", "P", 12.0, 9.0, validate, bare_python),
+    Workload("run of a one-step file, cached", "P", 18.0, 14.0, run, bare_python),
+)

@@ -1,0 +1,72 @@
+"""What runkon is compared with: the least that anything which does the same must spend."""
+
+from __future__ import annotations
+
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from benchmarks.measure import stopwatch
+
+STEPS = 1_000
+LAUNCHES = 5
+
+
+def raw_sqlite(folder: Path, *, synchronous: str) -> float:
+    """1,000 steps by hand: insert *running* and commit, update *done* and commit, in a write-ahead log."""
+    db = sqlite3.connect(folder / "raw.db", isolation_level=None)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute(f"PRAGMA synchronous = {synchronous}")
+    db.execute(
+        "CREATE TABLE steps (run TEXT, path TEXT, status TEXT, output TEXT, at INTEGER, PRIMARY KEY (run, path))"
+    )
+    with stopwatch() as took:
+        for number in range(STEPS):
+            at = time.time_ns()
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("INSERT INTO steps VALUES (?, ?, 'running', NULL, ?)", ("run", f"step{number}", at))
+            db.execute("COMMIT")
+            db.execute("BEGIN IMMEDIATE")
+            db.execute(
+                "UPDATE steps SET status = 'done', output = ? WHERE run = ? AND path = ?",
+                ('{"markers": []}', "run", f"step{number}"),
+            )
+            db.execute("COMMIT")
+    db.close()
+    return took[0]
+
+
+raw_normal = partial(raw_sqlite, synchronous="NORMAL")
+raw_full = partial(raw_sqlite, synchronous="FULL")
+
+
+def ideal_sleep(_: Path, *, seconds: float) -> float:
+    """The wall time of steps that all sleep at once."""
+    with stopwatch() as took:
+        time.sleep(seconds)
+    return took[0]
+
+
+def launch(command: Sequence[str], folder: Path) -> float:
+    """The median time from starting a process to its end, in a few launches."""
+    times = []
+    for _ in range(LAUNCHES):
+        with stopwatch() as took:
+            subprocess.run(command, cwd=folder, capture_output=True, check=True)
+        times += took
+    return statistics.median(times)
+
+
+def bare_python(folder: Path) -> float:
+    """A Python process that does nothing."""
+    return launch([sys.executable, "-c", "pass"], folder)
+
+
+def megabyte(_: Path) -> float:
+    """The yardstick of amounts that are no ratio."""
+    return 1.0
