@@ -1,0 +1,109 @@
+"""`runkon doctor`: is everything here that runs need? Looks only; changes nothing, asks nobody outside."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from runkon import __version__
+from runkon.cli.console import columns
+from runkon.cli.files import shown
+from runkon.cli.options import command as runkon_command
+from runkon.cli.session import Session
+from runkon.errors import EXIT_ENVIRONMENT, EXIT_OK, UserError
+from runkon.settings import Settings
+from runkon.views.times import counted
+
+OLDEST_SQLITE = (3, 35)
+_TOOLS = (("git", "repository facts"), ("sh", "scripts"), ("dot", "`graph --format svg`"))
+_SECRETS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GH_TOKEN", "GITHUB_TOKEN")
+
+
+class Check(NamedTuple):
+    """One thing that was looked at. `state` is `ok missing problem`; only a problem makes the command fail."""
+
+    name: str
+    state: str
+    detail: str
+
+
+@runkon_command(
+    "doctor",
+    summary="Check what is installed, the project, its database and plugins. Changes nothing, stays offline.",
+)
+@click.pass_obj
+def command(session: Session) -> int:
+    checks = list(_checks(session))
+    console = session.console
+    is_well = not any(check.state == "problem" for check in checks)
+    if session.as_json:
+        console.data({"schema": "runkon.doctor/1", "ok": is_well, "doctor": [check._asdict() for check in checks]})
+    else:
+        for check, line in zip(checks, columns(checks), strict=True):
+            console.result(console.paint_out("bad" if check.state == "problem" else "info", line))
+    return EXIT_OK if is_well else EXIT_ENVIRONMENT
+
+
+def _checks(session: Session) -> Iterator[Check]:
+    yield Check("runkon", "ok", __version__)
+    yield Check("python", "ok", f"{sys.version.split()[0]} at {sys.executable}")
+    is_new = sqlite3.sqlite_version_info >= OLDEST_SQLITE
+    yield Check("sqlite", "ok" if is_new else "problem", sqlite3.sqlite_version)
+    try:
+        settings = session.settings
+    except UserError as error:
+        yield Check("settings", "problem", error.message)
+        return
+    yield from _project(settings)
+    yield _database(session)
+    yield from _plugins(session)
+    for tool, purpose in _TOOLS:
+        found = shutil.which(tool)
+        yield Check(tool, "ok" if found else "missing", found or f"needed for {purpose}")
+    for name in _SECRETS:
+        yield Check(name, "ok" if os.environ.get(name) else "missing", "present" if os.environ.get(name) else "absent")
+
+
+def _project(settings: Settings) -> Iterator[Check]:
+    yield Check("project", "ok", str(settings.root))
+    files = ", ".join(str(shown(path)) for path in settings.files)
+    yield Check("settings", "ok", files or "no file; defaults hold")
+    state = settings.state_dir
+    nearest = next(folder for folder in (state, *state.parents) if folder.exists())
+    is_writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+    detail = str(shown(state)) + ("" if state.exists() else " (made by the first run)")
+    yield Check(
+        "state folder", "ok" if is_writable else "problem", detail if is_writable else f"{detail}: no write access"
+    )
+
+
+def _database(session: Session) -> Check:
+    """The database, without making one where there is none."""
+    path: Path = session.settings.db
+    if not path.exists():
+        return Check("database", "ok", f"{shown(path)} (made by the first run)")
+    try:
+        number = len(session.app.store.runs())
+    except UserError as error:
+        return Check("database", "problem", error.message)
+    return Check("database", "ok", f"{shown(path)}, {counted(number, 'run')}, durability {session.settings.durability}")
+
+
+def _plugins(session: Session) -> Iterator[Check]:
+    try:
+        loaded = session.app.loaded
+    except UserError as error:
+        yield Check("plugins", "problem", error.message)
+        return
+    broken = [plugin for plugin in loaded.plugins if plugin.problem and not plugin.blocked]
+    working = len(loaded.plugins) - len(broken)
+    yield Check("plugins", "ok", f"{working} loaded; executors: {', '.join(loaded.registry.names())}")
+    for plugin in broken:
+        yield Check(f"plugin {plugin.name}", "problem", plugin.problem or "")
