@@ -1,0 +1,33 @@
+"""Which construct runs which statement. A new construct is one file here and one line in `constructs`."""
+
+from __future__ import annotations
+
+from functools import cache
+from types import MappingProxyType
+
+from runkon.engine.constructs.always import run_always
+from runkon.engine.constructs.branch import run_branch
+from runkon.engine.constructs.call import run_call
+from runkon.engine.constructs.do import run_do
+from runkon.engine.constructs.loop import run_do_while, run_while
+from runkon.engine.constructs.parallel import run_parallel
+from runkon.engine.constructs.script import run_script
+from runkon.engine.plan import Constructs
+from runkon.language import nodes as n
+
+
+@cache
+def constructs() -> Constructs:
+    """Class of statement to the function that runs it."""
+    return MappingProxyType(
+        {
+            n.CallStep: run_call,
+            n.ScriptStep: run_script,
+            n.IfBlock: run_branch,
+            n.WhileBlock: run_while,
+            n.DoWhileBlock: run_do_while,
+            n.DoBlock: run_do,
+            n.ParallelBlock: run_parallel,
+            n.AlwaysBlock: run_always,
+        }
+    )

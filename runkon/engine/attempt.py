@@ -1,0 +1,236 @@
+"""One step from beginning to end: answered from the record, or attempted until it settles.
+
+The order is always the same. The record that an attempt begins is durable before the executor is called. Its end is
+queued and becomes durable with the next beginning, so that a chain costs one transaction per step.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from runkon.engine.dispatch import Answer, Failed, Limits, StoppedCall, call_here, call_within
+from runkon.engine.outcome import (
+    close_failed,
+    close_failed_attempt,
+    close_stopped,
+    complete,
+    failure_of,
+    replay,
+    skip_by_condition,
+    supersede,
+)
+from runkon.engine.plan import Leaf, agent_leaf
+from runkon.engine.request import make_request
+from runkon.engine.resume import crash_failure
+from runkon.engine.retry import may_retry, schedule
+from runkon.engine.scheduler import Ticket
+from runkon.engine.scope import BodyFailed, GivenUp, Scope, Stopped, replay_mismatch
+from runkon.language.nodes import AgentRef
+from runkon.model.events import AttemptStarted
+from runkon.model.failures import StepFailure
+from runkon.model.ids import StepPath
+from runkon.model.output import JsonValue, Output
+from runkon.model.ports import ActionExecutor
+from runkon.model.records import StepError, StepRecord
+from runkon.model.status import StepStatus
+
+if TYPE_CHECKING:
+    from runkon.engine.results import StepResult
+
+
+def run_leaf(leaf: Leaf, scope: Scope) -> None:
+    """Settle a step and put its result where later steps find it. Raises `BodyFailed` or `Stopped`."""
+    result = settle(leaf, scope)
+    scope.env.results.put(leaf.key, result)
+    end_leaf(leaf, scope, result)
+
+
+def end_leaf(leaf: Leaf, scope: Scope, result: StepResult) -> None:
+    """What follows from a step's result for its walk."""
+    leg = scope.leg
+    if result.error is not None and leaf.options.on_fail != "continue":
+        if isinstance(leaf.options.on_fail, AgentRef):
+            tell_agent(leaf, scope, result)
+        scope.fail(failure_of(leaf, scope, result))
+    if leg.until is not None:
+        leg.step_ended(leaf.key, scope.path_of(leaf))
+
+
+def tell_agent(leaf: Leaf, scope: Scope, result: StepResult) -> None:
+    """Run the agent of `on_fail`; however it ends, the step still fails."""
+    ref = leaf.options.on_fail
+    assert isinstance(ref, AgentRef)
+    assert result.error is not None
+    path = scope.path_of(leaf)
+    agent = agent_leaf(ref, leaf, run_leaf)
+    facts: dict[str, JsonValue] = {
+        "failed_step": leaf.key,
+        "failure_reason": result.error.message,
+        "retry_count": str(leaf.options.retries),
+    }
+    inner = scope.with_env(scope.env.with_inputs(facts)).inside(f"{path}/", f"{scope.order_of(leaf)}.", scope.iteration)
+    told, step = scope.leg.recorded.get(StepPath(f"{path}/on_fail")), scope.leg.recorded.get(path)
+    if told is not None and told.is_settled and not (step is not None and step.is_settled):
+        supersede(scope.leg, told, "the step failed again")
+    try:
+        run_leaf(agent, inner)
+    except BodyFailed:
+        return  # recorded as what it is
+
+
+def settle(leaf: Leaf, scope: Scope) -> StepResult:
+    """The result of a step: from the record if it is settled there, else by attempts. Raises `Stopped`."""
+    leg = scope.leg
+    path = leaf.path if leaf.path is not None else StepPath(scope.prefix + leaf.segment)
+    record = leg.recorded.get(path) if leg.recorded else None
+    if record is not None:
+        if record.info.kind != leaf.kind or record.info.name != leaf.name:
+            raise replay_mismatch(path, record.info, leaf.kind, leaf.name)
+        if record.is_settled and (record.status is not StepStatus.SKIPPED or record.skip_reason != "condition"):
+            return replay(leaf, scope, record)
+    condition = leaf.options.condition
+    if condition is not None:
+        choice = scope.env.evaluate(condition)
+        scope.chose(path, "if", choice, result=choice.result)
+        if not choice.result:
+            return skip_by_condition(leaf, scope, path, record)
+    if record is not None and record.status is StepStatus.SKIPPED:
+        record = supersede(leg, record, "its condition holds now")
+    attempts = Attempts(leaf, scope, path, record)
+    try:
+        return attempts.settle()
+    except Stopped as stopped:
+        if not stopped.is_recorded and attempts.number > attempts.first:  # between two attempts
+            scope.never_ran(leaf, stopped.reason)
+            stopped.is_recorded = True
+        raise
+
+
+class Attempts:
+    """The attempts of one step in this leg. Numbers go on from those of earlier legs; retries are granted afresh."""
+
+    __slots__ = ("elapsed_ms", "epoch", "first", "leaf", "number", "path", "previous", "record", "scope")
+
+    def __init__(self, leaf: Leaf, scope: Scope, path: StepPath, record: StepRecord | None) -> None:
+        self.leaf = leaf
+        self.scope = scope
+        self.path = path
+        self.record = record
+        self.previous: str | None = None
+        self.elapsed_ms = 0
+        if record is None:
+            self.number = self.first = 0
+            self.epoch = 1
+        else:
+            self.number = self.first = record.attempts
+            self.epoch = record.epoch
+            self.previous = None if record.error is None else record.error.message
+
+    def settle(self) -> StepResult:
+        leaf, scope, record = self.leaf, self.scope, self.record
+        options = leaf.options
+        if record is not None and (lost := crash_failure(record, options)) is not None:
+            return close_failed(self, Failed(lost))
+        if record is not None and record.status is StepStatus.BACKOFF and record.due_at is not None:
+            self.wait((record.due_at - scope.leg.clock.now_ms()) / 1000)
+        name = scope.leg.config.executors.get(leaf.key) or options.executor or leaf.called
+        answer = self.attempt(name)
+        while isinstance(answer, Failed) and may_retry(options, answer, self.number - self.first - 1):
+            self.wait(schedule(self, answer))
+            self.previous = answer.error.message
+            answer = self.attempt(name, why="retry")
+        if isinstance(answer, Failed) and options.fallback is not None:
+            self.previous = answer.error.message
+            answer = self.attempt(options.fallback.text, why="fallback")
+            if not isinstance(answer, Failed):
+                return complete(self, answer, is_degraded=True)
+        if isinstance(answer, Failed):
+            return close_failed(self, answer)
+        return complete(self, answer)
+
+    def wait(self, seconds: float) -> None:
+        """Wait before an attempt; raises `Stopped` if told to stop meanwhile."""
+        if seconds > 0:
+            self.scope.leg.recorder.commit()
+            self.scope.token.wait(seconds)
+        self.scope.check()
+
+    # ── one attempt ───────────────────────────────────────────────────────────────────────────────
+    def attempt(self, name: str, *, why: str | None = None) -> Answer:
+        """One attempt, recorded: its beginning before the call, and its failure. A success is left to `complete`."""
+        leg = self.scope.leg
+        executor = leg.executor(name)
+        problem = leg.exhausted.get(name) if leg.exhausted else None
+        if executor is None:
+            problem = f"no executor is called `{name}`"
+        if executor is None or problem is not None:
+            return Failed(StepError("fatal", problem or ""))
+        started = leg.clock.monotonic()
+        answer = self._recorded_call(executor, why)
+        self.elapsed_ms = round((leg.clock.monotonic() - started) * 1000)
+        if isinstance(answer, Failed):
+            if answer.error.kind == "fatal":
+                leg.exhausted[name] = answer.error.message
+            close_failed_attempt(self, answer)
+        self.number += 1
+        return answer
+
+    def _recorded_call(self, executor: ActionExecutor, why: str | None) -> Answer:
+        """Hold a slot, record the beginning, call. Raises `Stopped` (recorded) or `GivenUp`."""
+        scope = self.scope
+        leg, token = scope.leg, scope.token
+        leg.slots.acquire(token)
+        try:
+            if token.reason is not None:
+                raise Stopped(token.reason)
+            leg.recorder.commit(self._started(executor, why))
+            try:
+                answer = self._call(executor)
+            except StepFailure as failure:  # a value the request needs
+                answer = Failed(StepError(failure.kind, failure.message))
+            except Stopped as stopped:
+                is_given_up = isinstance(stopped, StoppedCall) and stopped.is_given_up
+                close_stopped(leg, self.path, self.number, self.epoch, stopped.reason, is_given_up=is_given_up)
+                stopped.is_recorded = True
+                raise
+        except GivenUp:  # whoever gave this thread up has freed its slot
+            raise
+        except BaseException:
+            leg.slots.release()
+            raise
+        leg.slots.release()
+        return answer
+
+    def _call(self, executor: ActionExecutor) -> Answer:
+        scope, options = self.scope, self.leaf.options
+        if scope.leg.config.dry_run and (answer := self._dry_answer(executor)) is not None:
+            return answer
+        ticket = Ticket(executor, self.path, self.number, self.epoch)
+        if options.timeout is None and options.idle_timeout is None:
+            return call_here(ticket, make_request(self, scope.token, None), scope.strand, scope.token)
+        limits = Limits(_seconds(options.timeout), _seconds(options.idle_timeout))
+        return call_within(scope.leg, ticket, partial(make_request, self), scope.token, limits)
+
+    def _started(self, executor: ActionExecutor, why: str | None) -> AttemptStarted:
+        leaf, scope = self.leaf, self.scope
+        timeout = leaf.options.timeout
+        return AttemptStarted(
+            path=self.path,
+            number=self.number,
+            info=leaf.info if leaf.info is not None else scope.info_of(leaf),
+            executor=executor.name,
+            epoch=self.epoch,
+            deadline_at=None if timeout is None else scope.leg.clock.now_ms() + timeout,
+            why=why,
+        )
+
+    def _dry_answer(self, executor: ActionExecutor) -> Output | None:
+        """In a dry run nothing is spent and no script runs: the answer says so."""
+        if self.leaf.kind == "script":
+            return Output(text="dry run: the script was not executed")
+        return Output(text=f"dry run: `{executor.name}` was not called") if executor.metered else None
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000

@@ -1,0 +1,258 @@
+"""`parallel`: branches at the same time, joined in the order they are written.
+
+Branches see the results from before the block and never each other's. What they leave is applied at the join, in
+declaration order, whatever finished first, so a run always gives the same tables.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from runkon.engine.attempt import end_leaf, settle
+from runkon.engine.cancellation import FAIL_FAST, INTERNAL, UNTIL_REACHED, Token
+from runkon.engine.group import Branch, Group
+from runkon.engine.interpreter import run_body
+from runkon.engine.outcome import SKIP_BY_CONDITION, close_stopped
+from runkon.engine.plan import Leaf, Planned
+from runkon.engine.results import Results, StepResult
+from runkon.engine.scope import BodyFailed, Failure, GivenUp, Scope, Stopped
+from runkon.language.nodes import AgentRef, ParallelBlock
+from runkon.model.events import StepCompleted, StepFailed, StepHandled
+from runkon.model.output import JsonValue, Output
+from runkon.model.records import StepError, StepInfo
+from runkon.model.status import StepStatus
+
+
+def run_parallel(planned: Planned, scope: Scope) -> None:
+    """Run the branches and judge the block: it succeeds when completed and skipped ones reach `min_success`."""
+    block = _Block(planned, scope)
+    token = block.token
+    try:
+        block.run()
+    finally:
+        token.detach()
+    block.join()
+
+
+class _Block:
+    """One execution of a parallel block."""
+
+    def __init__(self, planned: Planned, scope: Scope) -> None:
+        node = planned.node
+        assert isinstance(node, ParallelBlock)
+        self.node = node
+        self.planned = planned
+        self.scope = scope
+        self.path = scope.path_of(planned)
+        self.token: Token = scope.token.child()
+        leg = scope.leg
+        self.started = leg.clock.monotonic()
+        self.group = Group(leg, self.token, node.max_parallel or leg.pool.limit, self._work, self._over)
+        self.lost: list[Branch] = []
+        self.inner = scope.inside(f"{self.path}/", f"{scope.order_of(planned)}.", scope.iteration)
+        self.branches = [
+            Branch(index, branch, self.group.over, is_leaf=isinstance(branch, Leaf))
+            for index, branch in enumerate(planned.bodies[0])
+        ]
+        gathers = node.name is not None or scope.strand.markers is not None
+        for branch in self.branches:
+            branch.markers = set() if gathers else None
+        self.required = len(self.branches) if node.min_success is None else node.min_success
+        self._lock = threading.Lock()
+        self._failed = 0
+
+    # ── running ───────────────────────────────────────────────────────────────────────────────────
+    def run(self) -> None:
+        """Branches that are settled in the record are answered first, on this thread; then the others run."""
+        later = []
+        for branch in self.branches:
+            if self._is_answered(branch):
+                self._work(branch)
+                self._over(branch)
+            else:
+                later.append(branch)
+        if self.node.until is not None:
+            self._look_at_until()
+        self.lost = self.group.run(later, self._look_at_until if self.node.until is not None else None)
+
+    def _is_answered(self, branch: Branch) -> bool:
+        recorded = self.scope.leg.recorded
+        if not recorded or not branch.is_leaf or _tells_agent(branch.planned):
+            return False
+        record = recorded.get(self.inner.path_of(branch.planned))
+        return record is not None and record.is_settled and record.skip_reason != SKIP_BY_CONDITION
+
+    def _work(self, branch: Branch) -> None:
+        """One branch's walk, on its own thread. Nothing but GivenUp leaves it."""
+        scope = branch.scope = self._scope_of(branch)
+        try:
+            scope.check()
+            if isinstance(branch.planned, Leaf):
+                branch.result = settle(branch.planned, scope)
+                end_leaf(branch.planned, scope, branch.result)
+            else:
+                run_body((branch.planned,), scope)
+            branch.end = StepStatus.FAILED if scope.failures else _end_of(branch.result)
+        except BodyFailed as failed:
+            branch.end = StepStatus.FAILED
+            if failed.failure not in scope.failures:
+                scope.failures.append(failed.failure)
+        except Stopped as stopped:
+            branch.is_recorded = stopped.is_recorded
+        except GivenUp:
+            raise
+        except BaseException as error:  # noqa: BLE001  the store, the lease or we ourselves: raised at the join
+            branch.error = error
+            self.token.cancel(INTERNAL)
+        branch.failures = scope.failures
+
+    def _scope_of(self, branch: Branch) -> Scope:
+        """A leaf reads the table of the block's scope and writes nothing; any other branch writes a fork."""
+        writes = not branch.is_leaf or _tells_agent(branch.planned)
+        env = self.inner.env.fork() if writes else self.inner.env
+        return Scope(
+            self.scope.leg,
+            env,
+            self.token,
+            branch,
+            prefix=self.inner.prefix,
+            order=self.inner.order,
+            iteration=self.inner.iteration,
+        )
+
+    def _over(self, branch: Branch) -> None:
+        if branch.end is StepStatus.FAILED:
+            with self._lock:
+                self._failed += 1
+                is_hopeless = len(self.branches) - self._failed < self.required
+            if is_hopeless and self.node.fail_fast:
+                self.token.cancel(FAIL_FAST)
+        if self.node.until is not None:
+            self.group.wake()
+
+    def _look_at_until(self) -> None:
+        """Test `until` over what has ended so far, applied in declaration order."""
+        condition = self.node.until
+        if condition is None or self.token.reason is not None:
+            return
+        env = self.scope.env.fork()
+        for branch in self.branches:
+            if branch.end is not None:
+                self._apply(branch, env.results)
+        choice = env.evaluate(condition)
+        if choice.result:
+            self.scope.chose(self.path, "until", choice, result=True)
+            self.token.cancel(UNTIL_REACHED)
+
+    # ── the join ──────────────────────────────────────────────────────────────────────────────────
+    def join(self) -> None:
+        """Apply what the branches left and say how the block ended. Raises what ended a branch unexpectedly, then
+        `Stopped` if the block itself was stopped, then `BodyFailed`."""
+        scope = self.scope
+        self._close_lost()
+        for branch in self.branches:
+            if branch.error is not None:
+                raise branch.error
+        for branch in self.branches:
+            if branch.end is not None:
+                self._apply(branch, scope.env.results)
+        stopped = [branch for branch in self.branches if branch.end is None]
+        if stopped:
+            self._record_stopped(stopped)
+            scope.check()
+        self._judge(len(stopped))
+
+    def _close_lost(self) -> None:
+        leg = self.scope.leg
+        for branch in self.lost:
+            ticket = branch.lost
+            assert ticket is not None
+            assert self.token.reason is not None
+            leg.slots.release()
+            close_stopped(leg, ticket.path, ticket.number, ticket.epoch, self.token.reason, is_given_up=True)
+            branch.end = None
+            branch.is_recorded = True
+
+    def _record_stopped(self, stopped: list[Branch]) -> None:
+        reason = self.token.reason
+        assert reason is not None
+        for branch in stopped:
+            if isinstance(branch.planned, Leaf) and not branch.is_recorded:
+                self.inner.never_ran(branch.planned, reason)
+
+    def _apply(self, branch: Branch, results: Results) -> None:
+        if branch.scope is not None and branch.scope.env is not self.inner.env:
+            results.join([branch.scope.env.results])
+        if branch.result is not None:
+            results.put(branch.planned.key, branch.result)
+
+    def _judge(self, stopped: int) -> None:
+        ends = [branch.end for branch in self.branches]
+        succeeded = ends.count(StepStatus.COMPLETED)
+        was_enough = stopped > 0 and self.token.reason == UNTIL_REACHED
+        skipped = ends.count(StepStatus.SKIPPED) + (stopped if was_enough else 0)
+        failed = len(ends) - succeeded - skipped
+        counts: dict[str, JsonValue] = {
+            "succeeded": succeeded, "failed": failed, "skipped": skipped, "total": len(ends),
+        }  # fmt: skip
+        markers = frozenset(marker for branch in self.branches for marker in branch.markers or ())
+        if self.scope.strand.markers is not None:
+            self.scope.strand.markers |= markers
+        output = Output(markers=markers, values=counts)
+        if succeeded + skipped >= self.required:
+            self._absorb()
+            self._end(StepStatus.COMPLETED, output, None)
+        else:
+            self._fail(output, succeeded + skipped)
+
+    def _absorb(self) -> None:
+        """The block is satisfied: what failed in it is settled, because later steps have seen the block succeed."""
+        leg = self.scope.leg
+        for branch in self.branches:
+            for path in (path for failure in branch.failures for path in failure.paths):
+                record = leg.recorded.get(path)
+                if record is None or record.handled is None:
+                    leg.recorder.append(StepHandled(path=path, handled="min_success", epoch=leg.epoch_of(path)))
+
+    def _fail(self, output: Output, good: int) -> None:
+        failures = [failure for branch in self.branches for failure in branch.failures]
+        names = ", ".join(f"`{branch.planned.key}`" for branch in self.branches if branch.end is StepStatus.FAILED)
+        message = f"{good} of {len(self.branches)} branches succeeded, {self.required} needed"
+        message += f"; failed: {names}" if names else ""
+        self._end(StepStatus.FAILED, output, StepError("exception", message))
+        paths = tuple(path for failure in failures for path in failure.paths)
+        own = (self.path,) if self.node.name is not None else ()
+        causes = "".join(f"\n{failure.message}" for failure in failures)
+        self.scope.fail(Failure(self.path, f"`{self.planned.key}` failed: {message}{causes}", paths=paths + own))
+
+    def _end(self, status: StepStatus, output: Output, error: StepError | None) -> None:
+        """The result of a named block, on record and for later steps."""
+        name, scope = self.node.name, self.scope
+        if name is None:
+            return
+        leg, path = scope.leg, self.path
+        record = leg.recorded.get(path)
+        scope.env.results.put(name, StepResult(name, status, output, error, 1, scope.iteration, block=True))
+        if record is not None and record.is_settled:
+            return
+        info = self._info(name)
+        epoch = leg.epoch_of(path)
+        if error is not None:
+            leg.recorder.append(StepFailed(path=path, error=error, info=info, epoch=epoch, output=output))
+            return
+        elapsed = round((leg.clock.monotonic() - self.started) * 1000)
+        leg.recorder.append(StepCompleted(path=path, output=output, info=info, epoch=epoch, elapsed_ms=elapsed))
+
+    def _info(self, name: str) -> StepInfo:
+        span, scope = self.node.span, self.scope
+        order = scope.order_of(self.planned)
+        return StepInfo("parallel", name, name, order, scope.iteration, span.file, span.line, span.column)
+
+
+def _end_of(result: StepResult | None) -> StepStatus:
+    """How a branch without an untaken failure counts: one whose failure is to be passed over counts as skipped."""
+    return StepStatus.COMPLETED if result is None or result.status is StepStatus.COMPLETED else StepStatus.SKIPPED
+
+
+def _tells_agent(planned: Planned) -> bool:
+    return isinstance(planned, Leaf) and isinstance(planned.options.on_fail, AgentRef)

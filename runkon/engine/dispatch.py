@@ -1,0 +1,223 @@
+"""One call of an executor, made safe: whatever it does, the engine gets an `Output`, a `Failed`, or is `Stopped`.
+
+Without a time limit the executor runs on the step's own thread, with no timer and no hand-off. With one it runs on a
+thread of its own, so that the step can go on (retry, fallback, on_fail) when the call has to be given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import NamedTuple, TypeAlias
+
+from runkon.engine.cancellation import IDLE, TIMEOUT, CancelReason, Token
+from runkon.engine.scheduler import Strand, Ticket, run_strand
+from runkon.engine.scope import GivenUp, Leg, Stopped
+from runkon.errors import Fatal, RunkonError, Transient
+from runkon.model.failures import StepFailure
+from runkon.model.json_text import check_json
+from runkon.model.output import Output, as_output
+from runkon.model.ports import StepRequest
+from runkon.model.records import StepError
+
+CLOCKS = frozenset({"timeout", "idle"})
+MAX_MESSAGE = 4_000
+
+
+class Failed(NamedTuple):
+    """An attempt that did not succeed. `retry_after` (seconds) is the least wait the executor asks for."""
+
+    error: StepError
+    retry_after: float | None = None
+    is_given_up: bool = False
+
+
+class Limits(NamedTuple):
+    """How long an attempt may take, in seconds: altogether, and without a sign of life."""
+
+    timeout: float | None
+    idle: float | None
+
+
+Answer: TypeAlias = Output | Failed
+MakeRequest: TypeAlias = Callable[[Token, Callable[[], None] | None], StepRequest]
+
+
+def call_here(ticket: Ticket, request: StepRequest, strand: Strand, token: Token) -> Answer:
+    """Call the executor on this thread. Raises `Stopped` if the token was cancelled and no result came, `GivenUp` if
+    the grace ended first."""
+    strand.current = ticket
+    error: BaseException | None = None
+    value: object = None
+    if token.reason is None:
+        try:
+            value = ticket.executor.execute(request)
+            if type(value) is not Output and isinstance(value, Iterator):
+                value = _last(value)
+        except BaseException as raised:  # noqa: BLE001  a plugin may raise anything, also SystemExit
+            error = raised
+    else:
+        error = Stopped(token.reason)
+    if not ticket.claim():
+        raise GivenUp
+    strand.current = None
+    if error is None:
+        return checked(value)
+    if token.reason is not None:
+        raise Stopped(token.reason)
+    return failed(error, ticket.executor.name)
+
+
+def call_within(leg: Leg, ticket: Ticket, make_request: MakeRequest, parent: Token, limits: Limits) -> Answer:
+    """Call the executor on a thread of its own, at most for `limits`. Raises `StoppedCall` if anything but its own
+    clock stopped it."""
+    token = parent.child()
+    clock = _AttemptClock(leg, token, limits)
+    answers: list[Answer] = []
+    request = make_request(token, clock.noticed if limits.idle is not None else None)
+
+    def work(strand: Strand) -> None:
+        try:
+            answers.append(call_here(ticket, request, strand, token))
+        except Stopped:
+            return
+
+    clock.start()
+    try:
+        strand = run_strand(leg, token, work, "runkon-attempt")
+    finally:
+        clock.stop()
+        token.detach()
+    if strand.error is not None:
+        raise strand.error
+    if answers:
+        return answers[0]
+    assert token.reason is not None
+    is_given_up = strand.lost is not None
+    if token.reason.kind in CLOCKS:
+        return _out_of_time(token.reason.kind, limits)._replace(is_given_up=is_given_up)
+    raise StoppedCall(token.reason, is_given_up=is_given_up)
+
+
+class StoppedCall(Stopped):
+    """A call with limits that something else stopped; `is_given_up` if it did not come back within the grace."""
+
+    def __init__(self, reason: CancelReason, *, is_given_up: bool) -> None:
+        super().__init__(reason)
+        self.is_given_up = is_given_up
+
+
+class _AttemptClock:
+    """The timers of one attempt, on the process's timer thread."""
+
+    def __init__(self, leg: Leg, token: Token, limits: Limits) -> None:
+        self._clock = leg.clock
+        self._token = token
+        self._limits = limits
+        self._undo: list[Callable[[], None]] = []
+        self._last_sign = self._clock.monotonic()
+        self._is_over = False
+
+    def start(self) -> None:
+        if self._limits.timeout is not None:
+            due = self._last_sign + self._limits.timeout
+            self._undo.append(self._clock.call_at(due, lambda: self._token.cancel(TIMEOUT)))
+        if self._limits.idle is not None:
+            self._watch(self._last_sign + self._limits.idle)
+
+    def noticed(self) -> None:
+        """The executor showed a sign of life."""
+        self._last_sign = self._clock.monotonic()
+
+    def stop(self) -> None:
+        self._is_over = True
+        for undo in self._undo:
+            undo()
+
+    def _watch(self, when: float) -> None:
+        self._undo.append(self._clock.call_at(when, self._idle_due))
+        del self._undo[:-2]
+
+    def _idle_due(self) -> None:
+        """One timer per idle time, not per sign of life: it looks when the last one was and waits for the rest."""
+        assert self._limits.idle is not None
+        due = self._last_sign + self._limits.idle
+        if self._clock.monotonic() >= due:
+            self._token.cancel(IDLE)
+        elif not self._is_over:
+            self._watch(due)
+
+
+# ── values and errors ─────────────────────────────────────────────────────────────────────────────
+def checked(value: object) -> Answer:
+    """What an executor returned as an `Output` that can be stored; a failure of kind `value` otherwise."""
+    try:
+        output = value if type(value) is Output else as_output(value)
+        if output.values:
+            kept = check_json(output.values, "output")
+            assert isinstance(kept, dict)
+            _check_texts(output)
+            return replace(output, values=kept)
+        if output.markers or output.context or output.text:
+            _check_texts(output)
+    except (TypeError, ValueError, RecursionError) as error:
+        return Failed(StepError("value", f"the output can't be stored: {error}"))
+    return output
+
+
+def _check_texts(output: Output) -> None:
+    if not isinstance(output.context, str) or not isinstance(output.text, str):
+        raise TypeError("`context` of the output is not text")
+    if not isinstance(output.markers, frozenset) or not all(isinstance(marker, str) for marker in output.markers):
+        raise TypeError("`markers` of the output is not a set of texts")
+    for text in (output.context, output.text, *output.markers):
+        if not text.isascii():
+            text.encode()
+
+
+def failed(error: BaseException, executor: str) -> Failed:
+    """The failure an exception stands for."""
+    if isinstance(error, StepFailure):
+        return Failed(StepError(error.kind, _shortened(error.message)))
+    if isinstance(error, Fatal):
+        return Failed(StepError("fatal", _text(error, executor)))
+    if isinstance(error, Transient):
+        return Failed(StepError("transient", _text(error, executor)), error.retry_after)
+    return Failed(StepError("exception", _text(error, executor)))
+
+
+def _text(error: BaseException, executor: str) -> str:
+    try:
+        words = str(error).strip()
+    except Exception:  # noqa: BLE001  an exception whose text can't even be made
+        words = ""
+    if isinstance(error, RunkonError) and words:
+        return _shortened(words)
+    kind = type(error).__name__
+    return _shortened(
+        f"executor `{executor}` raised {kind}: {words}" if words else f"executor `{executor}` raised {kind}"
+    )
+
+
+def _shortened(text: str) -> str:
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + " …"
+
+
+def _out_of_time(kind: str, limits: Limits) -> Failed:
+    if kind == "idle":
+        return Failed(StepError("idle", f"no sign of life for {_seconds(limits.idle)}"))
+    return Failed(StepError("timeout", f"not done after {_seconds(limits.timeout)}"))
+
+
+def _seconds(seconds: float | None) -> str:
+    assert seconds is not None
+    return f"{seconds * 1000:g}ms" if seconds < 1 else f"{seconds:g}s"
+
+
+def _last(stream: Iterator[object]) -> object:
+    """Outside a graph a stream of outputs counts as its last one."""
+    value: object = None
+    for value in stream:  # noqa: B007  the last one is wanted
+        pass
+    return value

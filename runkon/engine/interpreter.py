@@ -1,0 +1,16 @@
+"""The walk: one statement after the other, each run by its construct."""
+
+from __future__ import annotations
+
+from runkon.engine.plan import Planned
+from runkon.engine.scope import Scope, Stopped
+
+
+def run_body(body: tuple[Planned, ...], scope: Scope) -> None:
+    """Run the statements in order. Raises `BodyFailed` at the first failure where the run stops at one, `Stopped`
+    when told to stop before a statement, and what a statement raises."""
+    token = scope.token
+    for planned in body:
+        if token.reason is not None:
+            raise Stopped(token.reason)
+        planned.run(planned, scope)

@@ -1,0 +1,276 @@
+"""One leg of a run: the body, then the always block, then the event that ends it.
+
+Each of the two walks is a strand of its own, so that a step that does not stop when told to holds up neither the
+always block nor the end. The always block is not under the body's token: only its own grace, a lost lease or a kill
+cuts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from runkon.engine.cancellation import (
+    ALWAYS_GRACE,
+    INTERNAL,
+    INTERRUPT,
+    KILL,
+    LEASE_LOST,
+    REPLAY,
+    RUN_TIMEOUT,
+    STORE_LOST,
+    USER,
+    Action,
+    CancelReason,
+    RunControl,
+    Token,
+    run_all,
+)
+from runkon.engine.clock import system_clock
+from runkon.engine.config import RunConfig
+from runkon.engine.environment import Environment, RunFacts
+from runkon.engine.inputs import BoundInputs
+from runkon.engine.interpreter import run_body
+from runkon.engine.outcome import close_stopped
+from runkon.engine.plan import Leaf, Planned, order_text
+from runkon.engine.scheduler import Pool, Slots, Strand, run_strand
+from runkon.engine.scope import BodyFailed, Leg, Scope, Stopped
+from runkon.errors import InternalError, LeaseLost, RunkonError, StoreUnavailable, UserError
+from runkon.language.program import CheckedWorkflow
+from runkon.model.events import Event, RunCancelled, RunCompleted, RunEvent, RunFailed, RunInterrupted
+from runkon.model.failures import StepFailure
+from runkon.model.ids import StepPath
+from runkon.model.ports import Clock, Executors, Recorder
+from runkon.model.records import Lease, RunRecord, StepRecord
+
+HURRY = 0.5  # seconds an executor gets after a kill
+
+
+class End(NamedTuple):
+    """How a leg ends. `status` is what the always block is told, None where it does not run; `error` is raised once
+    the event is on record."""
+
+    event: RunEvent
+    status: str | None = None
+    error: RunkonError | None = None
+
+
+class LegRun:
+    """Runs one leg under its lease."""
+
+    def __init__(
+        self,
+        *,
+        record: RunRecord,
+        program: CheckedWorkflow,
+        config: RunConfig,
+        body: tuple[Planned, ...],
+        always: tuple[Planned, ...],
+        lease: Lease,
+        recorder: Recorder,
+        executors: Executors,
+        clock: Clock,
+        recorded: dict[StepPath, StepRecord],
+        inputs: BoundInputs,
+        progress: Callable[[StepPath, str], None] | None,
+    ) -> None:
+        meta = program.workflow.meta
+        self._record = record
+        self._program = program
+        self._config = config
+        self._body = body
+        self._always = always
+        self._recorder = recorder
+        self._clock = clock
+        self._body_token = Token(clock)
+        self._always_token = Token(clock)
+        self._undo: list[Action] = []
+        limit = max(1, min(config.max_parallel, meta.max_parallel or config.max_parallel))
+        self._leg = Leg(
+            run=record.id,
+            workflow=program.workflow.name,
+            number=lease.leg,
+            config=config,
+            fail_fast=config.fail_fast,
+            recorder=recorder,
+            executors=executors,
+            clock=clock,
+            recorded=recorded,
+            slots=Slots(limit),
+            pool=Pool(limit),
+            body_token=self._body_token,
+            secrets=inputs.secrets,
+            progress=progress,
+        )
+        facts = RunFacts(
+            run_id=record.id,
+            workflow=program.workflow.name,
+            dry_run=config.dry_run,
+            strict=meta.strict,
+            injected=config.injected,
+        )
+        self._env = Environment(facts, dict(inputs))
+        self.reused = sum(step.is_settled for step in recorded.values())
+
+    def run(self, begun: Sequence[Event], control: RunControl) -> None:
+        """Record `begun`, walk, record the end and give the lease back. Raises LeaseLost, StoreUnavailable, the
+        UserError that ended the leg, and InternalError."""
+        system_clock().start()  # its thread runs what a signal handler asks for
+        try:
+            self._recorder.commit(*begun)
+            self._watch_timeout()
+            control.listen(self.asked)
+            end = self._walk_body()
+            if end.status is not None and self._always:
+                self._walk_always(end.status)
+            self._recorder.close(end.event)
+        except LeaseLost:
+            self._stop_everything(LEASE_LOST)
+            raise
+        except StoreUnavailable:
+            self._stop_everything(STORE_LOST)
+            raise
+        finally:
+            control.listen(None)
+            for undo in self._undo:
+                undo()
+            self._leg.pool.close()
+        if end.error is not None:
+            raise end.error
+
+    # ── requests from outside ─────────────────────────────────────────────────────────────────────
+    def asked(self, reason: CancelReason) -> None:
+        """Somebody wants the run to stop. Reasons are set here and now; what follows from them happens on the timer
+        thread, because this may be a signal handler."""
+        if reason.kind != KILL.kind:
+            actions = self._body_token.mark(reason)
+        else:
+            self._leg.kill_grace = HURRY
+            actions = [*self._body_token.mark(INTERRUPT), *self._always_token.mark(KILL), self._leg.hurry]
+        system_clock().call_at(0.0, lambda: run_all(actions))
+
+    def _stop_everything(self, reason: CancelReason) -> None:
+        self._body_token.cancel(reason)
+        self._always_token.cancel(reason)
+
+    def failed_to_record(self, error: BaseException) -> None:
+        """The recorder can't write any more: nothing may go on that nobody could write down."""
+        self._stop_everything(LEASE_LOST if isinstance(error, LeaseLost) else STORE_LOST)
+
+    def _watch_timeout(self) -> None:
+        """The run's deadline is an instant: counted from the first leg's start, unless this leg was given another."""
+        meta = self._program.workflow.meta
+        own = self._config.timeout
+        timeout = own if own is not None else None if meta.timeout is None else meta.timeout / 1000
+        if timeout is None:
+            return
+        now = self._clock.now_ms()
+        is_new = own is not None and own != self._record.config.get("timeout")
+        started = now if is_new or self._record.started_at is None else self._record.started_at
+        left = timeout - (now - started) / 1000
+        if left <= 0:
+            self._body_token.cancel(RUN_TIMEOUT)
+            return
+        due = self._clock.monotonic() + left
+        self._undo.append(self._clock.call_at(due, lambda: self._body_token.cancel(RUN_TIMEOUT)))
+
+    # ── the body ──────────────────────────────────────────────────────────────────────────────────
+    def _walk_body(self) -> End:
+        def work(strand: Strand) -> None:
+            scope = Scope(self._leg, self._env, self._body_token, strand)
+            scope.check()
+            run_body(self._body, scope)
+            if scope.failures:
+                raise BodyFailed(scope.failures[0])
+
+        strand = run_strand(self._leg, self._body_token, work, "runkon-body")
+        reason = self._body_token.reason
+        if strand.lost is not None:
+            assert reason is not None
+            self._close_lost(strand, reason)
+            return _stopped(reason)
+        match strand.error:
+            case None:
+                return self._completed()
+            case BodyFailed(failure=failure):
+                if reason is not None and reason.kind in (USER, RUN_TIMEOUT.kind):
+                    return _stopped(reason)
+                return End(RunFailed(reason=failure.reason, error=failure.message, at_path=failure.path), "failed")
+            case Stopped(reason=why):
+                return _stopped(why)
+            case error:
+                return self._broken(error)
+
+    def _completed(self) -> End:
+        try:
+            outputs = {entry.name: self._env.value(entry.value) for entry in self._program.workflow.outputs}
+        except StepFailure as failure:
+            return End(RunFailed(reason="invalid_value", error=f"`outputs`: {failure.message}"), "failed")
+        return End(RunCompleted(outputs=outputs), "completed")
+
+    def _broken(self, error: BaseException) -> End:
+        """The walk ended for a reason that is no result of any step."""
+        if isinstance(error, (LeaseLost, StoreUnavailable)):
+            raise error
+        if isinstance(error, UserError):
+            self._body_token.cancel(REPLAY)
+            return End(RunInterrupted(cause="replay", error=error.message), error=error)
+        self._body_token.cancel(INTERNAL)
+        internal = error if isinstance(error, InternalError) else InternalError(f"the engine failed: {error!r}")
+        internal.__cause__ = error if internal is not error else error.__cause__
+        return End(RunInterrupted(cause="crash", error=str(internal)), error=internal)
+
+    def _close_lost(self, strand: Strand, reason: CancelReason) -> None:
+        ticket = strand.lost
+        assert ticket is not None
+        self._leg.slots.release()
+        close_stopped(self._leg, ticket.path, ticket.number, ticket.epoch, reason, is_given_up=True)
+
+    # ── the always block ──────────────────────────────────────────────────────────────────────────
+    def _walk_always(self, status: str) -> None:
+        """Run the always block of this leg. Its failures are on record and change nothing; cut off by its grace, the
+        steps it did not come to are recorded as skipped."""
+        leg, token = self._leg, self._always_token
+        due = self._clock.monotonic() + self._config.always_grace
+        self._undo.append(self._clock.call_at(due, lambda: token.cancel(ALWAYS_GRACE)))
+        env = self._env.with_inputs({"workflow_status": status})
+        prefix, order = f"always#{leg.number}/", f"~{order_text(leg.number)}."
+        done: list[Planned] = []
+
+        def scope_for(strand: Strand) -> Scope:
+            return Scope(leg, env, token, strand, prefix=prefix, order=order)
+
+        def work(strand: Strand) -> None:
+            scope = scope_for(strand)
+            for planned in self._always:
+                scope.check()
+                done.append(planned)
+                planned.run(planned, scope)
+
+        strand = run_strand(leg, token, work, "runkon-always")
+        if strand.lost is not None:
+            assert token.reason is not None
+            self._close_lost(strand, token.reason)
+        elif strand.error is not None and not isinstance(strand.error, (BodyFailed, Stopped)):
+            raise strand.error
+        if token.reason is not None:
+            for planned in self._always[len(done) :]:
+                if isinstance(planned, Leaf):
+                    scope_for(strand).never_ran(planned, token.reason)
+
+
+def _stopped(reason: CancelReason) -> End:
+    """The end of a leg whose body was told to stop."""
+    match reason.kind:
+        case "user":
+            return End(RunCancelled(reason=reason.text, by=reason.by), "cancelled")
+        case "run_timeout":
+            return End(RunFailed(reason="run_timeout", error=str(reason)), "failed")
+        case "lease_lost":
+            raise LeaseLost(str(reason))
+        case "store":
+            raise StoreUnavailable(str(reason))
+        case "until" | "replay" | "internal":
+            return End(RunInterrupted(cause=reason.kind))
+        case _:
+            return End(RunInterrupted(cause=reason.kind, error=str(reason)), "cancelled")

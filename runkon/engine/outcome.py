@@ -1,0 +1,159 @@
+"""How steps end: the events that say so, and the results later steps see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runkon.engine.cancellation import FINAL, SILENT, CancelReason
+from runkon.engine.dispatch import CLOCKS, Failed
+from runkon.engine.results import StepResult
+from runkon.engine.scope import Failure, Leg, Scope
+from runkon.model.events import (
+    AttemptCancelled,
+    AttemptCutOff,
+    AttemptFailed,
+    AttemptTimedOut,
+    Event,
+    Note,
+    StepCancelled,
+    StepCompleted,
+    StepFailed,
+    StepSkipped,
+    StepSuperseded,
+    StepTimedOut,
+)
+from runkon.model.ids import StepPath
+from runkon.model.output import NO_OUTPUT, Output
+from runkon.model.records import StepError, StepRecord
+from runkon.model.status import StepStatus
+
+if TYPE_CHECKING:
+    from runkon.engine.attempt import Attempts
+    from runkon.engine.plan import Leaf
+
+SKIP_BY_CONDITION = "condition"
+
+
+# ── ends of steps ─────────────────────────────────────────────────────────────────────────────────
+def complete(attempts: Attempts, output: Output, *, is_degraded: bool = False) -> StepResult:
+    """Queue the end; it is durable with the next commit, before anything can depend on it."""
+    leg = attempts.scope.leg
+    if is_degraded:
+        from dataclasses import replace  # late: fallbacks are rare
+
+        output = replace(output, degraded=True)
+    leg.recorder.append(
+        StepCompleted(path=attempts.path, output=output, epoch=attempts.epoch, elapsed_ms=attempts.elapsed_ms)
+    )
+    markers = attempts.scope.strand.markers
+    if markers is not None:
+        markers |= output.markers
+    return StepResult(attempts.leaf.key, StepStatus.COMPLETED, output, None, attempts.number, attempts.scope.iteration)
+
+
+def close_failed_attempt(attempts: Attempts, failure: Failed) -> None:
+    """Queue the end of one attempt; the step stays open."""
+    kind = AttemptTimedOut if failure.error.kind in CLOCKS else AttemptFailed
+    recorder = attempts.scope.leg.recorder
+    recorder.append(
+        kind(
+            path=attempts.path,
+            number=attempts.number,
+            error=failure.error,
+            epoch=attempts.epoch,
+            elapsed_ms=attempts.elapsed_ms,
+            abandoned=failure.is_given_up,
+        )
+    )
+    if failure.is_given_up:
+        recorder.append(_given_up_note(attempts.path))
+
+
+def close_failed(attempts: Attempts, failure: Failed) -> StepResult:
+    """Queue that the step failed for good; the result later steps see has no markers."""
+    leaf, scope = attempts.leaf, attempts.scope
+    handled = "continue" if leaf.options.on_fail == "continue" else None
+    status = StepStatus.FAILED
+    event: Event
+    if failure.error.kind in CLOCKS and attempts.number > 0:
+        status = StepStatus.TIMED_OUT
+        event = StepTimedOut(path=attempts.path, error=failure.error, epoch=attempts.epoch, handled=handled)
+    else:
+        event = StepFailed(
+            path=attempts.path,
+            error=failure.error,
+            info=scope.info_of(leaf),
+            epoch=attempts.epoch,
+            handled=handled,
+        )
+    scope.leg.recorder.append(event)
+    return StepResult(leaf.key, status, NO_OUTPUT, failure.error, attempts.number, scope.iteration)
+
+
+def close_stopped(
+    leg: Leg, path: StepPath, number: int, epoch: int, reason: CancelReason, *, is_given_up: bool
+) -> None:
+    """Queue the end of an attempt that was told to stop. A pause cuts it off, which is no failure; an end for good
+    cancels it, or skips it where its block needed it no more. Nothing is written once the run belongs to others."""
+    recorder = leg.recorder
+    if reason.kind in SILENT:
+        return
+    if reason.kind not in FINAL:
+        certainty = "unknown" if is_given_up else "interrupted"
+        recorder.append(AttemptCutOff(path=path, number=number, certainty=certainty, cause=reason.kind, epoch=epoch))
+    else:
+        error = StepError("cancelled", str(reason))
+        end = StepSkipped if reason.kind == "until_reached" else StepCancelled
+        recorder.append(
+            AttemptCancelled(path=path, number=number, error=error, epoch=epoch, abandoned=is_given_up),
+            end(path=path, reason=reason.kind, epoch=epoch),
+        )
+    if is_given_up:
+        recorder.append(_given_up_note(path))
+
+
+def _given_up_note(path: StepPath) -> Note:
+    text = f"the executor of `{path}` did not stop when told to; its late result will be refused"
+    return Note(level="warning", code="attempt-abandoned", text=text, path=path)
+
+
+# ── answers without an attempt ────────────────────────────────────────────────────────────────────
+def skip_by_condition(leaf: Leaf, scope: Scope, path: StepPath, record: StepRecord | None) -> StepResult:
+    """The step's own condition was false: it has a record, and a result without markers."""
+    if record is None or record.status is not StepStatus.SKIPPED:
+        scope.leg.recorder.append(
+            StepSkipped(
+                path=path,
+                reason=SKIP_BY_CONDITION,
+                info=scope.info_of(leaf),
+                epoch=1 if record is None else record.epoch,
+            )
+        )
+    return StepResult(leaf.key, StepStatus.SKIPPED, NO_OUTPUT, None, 0, scope.iteration)
+
+
+def supersede(leg: Leg, record: StepRecord, why: str) -> StepRecord:
+    """The record a step begins with after a settled one was put aside."""
+    leg.recorder.append(StepSuperseded(path=record.path, why=why, epoch=record.epoch))
+    fresh = StepRecord(record.run, record.path, record.info, StepStatus.PENDING, epoch=record.epoch + 1)
+    leg.recorded[record.path] = fresh
+    return fresh
+
+
+def replay(leaf: Leaf, scope: Scope, record: StepRecord) -> StepResult:
+    """The result a settled step gave, exactly as it was first seen."""
+    markers = scope.strand.markers
+    if markers is not None:
+        markers |= record.output.markers
+    return StepResult(leaf.key, record.status, record.output, record.error, record.attempts, scope.iteration)
+
+
+# ── what a failure does to the walk ───────────────────────────────────────────────────────────────
+def failure_of(leaf: Leaf, scope: Scope, result: StepResult) -> Failure:
+    """The failure of a step, in the words the run's error will have."""
+    assert result.error is not None
+    path = scope.path_of(leaf)
+    tries = "" if result.attempts <= 1 else f" after {result.attempts} attempts"
+    verb = "timed out" if result.status is StepStatus.TIMED_OUT else "failed"
+    reason = "invalid_value" if result.error.kind == "value" else "step_failed"
+    return Failure(path, f"`{leaf.key}` {verb}{tries}: {result.error.message}", reason, (path,))

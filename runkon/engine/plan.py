@@ -1,0 +1,229 @@
+"""A workflow made ready to run: what can be known about each statement before the first step is computed once.
+
+The plan fixes the step paths. A segment is a leaf's key, a named block's name, or the keyword of a nameless
+`parallel` or loop. `if`, `unless`, `else`, a nested `always` and a plain nameless `do` add none: equal segments are
+counted through them, in text order, as `#2`, `#3`. Order texts sort steps in program order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from runkon.errors import EXIT_INVALID, UserError
+from runkon.language import nodes as n
+from runkon.model.ids import StepPath, occurrence
+from runkon.model.records import StepInfo
+
+if TYPE_CHECKING:
+    pass
+
+Run: TypeAlias = Callable[..., None]  # (planned statement, scope); which class of statement is the construct's own
+Constructs: TypeAlias = Mapping[type, Run]
+
+CHOICE_KEYWORDS = {n.IfBlock: "if", n.WhileBlock: "while", n.DoWhileBlock: "do"}
+
+
+class Planned:
+    """A statement with its place. `path` is its whole path where that is fixed, else None (inside loops)."""
+
+    __slots__ = ("bodies", "key", "line", "name", "node", "order", "path", "run", "segment", "static_order")
+
+    def __init__(self, node: n.Statement, run: Run, segment: str, place: _Place) -> None:
+        self.node = node
+        self.run = run
+        self.segment = segment
+        self.name = segment
+        self.key = segment
+        self.order = place.next_order()
+        self.path: StepPath | None = None if place.prefix is None else StepPath(place.prefix + segment)
+        self.static_order = None if place.order is None else place.order + self.order
+        self.bodies: tuple[tuple[Planned, ...], ...] = ()
+
+
+class Leaf(Planned):
+    """A step: what is the same in all its attempts. `kind` is that of its records; `called` the executor asked for
+    when nothing overrides it."""
+
+    __slots__ = ("called", "info", "kind", "options", "schema", "snippets", "span")
+
+    def __init__(self, node: n.CallStep | n.ScriptStep, run: Run, named: _Named, place: _Place) -> None:
+        super().__init__(node, run, place.segment(named.key), place)
+        options = node.options
+        self.kind = node.kind
+        self.name = named.name
+        self.key = named.key
+        self.called = named.called
+        self.options = options
+        self.schema = options.output or place.schema
+        self.snippets = place.snippets + options.snippets
+        self.span = node.span
+        self.info: StepInfo | None = None
+        if self.static_order is not None:
+            self.info = self.info_at(self.static_order, 0)
+
+    def info_at(self, order: str, iteration: int) -> StepInfo:
+        """What records say about the step when it runs at `order` in that iteration of the innermost loop."""
+        span = self.span
+        return StepInfo(self.kind, self.name, self.key, order, iteration, span.file, span.line, span.column)
+
+
+class _Named(NamedTuple):
+    name: str
+    key: str
+    called: str
+
+
+class _Place:
+    """Where statements are being planned: one body, through the blocks that add no segment."""
+
+    def __init__(
+        self,
+        constructs: Constructs,
+        prefix: str | None,
+        order: str | None,
+        schema: str | None = None,
+        snippets: tuple[str, ...] = (),
+    ) -> None:
+        self.constructs = constructs
+        self.prefix = prefix
+        self.order = order
+        self.schema = schema
+        self.snippets = snippets
+        self._counts: dict[str, int] = {}
+        self._choices: dict[str, int] = {}
+        self._next = 0
+
+    def segment(self, text: str) -> str:
+        return self._count(self._counts, text)
+
+    def choice(self, keyword: str) -> str:
+        """A name for the place of a decision; it is no segment of any step."""
+        return self._count(self._choices, keyword)
+
+    def next_order(self) -> str:
+        self._next += 1
+        return order_text(self._next)
+
+    def inside(self, planned: Planned, *, static: bool = True) -> _Place:
+        """The body of a block that adds its segment; not `static` where each round has another path."""
+        fixed = static and planned.path is not None and planned.static_order is not None
+        prefix = f"{planned.path}/" if fixed else None
+        order = f"{planned.static_order}." if fixed else None
+        return _Place(self.constructs, prefix, order, self.schema, self.snippets)
+
+    def with_defaults(self, node: n.DoBlock | n.ParallelBlock) -> _Place:
+        """Inner `output` wins; inner snippets stand before those of the blocks around."""
+        self.schema = node.output or self.schema
+        self.snippets = node.snippets + self.snippets
+        return self
+
+    @staticmethod
+    def _count(counts: dict[str, int], text: str) -> str:
+        number = counts.get(text, 0) + 1
+        counts[text] = number
+        return occurrence(text, number)
+
+
+def order_text(number: int) -> str:
+    """A number as text that sorts like the number."""
+    digits = str(number)
+    return chr(96 + len(digits)) + digits
+
+
+def plan_body(body: tuple[n.Statement, ...], constructs: Constructs) -> tuple[Planned, ...]:
+    """The statements of a workflow, placed from its root. Raises UserError `unsupported-statement`."""
+    return _body(body, _Place(constructs, "", ""))
+
+
+def plan_always(body: tuple[n.Statement, ...], constructs: Constructs) -> tuple[Planned, ...]:
+    """The statements of the top-level always block; its path begins with the leg, known only then."""
+    return _body(body, _Place(constructs, None, None))
+
+
+def agent_leaf(ref: n.AgentRef, host: Leaf, run: Run) -> Leaf:
+    """The agent of `on_fail` as a step inside `host`: no options of its own, the defaults of the blocks around."""
+    node = n.CallStep(span=ref.span, agent=ref)
+    place = _Place({}, None, None)
+    leaf = Leaf(node, run, _named(node), place)
+    leaf.segment = "on_fail"
+    leaf.path = None if host.path is None else StepPath(f"{host.path}/on_fail")
+    if host.static_order is not None:
+        leaf.static_order = f"{host.static_order}.{leaf.order}"
+        leaf.info = leaf.info_at(leaf.static_order, 0)
+    leaf.schema = host.schema if host.options.output is None else None
+    leaf.snippets = host.snippets[: len(host.snippets) - len(host.options.snippets)]
+    return leaf
+
+
+def keys_of(body: tuple[Planned, ...]) -> set[str]:
+    """Every result key and segment below `body`."""
+    found: set[str] = set()
+    for planned in body:
+        found |= {planned.key, planned.segment}
+        for inner in planned.bodies:
+            found |= keys_of(inner)
+    return found
+
+
+def agent_key(ref: n.AgentRef) -> str:
+    """The result key of a called agent: its name, or the stem of its file."""
+    return ref.text if ref.form == "name" else PurePosixPath(ref.text).stem
+
+
+# ── planning ──────────────────────────────────────────────────────────────────────────────────────
+def _body(body: tuple[n.Statement, ...], place: _Place) -> tuple[Planned, ...]:
+    return tuple(_statement(statement, place) for statement in body)
+
+
+def _statement(node: n.Statement, place: _Place) -> Planned:
+    run = place.constructs.get(type(node))
+    if run is None:
+        raise UserError(
+            "unsupported-statement",
+            f"this version of runkon can't run `{node.kind.replace('_', ' ')}` ({node.span.file}:{node.span.line})",
+            exit_code=EXIT_INVALID,
+        )
+    match node:
+        case n.CallStep() | n.ScriptStep():
+            return Leaf(node, run, _named(node), place)
+        case n.ParallelBlock():
+            return _block(node, node.name or "parallel", run, place)
+        case n.DoBlock(name=str(name)):
+            return _block(node, name, run, place)
+        case n.WhileBlock() | n.DoWhileBlock():
+            planned = Planned(node, run, place.segment(CHOICE_KEYWORDS[type(node)]), place)
+            planned.bodies = (_body(node.body, place.inside(planned, static=False)),)
+            return planned
+        case _:
+            return _transparent(node, run, place)
+
+
+def _block(node: n.ParallelBlock | n.DoBlock, name: str, run: Run, place: _Place) -> Planned:
+    planned = Planned(node, run, place.segment(name), place)
+    planned.name = planned.key = name
+    planned.bodies = (_body(node.body, place.inside(planned).with_defaults(node)),)
+    return planned
+
+
+def _transparent(node: n.Statement, run: Run, place: _Place) -> Planned:
+    """A block that adds no segment: its bodies are placed in the body around it."""
+    planned = Planned(node, run, place.choice("if" if isinstance(node, n.IfBlock) else "do"), place)
+    match node:
+        case n.IfBlock():
+            bodies = [_body(arm.body, place) for arm in node.arms]
+            planned.bodies = tuple(bodies) if node.orelse is None else (*bodies, _body(node.orelse, place))
+        case n.DoBlock():
+            outer = place.schema, place.snippets
+            planned.bodies = (_body(node.body, place.with_defaults(node)),)
+            place.schema, place.snippets = outer
+        case n.AlwaysBlock():
+            planned.bodies = (_body(node.body, place),)
+    return planned
+
+
+def _named(node: n.CallStep | n.ScriptStep) -> _Named:
+    if isinstance(node, n.ScriptStep):
+        return _Named(node.name, node.options.id or node.name, "script")
+    return _Named(node.agent.text, node.options.id or agent_key(node.agent), node.agent.text)

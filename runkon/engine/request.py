@@ -1,0 +1,77 @@
+"""What an executor is asked to do: one `StepRequest` per attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from runkon.language.nodes import ScriptStep
+from runkon.model.output import EMPTY, JsonValue
+from runkon.model.ports import StepRequest
+from runkon.model.value_text import as_text
+
+if TYPE_CHECKING:
+    from runkon.engine.attempt import Attempts
+    from runkon.engine.cancellation import Token
+    from runkon.engine.environment import Environment
+    from runkon.engine.scope import Leg
+    from runkon.model.ids import StepPath
+
+
+def make_request(attempts: Attempts, token: Token, notice: Callable[[], None] | None) -> StepRequest:
+    """The request of the next attempt; `notice` hears of every sign of life. Raises StepFailure (kind `value`) if a
+    value it needs can't be made."""
+    leaf, leg, path = attempts.leaf, attempts.scope.leg, attempts.path
+    options, config, env = leaf.options, leg.config, attempts.scope.env
+    if options.inputs:
+        env = env.with_inputs({entry.name: env.value(entry.value) for entry in options.inputs})
+    return StepRequest(
+        run_id=leg.run,
+        workflow=leg.workflow,
+        path=path,
+        name=leaf.name,
+        cancel=token,
+        attempt=attempts.number,
+        inputs=env.variables(),
+        options=EMPTY if leaf.kind == "call" else _script_options(leaf.node, env),
+        previous_error=attempts.previous,
+        snippets=leaf.snippets,
+        schema=leaf.schema,
+        model=options.model or config.model,
+        max_turns=options.max_turns,
+        max_cost_usd=options.max_cost_usd,
+        identity=options.identity,
+        plugin_dirs=options.plugin_dirs,
+        dry_run=config.dry_run,
+        timeout=None if options.timeout is None else options.timeout / 1000,
+        working_dir=config.working_dir,
+        log_path=leg.log_path(path),
+        idempotency_key=f"{leg.run}:{path}:{attempts.epoch}",
+        secrets=leg.secrets,
+        emit=_emitter(leg, path, notice),
+    )
+
+
+def _script_options(node: object, env: Environment) -> Mapping[str, JsonValue]:
+    """The command with its values quoted for the shell, and the texts of its `env`."""
+    assert isinstance(node, ScriptStep)
+    variables = {entry.name: as_text(env.value(entry.value)) for entry in node.env}
+    return {"run": env.render(node.run, shell=True), "env": dict(variables)}
+
+
+def _emitter(leg: Leg, path: StepPath, notice: Callable[[], None] | None) -> Callable[[str], None]:
+    progress = leg.progress
+    if notice is None:
+        return _drop if progress is None else partial(progress, path)
+
+    def emit(text: str) -> None:
+        notice()
+        if progress is not None:
+            progress(path, text)
+
+    return emit
+
+
+def _drop(text: str) -> None:
+    """Progress nobody watches."""

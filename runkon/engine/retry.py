@@ -1,0 +1,61 @@
+"""Whether and when a failed attempt is followed by another one."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from runkon.engine.dispatch import Failed
+from runkon.language.nodes import StepOptions
+from runkon.model.events import RetryScheduled
+from runkon.model.ids import RunID, StepPath
+
+if TYPE_CHECKING:
+    from runkon.engine.attempt import Attempts
+
+DELAY_MS = 1_000
+MAX_DELAY_MS = 60_000
+_AS_TIMEOUT = {"idle": "timeout"}  # how `retry_on` names kinds
+
+
+def may_retry(options: StepOptions, failure: Failed, retries_made: int) -> bool:
+    """True if the options grant one more attempt after this failure."""
+    kind = failure.error.kind
+    if retries_made >= options.retries or kind == "fatal":
+        return False
+    return "any" in options.retry_on or _AS_TIMEOUT.get(kind, kind) in options.retry_on
+
+
+def schedule(attempts: Attempts, failure: Failed) -> float:
+    """Record that another attempt follows; the seconds to wait before it."""
+    leg, options = attempts.scope.leg, attempts.leaf.options
+    failures = attempts.number - attempts.first  # of this leg, this one included
+    delay = delay_ms(options, failures - 1, leg.run, attempts.path, attempts.number)
+    if failure.retry_after is not None:
+        delay = max(delay, round(failure.retry_after * 1000))
+    leg.recorder.append(
+        RetryScheduled(
+            path=attempts.path,
+            due_at=leg.clock.now_ms() + delay,
+            delay_ms=delay,
+            retries_left=options.retries - failures,
+            epoch=attempts.epoch,
+        )
+    )
+    return delay / 1000
+
+
+def delay_ms(options: StepOptions, step: int, run: RunID, path: StepPath, number: int) -> int:
+    """The wait before a retry, in milliseconds; `step` counts the waits of this leg from 0. Jitter depends on run,
+    path and number alone, so that it can be foretold."""
+    written = (options.backoff, options.delay, options.max_delay, options.jitter)
+    if all(value is None for value in written):
+        return 0
+    base = DELAY_MS if options.delay is None else options.delay
+    limit = MAX_DELAY_MS if options.max_delay is None else options.max_delay
+    is_fixed = options.backoff == "fixed"
+    delay = base if is_fixed else min(limit, base * 2 ** min(step, 40))
+    has_jitter = options.jitter if options.jitter is not None else not is_fixed
+    if has_jitter:
+        delay = round(delay * random.Random(f"{run}:{path}:{number}").uniform(0.5, 1.0))
+    return delay

@@ -1,0 +1,152 @@
+"""Runs: made, and advanced one leg at a time. Start and resume use the same door.
+
+A leg takes the lease, says that it begins, walks the body, walks the always block, and gives the lease back with its
+last event. Both walks have a thread of their own: whoever called waits, sees signals, and can go on without a step
+that does not stop when told to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from runkon.engine.cancellation import RunControl
+from runkon.engine.clock import system_clock
+from runkon.engine.config import RunConfig
+from runkon.engine.constructs import constructs
+from runkon.engine.inputs import BoundInputs, bind_inputs
+from runkon.engine.lease import lost, take
+from runkon.engine.leg import LegRun
+from runkon.engine.plan import keys_of, plan_always, plan_body
+from runkon.engine.recorder import BatchRecorder
+from runkon.engine.resume import cut_offs, recorded_by_path, refuse_unless_resumable
+from runkon.errors import EXIT_USAGE, LeaseLost, StoreUnavailable, UserError
+from runkon.language.program import CheckedWorkflow
+from runkon.model.events import RunCreated, RunResumed, RunStarted
+from runkon.model.ids import RunID, StepPath, new_run_id
+from runkon.model.output import JsonValue
+from runkon.model.ports import Clock, EventSink, Executors, RunStore
+from runkon.model.records import Lease, RunRecord
+from runkon.model.status import RunStatus
+
+
+class Runner:
+    """Creates and executes runs over one store and one set of executors. Safe for concurrent calls on different
+    runs."""
+
+    def __init__(
+        self,
+        store: RunStore,
+        executors: Executors,
+        *,
+        sinks: Sequence[EventSink] = (),
+        clock: Clock | None = None,
+        progress: Callable[[StepPath, str], None] | None = None,
+    ) -> None:
+        self._store = store
+        self._executors = executors
+        self._sinks = tuple(sinks)
+        self._clock = clock if clock is not None else system_clock()
+        self._progress = progress
+        self._secrets: dict[RunID, Mapping[str, str]] = {}
+
+    def create(self, program: CheckedWorkflow, inputs: Mapping[str, JsonValue], config: RunConfig) -> RunID:
+        """A new run, durable on return. Raises UserError for inputs that are missing, unknown or of the wrong type,
+        and for a workflow this version can't run; nothing is written then."""
+        workflow = program.workflow
+        _check_until(config.until, keys_of(plan_body(workflow.body, constructs())))
+        plan_always(workflow.always, constructs())
+        bound = bind_inputs(workflow.inputs, inputs)
+        run = new_run_id()
+        created = RunCreated(
+            workflow=workflow.name,
+            sources=_sources(program),
+            inputs=dict(bound),
+            config=config.as_json(),
+            dry=config.dry_run,
+        )
+        self._store.create(run, created, self._clock.now_ms())
+        self._secrets[run] = bound.secrets
+        return run
+
+    def give_secrets(self, run: RunID, secrets: Mapping[str, str]) -> None:
+        """The secret inputs of a run that is to be resumed; records hold their names only."""
+        self._secrets[run] = dict(secrets)
+
+    def execute(
+        self, run: RunID, program: CheckedWorkflow, config: RunConfig, control: RunControl | None = None
+    ) -> RunRecord:
+        """Advance a run by one leg and return its record. Settled steps are answered from the record, never run
+        again. A completed run is returned as it is.
+
+        Raises UserError: `run-not-found` and `not-resumable` (exit code 6), `already-active` (8) if somebody else
+        holds the run or took it over, `replay-mismatch`, `missing-secret`, and StoreUnavailable."""
+        record = refuse_unless_resumable(run, self._store.run(run))
+        if record.status is RunStatus.COMPLETED:
+            return record
+        body = plan_body(program.workflow.body, constructs())
+        always = plan_always(program.workflow.always, constructs())
+        _check_until(config.until, keys_of(body))
+        inputs = self._inputs(run, program, record)
+        lease = take(self._store, run, self._clock)
+        try:
+            record = refuse_unless_resumable(run, self._store.run(run))
+            steps = () if record.status is RunStatus.PENDING else self._store.steps(run)
+        except BaseException:
+            BatchRecorder(self._store, lease, self._clock, record.seq).close()
+            raise
+        recorder = BatchRecorder(self._store, lease, self._clock, record.seq, self._sinks)
+        leg = LegRun(
+            record=record,
+            program=program,
+            config=config,
+            body=body,
+            always=always,
+            lease=lease,
+            recorder=recorder,
+            executors=self._executors,
+            clock=self._clock,
+            recorded=recorded_by_path(steps),
+            inputs=inputs,
+            progress=self._progress,
+        )
+        begun = [*cut_offs(steps), _begun(record, lease, leg.reused, len(steps) - leg.reused)]
+        try:
+            leg.run(begun, control if control is not None else RunControl())
+        except LeaseLost as error:
+            raise lost(run, error) from error
+        except StoreUnavailable as error:
+            raise StoreUnavailable(error.message, help=error.help, next=f"runkon resume {run}") from error
+        after = self._store.run(run)
+        assert after is not None
+        return after
+
+    def _inputs(self, run: RunID, program: CheckedWorkflow, record: RunRecord) -> BoundInputs:
+        """The inputs as recorded; only the values of secrets come from outside."""
+        return bind_inputs(program.workflow.inputs, record.inputs, strict=False, secrets=self._secrets.get(run, {}))
+
+
+def _begun(record: RunRecord, lease: Lease, reused: int, rerun: int) -> RunStarted | RunResumed:
+    if record.status is RunStatus.PENDING:
+        return RunStarted(owner=lease.holder)
+    return RunResumed(owner=lease.holder, reused=reused, rerun=rerun)
+
+
+def _sources(program: CheckedWorkflow) -> dict[str, str]:
+    """The text of every file the run needs, the entry file first."""
+    sources = {program.source.path: program.source.text}
+    for child in program.children.values():
+        for path, text in _sources(child).items():
+            sources.setdefault(path, text)
+    return sources
+
+
+def _check_until(until: str | None, keys: set[str]) -> None:
+    """Refuse a step nobody can reach; a path inside loops can only be known when it comes."""
+    if until is None or until in keys or any(char in until for char in "/[#"):
+        return
+    raise UserError(
+        "unknown-step",
+        f"no step is called `{until}`",
+        help=f"steps of this workflow: {', '.join(f'`{key}`' for key in sorted(keys))}" if keys else None,
+        exit_code=EXIT_USAGE,
+    )

@@ -1,0 +1,227 @@
+"""Threads: strands of work that can be given up, slots that bound executor calls, and the pool of leaf branches.
+
+A strand is one thread's walk. When its token is cancelled while an executor runs on it, the executor is told, and if
+it has not come back after the grace the strand is given up: whoever waits for the strand goes on, closes the attempt,
+and the late result is refused. Only the attempt that claims its ticket first, by returning, may record itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from runkon.engine.cancellation import Token, Waiter
+from runkon.engine.scope import GivenUp, Leg, Stopped
+from runkon.model.ids import StepPath
+from runkon.model.ports import ActionExecutor
+
+
+class Ticket:
+    """One open attempt. It is claimed once: by the executor's return, or by the end of the grace."""
+
+    __slots__ = ("_claim", "epoch", "executor", "number", "path")
+
+    def __init__(self, executor: ActionExecutor, path: StepPath, number: int, epoch: int) -> None:
+        self.executor = executor
+        self.path = path
+        self.number = number
+        self.epoch = epoch
+        self._claim = threading.Lock()
+
+    def claim(self) -> bool:
+        """True for exactly one caller."""
+        return self._claim.acquire(blocking=False)
+
+
+class Strand:
+    """One thread's walk. `current` is the attempt running on it; `lost` the one it was given up for; `error` what
+    ended it unexpectedly. `markers` gathers those of its steps where a named block wants them."""
+
+    __slots__ = ("current", "error", "is_over", "lost", "markers", "on_over")
+
+    def __init__(self, on_over: Callable[[Strand], None]) -> None:
+        self.on_over = on_over
+        self.current: Ticket | None = None
+        self.lost: Ticket | None = None
+        self.error: BaseException | None = None
+        self.markers: set[str] | None = None
+        self.is_over = False
+
+    def finish(self) -> None:
+        """The thread has ended its walk; silent if the strand was given up before."""
+        if self.lost is None:
+            self.is_over = True
+            self.on_over(self)
+
+    def stop(self, leg: Leg) -> None:
+        """The strand's token was cancelled: tell the executor running on it and give it the grace."""
+        ticket = self.current
+        if ticket is None:
+            return
+        leg.dying[ticket] = self
+        _tell(ticket, "cancel")
+        leg.clock.call_at(leg.clock.monotonic() + leg.kill_grace, lambda: self._give_up(ticket))
+
+    def kill(self, leg: Leg, ticket: Ticket) -> None:
+        """The attempt was told to stop and nobody wants to wait any longer."""
+        _tell(ticket, "kill" if hasattr(ticket.executor, "kill") else "cancel")
+        leg.clock.call_at(leg.clock.monotonic() + leg.kill_grace, lambda: self._give_up(ticket))
+
+    def _give_up(self, ticket: Ticket) -> None:
+        if ticket.claim():
+            self.lost = ticket
+            self.is_over = True
+            self.on_over(self)
+
+
+def run_strand(leg: Leg, token: Token, work: Callable[[Strand], None], name: str) -> Strand:
+    """Run `work` on a thread of its own and wait for its end, or until it is given up. What it raised is `error`."""
+    waiter = Waiter()
+    strand = Strand(lambda _: waiter.wake())
+
+    def body() -> None:
+        try:
+            work(strand)
+        except GivenUp:
+            return
+        except BaseException as error:  # noqa: BLE001  handed to the thread that waits
+            strand.error = error
+        strand.finish()
+
+    undo = token.on_cancel(lambda: strand.stop(leg))
+    thread = threading.Thread(target=body, name=name, daemon=True)
+    thread.start()
+    try:
+        waiter.wait()
+    finally:
+        undo()
+    if strand.lost is None:
+        thread.join()
+    return strand
+
+
+def _tell(ticket: Ticket, method: str) -> None:
+    """Call an optional method of the executor on a thread of its own; nobody waits for it."""
+    action = getattr(ticket.executor, method, None)
+    if callable(action):
+        threading.Thread(target=_quietly, args=(action, ticket.path), name=f"runkon-{method}", daemon=True).start()
+
+
+def _quietly(cancel: Callable[[StepPath], object], path: StepPath) -> None:
+    try:
+        cancel(path)
+    except Exception:  # noqa: BLE001  an executor's own clean-up; its step ends either way
+        return
+
+
+class Slots:
+    """How many executors may run at once in a run; waiting is in order of arrival and ends with the token."""
+
+    def __init__(self, limit: int) -> None:
+        self._lock = threading.Lock()
+        self._free = limit
+        self._waiting: deque[_Place] = deque()
+
+    def acquire(self, token: Token) -> None:
+        """Raises `Stopped` if `token` is cancelled before a slot is free."""
+        with self._lock:
+            if self._free > 0:
+                self._free -= 1
+                return
+            place = _Place()
+            self._waiting.append(place)
+        undo = token.on_cancel(place.waiter.wake)
+        place.waiter.wait()
+        undo()
+        with self._lock:
+            if place.granted:
+                return
+            self._waiting.remove(place)
+        assert token.reason is not None
+        raise Stopped(token.reason)
+
+    def release(self) -> None:
+        with self._lock:
+            if not self._waiting:
+                self._free += 1
+                return
+            place = self._waiting.popleft()
+            place.granted = True
+        place.waiter.wake()
+
+
+class _Place:
+    """A place in the queue for a slot."""
+
+    __slots__ = ("granted", "waiter")
+
+    def __init__(self) -> None:
+        self.granted = False
+        self.waiter = Waiter()
+
+
+class Pool:
+    """The one pool of a run for leaf branches: threads are made when there is work and none is idle, never more than
+    `limit`. Work never waits for other work of the pool, so it can't block itself."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._lock = threading.Lock()
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._lost = 0
+        self._unclaimed = 0  # idle threads minus queued work
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Run `work` on one of the threads, in order of arrival. It must not raise anything but GivenUp."""
+        self._work.put(work)
+        with self._lock:
+            self._unclaimed -= 1
+            if self._unclaimed >= 0 or len(self._threads) - self._lost >= self.limit:
+                return
+            thread = self._another()
+        thread.start()
+
+    @property
+    def is_contended(self) -> bool:
+        """True if other work waits for a thread."""
+        return not self._work.empty()
+
+    def lose_thread(self) -> None:
+        """One thread is stuck in an executor that was given up: another may take its place."""
+        with self._lock:
+            self._lost += 1
+            thread = self._another() if self._unclaimed < 0 else None
+        if thread is not None:
+            thread.start()
+
+    def close(self) -> None:
+        """End the idle threads; those stuck are left behind, they keep nothing alive."""
+        with self._lock:
+            threads, self._threads = self._threads, []
+            lost, self._lost = self._lost, 0
+        for _ in threads:
+            self._work.put(None)
+        if not lost:
+            for thread in threads:
+                thread.join()
+
+    def _another(self) -> threading.Thread:
+        self._unclaimed += 1
+        thread = threading.Thread(target=self._loop, name=f"runkon-leaf-{len(self._threads)}", daemon=True)
+        self._threads.append(thread)
+        return thread
+
+    def _loop(self) -> None:
+        while True:
+            work = self._work.get()
+            if work is None:
+                return
+            try:
+                work()
+            except GivenUp:
+                return
+            with self._lock:
+                self._unclaimed += 1

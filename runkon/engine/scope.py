@@ -1,0 +1,222 @@
+"""What a construct receives: the scope of one walk, and the leg it belongs to.
+
+How an end travels: a step that fails calls `Scope.fail`, which raises `BodyFailed` when the run stops at the first
+failure and else keeps it for the end of the walk. `Stopped` unwinds work whose token was cancelled. `GivenUp` unwinds
+a thread that nobody waits for any more, without a trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from runkon.engine.cancellation import FINAL, UNTIL, CancelReason, Token
+from runkon.errors import EXIT_ENVIRONMENT, UserError
+from runkon.model.events import ChoiceMade, StepCancelled, StepSkipped
+from runkon.model.ids import RunID, StepPath
+
+if TYPE_CHECKING:
+    from runkon.engine.conditions import Choice
+    from runkon.engine.config import RunConfig
+    from runkon.engine.environment import Environment
+    from runkon.engine.plan import Leaf, Planned
+    from runkon.engine.scheduler import Pool, Slots, Strand, Ticket
+    from runkon.model.ports import ActionExecutor, Clock, Executors, Recorder
+    from runkon.model.records import StepInfo, StepRecord
+
+
+class Failure(NamedTuple):
+    """Why a walk ended badly. `reason` is a word of `RunFailed`; `paths` are the failed steps whose failure nobody
+    took yet, `path` is the one to show."""
+
+    path: StepPath
+    message: str
+    reason: str = "step_failed"
+    paths: tuple[StepPath, ...] = ()
+
+
+class BodyFailed(Exception):
+    """A walk ends here, badly."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class Stopped(Exception):
+    """The work's token was cancelled. `is_recorded` once the step it stopped has its end on record."""
+
+    def __init__(self, reason: CancelReason) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+        self.is_recorded = False
+
+
+class GivenUp(BaseException):
+    """This thread came back too late: what it did has been refused, and it must record nothing more."""
+
+
+class Leg:
+    """One tenure of a run: everything that is the same for all its steps."""
+
+    def __init__(
+        self,
+        *,
+        run: RunID,
+        workflow: str,
+        number: int,
+        config: RunConfig,
+        fail_fast: bool,
+        recorder: Recorder,
+        executors: Executors,
+        clock: Clock,
+        recorded: dict[StepPath, StepRecord],
+        slots: Slots,
+        pool: Pool,
+        body_token: Token,
+        secrets: Mapping[str, str],
+        progress: Callable[[StepPath, str], None] | None,
+    ) -> None:
+        self.run = run
+        self.workflow = workflow
+        self.number = number
+        self.config = config
+        self.fail_fast = fail_fast
+        self.recorder = recorder
+        self.clock = clock
+        self.recorded = recorded
+        self.slots = slots
+        self.pool = pool
+        self.body_token = body_token
+        self.secrets = secrets
+        self.progress = progress
+        self.until = config.until
+        self.kill_grace = config.kill_grace
+        self.dying: dict[Ticket, Strand] = {}  # attempts that were told to stop
+        self.exhausted: dict[str, str] = {}  # executors that failed for good in this leg, and why
+        self._executors = executors
+        self._found: dict[str, ActionExecutor | None] = {}
+        self._log_dir = None if config.log_dir is None else config.log_dir / run
+
+    def executor(self, name: str) -> ActionExecutor | None:
+        """The executor of that name, looked up once per leg."""
+        try:
+            return self._found[name]
+        except KeyError:
+            found = self._found[name] = self._executors.find(name)
+            return found
+
+    def log_path(self, path: StepPath) -> Path | None:
+        """The file an executor may keep the step's raw output in; nothing is created here."""
+        return None if self._log_dir is None else self._log_dir / (path.replace("/", "~") + ".log")
+
+    def hurry(self) -> None:
+        """Attempts that were told to stop are to be gone now."""
+        for ticket, strand in list(self.dying.items()):
+            strand.kill(self, ticket)
+
+    def epoch_of(self, path: StepPath) -> int:
+        """The epoch of a step's current record."""
+        record = self.recorded.get(path)
+        return 1 if record is None else record.epoch
+
+    def step_ended(self, key: str, path: StepPath) -> None:
+        """Stops the run if this is the step it was to stop after."""
+        if self.until is not None and self.until in (key, path):
+            self.body_token.cancel(UNTIL)
+
+
+class Scope:
+    """One walk of statements: where it is, what it sees, what stops it, and what failed in it."""
+
+    __slots__ = ("env", "failures", "iteration", "leg", "order", "prefix", "strand", "token")
+
+    def __init__(
+        self,
+        leg: Leg,
+        env: Environment,
+        token: Token,
+        strand: Strand,
+        *,
+        prefix: str = "",
+        order: str = "",
+        iteration: int = 0,
+        failures: list[Failure] | None = None,
+    ) -> None:
+        self.leg = leg
+        self.env = env
+        self.token = token
+        self.strand = strand
+        self.prefix = prefix
+        self.order = order
+        self.iteration = iteration
+        self.failures = failures if failures is not None else []
+
+    def inside(self, prefix: str, order: str, iteration: int) -> Scope:
+        """The same walk, deeper: a named block or a round of a loop."""
+        return Scope(
+            self.leg,
+            self.env,
+            self.token,
+            self.strand,
+            prefix=prefix,
+            order=order,
+            iteration=iteration,
+            failures=self.failures,
+        )
+
+    def with_env(self, env: Environment) -> Scope:
+        """The same place, seeing other variables; failures are its own."""
+        return Scope(
+            self.leg, env, self.token, self.strand, prefix=self.prefix, order=self.order, iteration=self.iteration
+        )
+
+    # ── places ────────────────────────────────────────────────────────────────────────────────────
+    def path_of(self, planned: Planned) -> StepPath:
+        return planned.path if planned.path is not None else StepPath(self.prefix + planned.segment)
+
+    def order_of(self, planned: Planned) -> str:
+        return planned.static_order if planned.static_order is not None else self.order + planned.order
+
+    def info_of(self, leaf: Leaf) -> StepInfo:
+        return leaf.info if leaf.info is not None else leaf.info_at(self.order + leaf.order, self.iteration)
+
+    # ── ends ──────────────────────────────────────────────────────────────────────────────────────
+    def check(self) -> None:
+        """Raises `Stopped` once this scope is cancelled: before every statement, attempt, round and slot."""
+        if self.token.reason is not None:
+            raise Stopped(self.token.reason)
+
+    def fail(self, failure: Failure) -> None:
+        """Something failed and nobody took it: the walk ends, or goes on to its end where the run is told to."""
+        self.failures.append(failure)
+        if self.leg.fail_fast:
+            raise BodyFailed(failure)
+
+    # ── records that belong to no attempt ─────────────────────────────────────────────────────────
+    def chose(self, path: StepPath, construct: str, choice: Choice, *, result: bool) -> None:
+        """Keep why a condition came out as it did; it becomes durable with the step it leads to."""
+        self.leg.recorder.append(
+            ChoiceMade(path=path, construct=construct, text=choice.text, operands=choice.operands, result=result)
+        )
+
+    def never_ran(self, leaf: Leaf, reason: CancelReason) -> None:
+        """Record a step that was not begun because its block or run ended for good; a pause leaves no trace."""
+        path = self.path_of(leaf)
+        record = self.leg.recorded.get(path)
+        if reason.kind not in FINAL or (record is not None and record.is_settled):
+            return
+        event = StepSkipped if reason.kind in ("until_reached", "always_grace") else StepCancelled
+        epoch = self.leg.epoch_of(path)
+        self.leg.recorder.append(event(path=path, reason=reason.kind, info=self.info_of(leaf), epoch=epoch))
+
+
+def replay_mismatch(path: StepPath, recorded: StepInfo, found_kind: str, found_name: str) -> UserError:
+    """The error for a workflow that has another step where the record has one."""
+    return UserError(
+        "replay-mismatch",
+        f"the record has {recorded.kind} `{recorded.name}` at `{path}`, the workflow has {found_kind} `{found_name}`",
+        help="continue with the workflow the run was started with, or start a new run",
+        exit_code=EXIT_ENVIRONMENT,
+    )
