@@ -26,7 +26,7 @@ from runkon.language.nodes import (
     Value,
     Word,
 )
-from runkon.language.shell_text import is_plain_word, protected_placeholders, quoted
+from runkon.language.shell_text import ShellPlaces, is_plain_word, quoted, shell_places
 from runkon.language.template import Placeholder, parse_template, single_placeholder
 from runkon.model.failures import ValueFailure
 from runkon.model.output import EMPTY, JsonValue
@@ -122,17 +122,17 @@ class Environment:
         if not pieces or (len(pieces) == 1 and isinstance(pieces[0], str)):
             return text
         variables = self.variables()
-        protected = iter(protected_placeholders(text)) if shell else iter(())
+        places = shell_places(text) if shell else None
         written: list[str] = []
+        number = 0
         for piece in pieces:
             if isinstance(piece, str):
                 written.append(piece)
                 continue
             value = self._text_of(piece, variables, unknown)
-            if shell:
-                is_protected = next(protected)
-                value = value if value is None else _shell_word(piece, value, is_protected=is_protected)
-            written.append("" if value is None else value)
+            if value is not None:
+                written.append(value if places is None else _shell_word(piece, value, places, number))
+            number += 1
         return "".join(written)
 
     def _text_of(self, piece: Placeholder, variables: Variables, unknown: Unknown) -> str | None:
@@ -202,10 +202,12 @@ class Environment:
         return look_up(tuple(text.split(".")), self).value if "." in text else text
 
 
-def _shell_word(piece: Placeholder, value: str, *, is_protected: bool) -> str:
-    if is_protected and "\0" not in value:
+def _shell_word(piece: Placeholder, value: str, places: ShellPlaces, number: int) -> str:
+    """The value as it may stand in shell text at the place of placeholder `number`."""
+    if places.protected[number] and "\0" not in value:
         return quoted(value)
-    if not value or is_plain_word(value):
+    ends_heredoc = any(value in delimiter for delimiter in places.delimiters)
+    if not value or (is_plain_word(value) and not ends_heredoc):
         return value
     raise ValueFailure(
         "unsafe-shell",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import NamedTuple
 
 from runkon.language.template import parse_template
 
@@ -26,12 +27,26 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-@lru_cache(maxsize=512)
+class ShellPlaces(NamedTuple):
+    """The placeholders of shell text, in order: whether single quotes around the value protect it there; and the
+    words that end here-documents, which no value inside one may be part of."""
+
+    protected: tuple[bool, ...]
+    delimiters: tuple[str, ...]
+
+
 def protected_placeholders(text: str) -> tuple[bool, ...]:
     """For each placeholder of shell text, in order: whether single quotes around its value protect it there."""
+    return shell_places(text).protected
+
+
+@lru_cache(maxsize=512)
+def shell_places(text: str) -> ShellPlaces:
+    """Where the placeholders of shell text stand."""
     pieces = parse_template(text)
     marked = "".join(piece.replace(_MARK, "?") if isinstance(piece, str) else _MARK for piece in pieces)
-    return tuple(_Reading(marked).places())
+    reading = _Reading(marked)
+    return ShellPlaces(tuple(reading.places()), tuple(reading.delimiters))
 
 
 class _Reading:
@@ -42,7 +57,8 @@ class _Reading:
         self.at = 0
         self.stack: list[str] = []
         self.doubtful = False  # from here on shells may disagree about what is quoted
-        self.heredocs: list[str] = []
+        self.heredocs: list[str] = []  # begun on this line
+        self.delimiters: list[str] = []
         self.found: list[bool] = []
 
     def places(self) -> list[bool]:
@@ -156,6 +172,7 @@ class _Reading:
             self.at += 2
             return
         self.heredocs.append(next(word for word in match.groups() if word is not None))
+        self.delimiters.append(self.heredocs[-1])
         self.at = match.end()
 
     def _heredoc_bodies(self) -> None:
