@@ -32,6 +32,7 @@ class Batch:
     number: int
     first: int
     last: int
+    base: int  # an event's key is this plus its number
     advance: str = sql.ADVANCE
     calls: int = 0
     events: list[EventRow] = field(default_factory=list)
@@ -52,7 +53,7 @@ class Batch:
         attempt: int | None = None,
     ) -> None:
         _, seq, at, leg, fence, event = envelope
-        self.events.append((self.number, seq, at, leg, fence, event.kind, path, epoch, attempt, payload))
+        self.events.append((self.base + seq, at, leg, fence, event.kind, path, epoch, attempt, payload))
 
     def pay(self, usage: Usage | None) -> None:
         if usage is not None:
@@ -65,7 +66,7 @@ def build(number: int, lease: Lease, envelopes: Sequence[Envelope]) -> Batch:
     """The rows of `envelopes`, for run `number`. Raises ValueError or TypeError for a value JSON can't hold,
     UserError `corrupt-run` for a gap in the numbers or another leg's or fence's event."""
     first = envelopes[0].seq
-    batch = Batch(number, first, first + len(envelopes) - 1)
+    batch = Batch(number, first, first + len(envelopes) - 1, number * sql.PLACES)
     for seq, envelope in enumerate(envelopes, first):
         if envelope.seq != seq or envelope.fence != lease.fence or envelope.leg != lease.leg:
             found = f"number {envelope.seq}, leg {envelope.leg}, fence {envelope.fence}"
@@ -87,7 +88,7 @@ def refused(statement: str, envelope: Envelope) -> UserError:
 def _attempt_started(batch: Batch, envelope: Envelope, event: ev.AttemptStarted) -> None:
     _, seq, at, leg, fence, _ = envelope
     info, path, epoch, number = event.info, event.path, event.epoch, event.number
-    row = (batch.number, seq, at, leg, fence, "attempt_started", path, epoch, number, codec.attempt_started(event))
+    row = (batch.base + seq, at, leg, fence, "attempt_started", path, epoch, number, codec.attempt_started(event))
     batch.events.append(row)
     if batch.advance is sql.ADVANCE:
         batch.advance = sql.ADVANCE_OPEN
@@ -134,7 +135,7 @@ def _retry_scheduled(batch: Batch, envelope: Envelope, event: ev.RetryScheduled)
 def _step_completed(batch: Batch, envelope: Envelope, event: ev.StepCompleted) -> None:
     _, seq, at, leg, fence, _ = envelope
     path, epoch = event.path, event.epoch
-    row = (batch.number, seq, at, leg, fence, "step_completed", path, epoch, None, codec.step_completed(event))
+    row = (batch.base + seq, at, leg, fence, "step_completed", path, epoch, None, codec.step_completed(event))
     batch.events.append(row)
     if event.info is None:
         batch.changes.append((sql.STEP_CLOSES, ("completed", None, leg, seq, at, batch.number, path, epoch), envelope))

@@ -23,8 +23,8 @@ CREATE TABLE runs (
     tokens_out BIGINT DEFAULT 0 NOT NULL,
     calls BIGINT DEFAULT 0 NOT NULL,
     PRIMARY KEY (number),
-    CHECK (status IN ('pending', 'running', 'waiting', 'cancelling', 'completed', 'failed', 'cancelled', 'interrupted')),
-    CHECK (mode IN ('live', 'dry', 'replay')),
+    CHECK (status = 'pending' OR status = 'running' OR status = 'waiting' OR status = 'cancelling' OR status = 'completed' OR status = 'failed' OR status = 'cancelled' OR status = 'interrupted'),
+    CHECK (mode = 'live' OR mode = 'dry' OR mode = 'replay'),
     UNIQUE (id)
 );
 CREATE INDEX runs_by_status ON runs (status, created_at);
@@ -53,12 +53,11 @@ CREATE TABLE steps (
     ended_at BIGINT,
     superseded_leg INTEGER,
     PRIMARY KEY (run, path, epoch),
-    CHECK (status IN ('pending', 'running', 'waiting', 'backoff', 'completed', 'failed', 'skipped', 'timed_out', 'cancelled', 'interrupted')),
+    CHECK (status = 'running' OR status = 'completed' OR status = 'pending' OR status = 'waiting' OR status = 'backoff' OR status = 'failed' OR status = 'skipped' OR status = 'timed_out' OR status = 'cancelled' OR status = 'interrupted'),
     FOREIGN KEY(run) REFERENCES runs (number) ON DELETE CASCADE
 ) WITHOUT ROWID;
 CREATE TABLE events (
-    run INTEGER NOT NULL,
-    seq BIGINT NOT NULL,
+    place INTEGER NOT NULL,
     at BIGINT NOT NULL,
     leg INTEGER NOT NULL,
     fence BIGINT NOT NULL,
@@ -68,9 +67,8 @@ CREATE TABLE events (
     attempt INTEGER,
     payload TEXT NOT NULL,
     v INTEGER DEFAULT 1 NOT NULL,
-    PRIMARY KEY (run, seq),
-    FOREIGN KEY(run) REFERENCES runs (number) ON DELETE CASCADE
-) WITHOUT ROWID;
+    PRIMARY KEY (place)
+);
 CREATE TABLE sources (
     id TEXT NOT NULL,
     text TEXT NOT NULL,
@@ -124,5 +122,18 @@ SELECT
     json_extract(e.payload, '$.error.message') AS error
 FROM steps s
 JOIN runs r ON r.number = s.run
-LEFT JOIN events e ON e.run = s.run AND e.seq = s.seq_last
+LEFT JOIN events e ON e.place = s.run * 4294967296 + s.seq_last
 WHERE s.superseded_leg IS NULL;
+
+CREATE VIEW v_events AS
+SELECT
+    r.id AS run,
+    e.place & 4294967295 AS seq,
+    strftime('%Y-%m-%dT%H:%M:%fZ', e.at / 1000.0, 'unixepoch') AS time,
+    e.leg AS leg,
+    e.kind AS kind,
+    e.path AS path,
+    e.attempt AS attempt,
+    e.payload AS payload
+FROM runs r
+JOIN events e ON e.place > r.number * 4294967296 AND e.place < (r.number + 1) * 4294967296;

@@ -59,10 +59,12 @@ class SqliteRunStore(RunStore):
             cursor.execute(sql.INSERT_RUN, (run, created.workflow, file, "pending", mode, 1, at))
             if not cursor.rowcount:
                 return None
-            number = cursor.lastrowid
+            number = int(cursor.lastrowid or 0)
             for name, text in created.sources.items():
                 cursor.execute(sql.INSERT_SOURCE, (ids[name], text))
-            cursor.execute(sql.INSERT_EVENT, (number, 1, at, 0, 0, created.kind, None, None, None, payload))
+            cursor.execute(
+                sql.INSERT_EVENT, (number * sql.PLACES + 1, at, 0, 0, created.kind, None, None, None, payload)
+            )
             return number
 
         number = self._writer.transaction(write)

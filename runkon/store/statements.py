@@ -6,7 +6,8 @@ follow what is recorded. Column lists stand as tuples; a test compares them with
 
 from __future__ import annotations
 
-EVENT_COLUMNS = ("run", "seq", "at", "leg", "fence", "kind", "path", "epoch", "attempt", "payload")
+EVENT_COLUMNS = ("place", "at", "leg", "fence", "kind", "path", "epoch", "attempt", "payload")
+PLACES = 1 << 32  # an event's key is its run's number times this, plus its own
 STEP_PLACE = ("run", "path", "epoch", "kind", "name", "key", "order_key", "iteration", "file", "line", "col")
 STEP_BEGUN = (*STEP_PLACE, "leg", "seq_first", "seq_last", "started_at", "status", "attempts", "cut_offs")
 STEP_CLOSED = (*STEP_BEGUN, "handled", "ended_at")
@@ -31,7 +32,9 @@ _FENCE = (
     "WHERE number = ? AND fence = ? AND lease_owner = ? AND seq = ?"
 )
 ADVANCE = f"{_FENCE} AND ended_at IS NULL"
-ADVANCE_OPEN = f"{_FENCE} AND status IN ('running', 'waiting', 'cancelling')"  # when an attempt begins
+ADVANCE_OPEN = (  # when an attempt begins; no `IN`, for which SQLite would build a table each time
+    f"{_FENCE} AND (status = 'running' OR status = 'waiting' OR status = 'cancelling')"
+)
 ADVANCE_BEGIN = _FENCE  # when a leg begins: any status
 RELEASE = "UPDATE runs SET lease_owner = NULL, lease_until = NULL WHERE number = ? AND fence = ? AND lease_owner = ?"
 PAY = (
@@ -58,7 +61,7 @@ INSERT_SCHEMA = _insert("schema_info", SCHEMA_COLUMNS)
 INSERT_EVENT = _insert("events", EVENT_COLUMNS)
 
 _HERE = "run = ? AND path = ? AND epoch = ? AND superseded_leg IS NULL"
-_UNSETTLED = "handled IS NULL AND status NOT IN ('completed', 'skipped') AND superseded_leg IS NULL"
+_UNSETTLED = "handled IS NULL AND status <> 'completed' AND status <> 'skipped' AND superseded_leg IS NULL"
 _PLACE_AGAIN = ", ".join(f"{column} = excluded.{column}" for column in STEP_PLACE[3:])
 _STARTED_AGAIN = (
     "CASE WHEN steps.leg = excluded.leg AND steps.started_at IS NOT NULL THEN steps.started_at "
@@ -110,8 +113,8 @@ RUN_READ = (
     "r.lease_until, r.created_at, r.started_at, r.ended_at, r.cost_uusd, r.cost_known, r.calls, c.payload, e.payload"
 )
 _RUNS = (
-    f"SELECT {RUN_READ} FROM runs r JOIN events c ON c.run = r.number AND c.seq = 1 "
-    "LEFT JOIN events e ON e.run = r.number AND e.seq = r.seq_end"
+    f"SELECT {RUN_READ} FROM runs r JOIN events c ON c.place = r.number * {PLACES} + 1 "
+    f"LEFT JOIN events e ON e.place = r.number * {PLACES} + r.seq_end"
 )
 SELECT_RUN = f"{_RUNS} WHERE r.id = ?"
 SELECT_RUNS = (
@@ -122,13 +125,14 @@ SELECT_FIND = "SELECT id FROM runs WHERE id >= ? AND id < ? ORDER BY number DESC
 SELECT_STEPS = (
     "SELECT s.path, s.kind, s.name, s.key, s.order_key, s.iteration, s.file, s.line, s.col, s.status, s.epoch, "
     "s.attempts, s.cut_offs, s.leg, s.handled, s.due_at, s.started_at, s.ended_at, s.seq_last, e.payload "
-    "FROM steps s LEFT JOIN events e ON e.run = s.run AND e.seq = s.seq_last "
+    f"FROM steps s LEFT JOIN events e ON e.place = s.run * {PLACES} + s.seq_last "
     "WHERE s.run = (SELECT number FROM runs WHERE id = ?) AND s.superseded_leg IS NULL ORDER BY s.order_key, s.path"
 )
 SELECT_EVENTS = (
-    "SELECT seq, at, leg, fence, kind, path, epoch, attempt, payload FROM events WHERE run = ? AND seq > ? ORDER BY seq"
+    f"SELECT place & {PLACES - 1}, at, leg, fence, kind, path, epoch, attempt, payload FROM events "
+    f"WHERE place > ?1 * {PLACES} + ?2 AND place < (?1 + 1) * {PLACES} ORDER BY place"
 )
-SELECT_FIRST = "SELECT payload FROM events WHERE run = (SELECT number FROM runs WHERE id = ?) AND seq = 1"
+SELECT_FIRST = f"SELECT payload FROM events WHERE place = (SELECT number FROM runs WHERE id = ?) * {PLACES} + 1"
 SELECT_LAST = "SELECT number, seq FROM runs WHERE id = ?"
 SELECT_SOURCE = "SELECT text FROM sources WHERE id = ?"
 SELECT_VERSION = "SELECT max(number) FROM schema_info"

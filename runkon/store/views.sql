@@ -38,5 +38,18 @@ SELECT
     json_extract(e.payload, '$.error.message') AS error
 FROM steps s
 JOIN runs r ON r.number = s.run
-LEFT JOIN events e ON e.run = s.run AND e.seq = s.seq_last
+LEFT JOIN events e ON e.place = s.run * 4294967296 + s.seq_last
 WHERE s.superseded_leg IS NULL;
+
+CREATE VIEW v_events AS
+SELECT
+    r.id AS run,
+    e.place & 4294967295 AS seq,
+    strftime('%Y-%m-%dT%H:%M:%fZ', e.at / 1000.0, 'unixepoch') AS time,
+    e.leg AS leg,
+    e.kind AS kind,
+    e.path AS path,
+    e.attempt AS attempt,
+    e.payload AS payload
+FROM runs r
+JOIN events e ON e.place > r.number * 4294967296 AND e.place < (r.number + 1) * 4294967296;
