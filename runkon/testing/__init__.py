@@ -5,6 +5,7 @@ from __future__ import annotations
 from runkon.testing.clock import FakeClock
 from runkon.testing.executor_suite import CancellableContract, ExecutorContract
 from runkon.testing.requests import cancel, request_for
+from runkon.testing.running import TextRun, check_text, resume_run, run_text
 from runkon.testing.scripted import Answer, Hold, ScriptedExecutor, answers_from_json, keys_of
 
 __all__ = [
@@ -14,8 +15,12 @@ __all__ = [
     "FakeClock",
     "Hold",
     "ScriptedExecutor",
+    "TextRun",
     "answers_from_json",
     "cancel",
+    "check_text",
     "keys_of",
     "request_for",
+    "resume_run",
+    "run_text",
 ]

@@ -58,6 +58,16 @@ class FakeClock:
                 raise TimeoutError(f"{len(self._timers)} timers wait, not {count}")
         return self.timers
 
+    def wait_for_timer(self, when: float, timeout: float = PATIENCE) -> None:
+        """Return once an action is due at `when`, give or take a millisecond. Raises TimeoutError after `timeout`
+        (real) seconds."""
+        with self._changed:
+            if not self._changed.wait_for(
+                lambda: any(abs(due - when) < 0.001 for due, _ in self._timers.values()), timeout
+            ):
+                due = sorted(due for due, _ in self._timers.values())
+                raise TimeoutError(f"no timer is due at {when}, only at {due}")
+
     def advance(self, seconds: float) -> int:
         """Move time on, running each due action at its own time; what they schedule runs too if it is due by then.
         Returns how many ran."""

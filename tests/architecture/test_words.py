@@ -11,6 +11,7 @@ BANNED = {"util", "utils", "helper", "helpers", "common", "data", "info", "manag
 ALLOWED_FILES = {"runkon/plugin/manager.py": "pluggy's own word for what it does"}
 ALLOWED_CLASSES = {
     "PluginManager": "pluggy's own word for what it does",
+    "SchemaInfo": "the table `schema_info`, which other versions read",
     "StepInfo": "what a step's first event says about its place; the word stands in the recorded form",
 }
 SOURCES = python_files("runkon", "benchmarks")
@@ -59,15 +60,21 @@ def test_no_function_changes_a_global():
 
 
 def test_nothing_is_left_for_later():
-    marks = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|NotImplementedError|pytest\.(mark\.)?(xfail|skip)\b")
-    found = [
+    marks = re.compile(r"#.*\b(TODO|FIXME|XXX|HACK)\b|pytest\.(mark\.)?(xfail|skip)\b")
+    files = [file for file in python_files("runkon", "benchmarks", "tests", "examples") if file.name != "test_words.py"]
+    marked = [
         f"{shown(file)}:{number}"
-        for file in python_files("runkon", "benchmarks", "tests", "examples")
-        if file.name != "test_words.py"
+        for file in files
         for number, line in enumerate(file.read_text("utf-8").splitlines(), 1)
         if marks.search(line)
     ]
-    assert found == []
+    stubs = [
+        f"{shown(file)}:{item.lineno}"
+        for file in files
+        for item in ast.walk(tree_of(file))
+        if isinstance(item, ast.Raise) and item.exc and "NotImplementedError" in ast.dump(item.exc)
+    ]
+    assert marked + stubs == []
 
 
 def test_no_file_names_a_place_on_somebodys_machine():

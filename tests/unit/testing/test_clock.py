@@ -95,3 +95,12 @@ def test_a_wait_on_another_thread_ends_with_cancellation_and_leaves_no_timer():
 def test_a_wait_for_timers_nobody_sets_is_an_error():
     with pytest.raises(TimeoutError, match="0 timers wait, not 1"):
         FakeClock().wait_for_timers(1, timeout=0)
+
+
+def test_a_certain_timer_can_be_waited_for():
+    clock = FakeClock()
+    asking = threading.Thread(target=lambda: clock.call_at(7.5, lambda: None), daemon=True)
+    asking.start()
+    clock.wait_for_timer(7.5)
+    with pytest.raises(TimeoutError, match=r"no timer is due at 8.0, only at \[7.5\]"):
+        clock.wait_for_timer(8.0, timeout=0)
