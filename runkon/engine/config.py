@@ -47,13 +47,14 @@ class RunConfig:
         }
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> RunConfig:
+    def from_json(cls, stored: Mapping[str, JsonValue]) -> RunConfig:
         """The settings a run was recorded with. Raises KeyError or TypeError on a record that is not one."""
-        fields = {key: stored[key] for key in stored if key not in ("working_dir", "roots", "log_dir")}
-        log_dir = stored.get("log_dir")
+        known: Mapping[str, Any] = stored  # written by `as_json`, so each field has its type
+        fields = {key: known[key] for key in known if key not in ("working_dir", "roots", "log_dir")}
+        log_dir = known.get("log_dir")
         return cls(
-            working_dir=Path(stored["working_dir"]),
-            roots=tuple(Path(root) for root in stored.get("roots", ())),
+            working_dir=Path(known["working_dir"]),
+            roots=tuple(Path(root) for root in known.get("roots", ())),
             log_dir=None if log_dir is None else Path(log_dir),
             **fields,
         )
