@@ -9,11 +9,12 @@ from typing import Literal, cast
 from runkon.language.builder_values import ValueRules
 from runkon.language.diagnostics import diagnose
 from runkon.language.nodes import And, Compare, Condition, Constant, ListLiteral, Not, Operand, Or, Reference
-from runkon.language.strings import canonical_number, number_value, quoted, string_text
+from runkon.language.strings import canonical_duration, canonical_number, number_value, quoted, string_text
 from runkon.language.tokens import Token
 
 _CONSTANT_WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
-_TESTS = "a reference or a comparison, text, a number or a list alone is no test"
+_TESTS = "a reference or a comparison"
+_NO_TEST = "text, a number or a list alone is neither true nor false"
 _Operator = Literal["==", "!=", "<", "<=", ">", ">=", "in"]
 
 
@@ -52,7 +53,9 @@ class ConditionRules(ValueRules):
             return Constant(span=span, value=number_value(token.text), text=canonical_number(token.text))
         if token.kind == "DURATION":
             seconds, rest = divmod(self._milliseconds(token, span), 1000)
-            return Constant(span=span, value=seconds + rest / 1000 if rest else seconds, text=token.text)
+            return Constant(
+                span=span, value=seconds + rest / 1000 if rest else seconds, text=canonical_duration(token.text)
+            )
         text = string_text(token.text)
         return Constant(span=span, value=text, text=quoted(text))
 
@@ -76,7 +79,7 @@ class ConditionRules(ValueRules):
             elif isinstance(part, ListLiteral) or (
                 isinstance(part, Constant) and not (part.value is None or isinstance(part.value, bool))
             ):
-                self._report(diagnose("invalid-value", part.span, option="condition", expected=_TESTS))
+                self._report(diagnose("invalid-value", part.span, help=_NO_TEST, option="condition", expected=_TESTS))
         return condition
 
 

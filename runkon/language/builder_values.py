@@ -9,7 +9,7 @@ from runkon.language.diagnostics import Diagnostic, diagnose
 from runkon.language.nodes import AgentRef, DurationValue, Entry, ListValue, MapValue, Number, Text, Value, Word
 from runkon.language.option_types import parse_duration
 from runkon.language.source import Span
-from runkon.language.strings import canonical_number, string_text
+from runkon.language.strings import canonical_duration, canonical_number, string_text
 from runkon.language.tokens import Token
 
 Report: TypeAlias = Callable[[Diagnostic], None]
@@ -42,7 +42,7 @@ class ValueRules:
         span = self._at(token)
         if token[0] == "NUMBER":
             return Number(span=span, text=canonical_number(token[1]))
-        return DurationValue(span=span, text=token[1], milliseconds=self._milliseconds(token, span))
+        return DurationValue(span=span, text=canonical_duration(token[1]), milliseconds=self._milliseconds(token, span))
 
     def _milliseconds(self, token: Token, span: Span) -> int:
         milliseconds = parse_duration(token[1])

@@ -151,16 +151,17 @@ class _Printer:
     def _value(self, head: str, value: nodes.Value, tail: str) -> _Work:
         """`head`, the value and `tail`, on one line if it may, else a list or map over several."""
         start, end = value.span.start, value.span.end
-        if isinstance(value, nodes.ListValue | nodes.MapValue):
-            self._hoist(start)
-            text = head + flat_value(value, self._trivia) + tail
-            if not (self._trivia.on_one_line(start, end) and self._fits(text)):
-                yield self._bracketed(head, value, tail)
-                return
-        else:
+        if not isinstance(value, nodes.ListValue | nodes.MapValue):
             self._hoist(end)
-            text = head + self._scalar(value) + tail
-        self._line(text)
+            self._line(head + self._scalar(value) + tail)
+            return
+        self._hoist(start)
+        if self._trivia.on_one_line(start, end):
+            text = head + flat_value(value, self._trivia) + tail
+            if self._fits(text):
+                self._line(text)
+                return
+        yield self._bracketed(head, value, tail)
 
     def _scalar(self, value: nodes.Value) -> str:
         if isinstance(value, nodes.Text) and value.multiline:

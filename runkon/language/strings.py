@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_LEADING_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
 _MEANINGS = {"n": "\n", "t": "\t"}
 
 
@@ -47,6 +48,11 @@ def canonical_number(written: str) -> str:
     whole, fraction = whole.lstrip("0") or "0", fraction.rstrip("0")
     text = f"{whole}.{fraction}" if fraction else whole
     return text if text == "0" else sign + text
+
+
+def canonical_duration(written: str) -> str:
+    """`05m` is `5m`, `1h030m` is `1h30m`."""
+    return _LEADING_ZEROS.sub("", written)
 
 
 def number_value(written: str) -> int | float:
