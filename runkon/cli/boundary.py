@@ -45,6 +45,6 @@ def _run(words: list[str], session: Session) -> int:
         return done.exit_code
     except click.ClickException as error:
         session.no_color = session.no_color or "--no-color" in words
-        raise wrong_use(error) from error
+        raise wrong_use(error, words) from error
     sys.stdout.flush()
     return int(code or os.EX_OK)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runkon.cli.commands import COMMANDS
 from runkon.errors import EXIT_INTERNAL, EXIT_USAGE, UserError
 from runkon.language.columns import visible
 
@@ -29,10 +30,10 @@ def user_error(error: UserError, *, color: bool) -> str:
     return "\n".join(lines)
 
 
-def wrong_use(error: click.ClickException) -> UserError:
+def wrong_use(error: click.ClickException, words: Sequence[str]) -> UserError:
     """What click found wrong with the command line, in our words."""
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "runkon"
+    verb = next((word for word in words if word in COMMANDS), None)
+    path = f"runkon {verb}" if verb else "runkon"
     code, message, help = _wording(error)
     return UserError(code, message, help=help, next=f"{path} --help", exit_code=EXIT_USAGE)
 
@@ -78,7 +79,7 @@ def _wording(error: click.ClickException) -> tuple[str, str, str | None]:
         case click.NoSuchOption():
             return "unknown-option", f"there is no option `{error.option_name}`", _did_you_mean(error)
         case click.BadOptionUsage():
-            return "wrong-use", _plain(error.message), None
+            return "missing-value", f"the option `{error.option_name}` needs a value", None
         case click.MissingParameter():
             kind = "option" if isinstance(error.param, click.Option) else "argument"
             name = error.param.make_metavar(error.ctx) if error.param is not None and error.ctx is not None else ""

@@ -12,43 +12,31 @@ from runkon.model.records import RunRecord, StepRecord
 from runkon.model.status import StepStatus
 from runkon.views.lines import first_line
 from runkon.views.run_object import error_code
-from runkon.views.status import is_unhandled_failure
+from runkon.views.status import root_failures
 
 MOST_SHOWN = 5
-_BLOCKS = frozenset({"parallel", "foreach", "call_workflow"})
 
 
 class NextCommand(NamedTuple):
-    """What to type after a failure, and what it keeps."""
+    """What to type after a failure, what it keeps, and the short id of the run."""
 
     command: str
     keeps: str
-
-
-def failed_steps(steps: Sequence[StepRecord]) -> list[StepRecord]:
-    """The steps whose failure nothing took, without the blocks that failed because of them."""
-    failed = [step for step in steps if is_unhandled_failure(step)]
-    paths = [step.path for step in failed]
-    return [
-        step
-        for step in failed
-        if step.info.kind not in _BLOCKS or not any(path.startswith(f"{step.path}/") for path in paths)
-    ]
+    run: str
 
 
 def failure_blocks(
-    run: RunRecord, steps: Sequence[StepRecord], texts: Mapping[str, str], next: NextCommand, *, color: bool
+    steps: Sequence[StepRecord], texts: Mapping[str, str], next: NextCommand, *, color: bool
 ) -> list[str]:
     """One block of text per failed step, at most `MOST_SHOWN`; the last one names the next command."""
-    failed = failed_steps(steps)
+    failed = root_failures(steps)
     shown = failed[:MOST_SHOWN]
     sources = {file: SourceFile(file, texts[file]) for file in {step.info.file for step in shown} if file in texts}
     blocks = []
     for step in shown:
-        is_last = step is shown[-1]
-        blocks.append(_block(run, step, sources.get(step.info.file), next if is_last else None, color=color))
+        blocks.append(_block(step, sources.get(step.info.file), next, is_last=step is shown[-1], color=color))
     if len(failed) > MOST_SHOWN:
-        blocks.append(f"… {len(failed) - MOST_SHOWN} more failed steps: runkon show {run.id}")
+        blocks.append(f"… {len(failed) - MOST_SHOWN} more failed steps: runkon show {next.run}")
     return blocks
 
 
@@ -59,9 +47,7 @@ def run_error(run: RunRecord) -> UserError | None:
     return UserError(error_code(run.reason), run.error)
 
 
-def _block(
-    run: RunRecord, step: StepRecord, source: SourceFile | None, next: NextCommand | None, *, color: bool
-) -> str:
+def _block(step: StepRecord, source: SourceFile | None, next: NextCommand, *, is_last: bool, color: bool) -> str:
     is_timeout = step.status is StepStatus.TIMED_OUT
     message = step.error.message if step.error else "no reason was given"
     sentence, cause, seen = _parts(message)
@@ -73,13 +59,13 @@ def _block(
         file=step.info.file,
         line=step.info.line,
         column=step.info.column,
-        run=run.id,
+        run=next.run,
         step=step.path,
         source=source,
         cause=cause,
         seen=seen,
-        next=next.command if next else None,
-        keeps=next.keeps or None if next else None,
+        next=next.command if is_last else None,
+        keeps=next.keeps or None,
         color=color,
     )
 

@@ -12,6 +12,7 @@ from runkon.cli.console import json_text
 from runkon.cli.exit_codes import exit_code
 from runkon.cli.failures import NextCommand, failure_blocks, run_error
 from runkon.cli.presenters import EventLines, PlainLines, Presenter
+from runkon.cli.run_state import short_id
 from runkon.cli.session import Session
 from runkon.cli.signals import carry_out
 from runkon.errors import EXIT_USAGE, UserError
@@ -74,8 +75,9 @@ def report(session: Session, run: RunRecord, *, owns_stdout: bool = False) -> in
     """Say how a run ended: failures, summary and next command for people, the result on standard output."""
     console = session.console
     steps = session.app.store.steps(run.id)
-    end = ending(run, steps, run.id, run.status, with_time=console.live)
-    _show_failures(session, run, steps, end)
+    short = short_id(session.app, run.id)
+    end = ending(run, steps, short, run.status, with_time=console.live)
+    _show_failures(session, run, steps, NextCommand(end.next, end.why, short))
     console.flush()
     if session.as_json:
         console.data(run_object(run, steps))
@@ -86,17 +88,17 @@ def report(session: Session, run: RunRecord, *, owns_stdout: bool = False) -> in
     return exit_code(run)
 
 
-def _show_failures(session: Session, run: RunRecord, steps: Sequence[StepRecord], end: Ending) -> None:
+def _show_failures(session: Session, run: RunRecord, steps: Sequence[StepRecord], next: NextCommand) -> None:
     """Failures of a run that failed: its steps, or else the run itself."""
     if run.status is not RunStatus.FAILED:
         return
     console = session.console
-    next = NextCommand(end.next, end.why)
     texts = session.app.store.sources(run.id)
-    blocks = failure_blocks(run, steps, texts, next, color=console.err_color)
+    blocks = failure_blocks(steps, texts, next, color=console.err_color)
     error = run_error(run)
     if error is not None and (not blocks or run.reason != "step_failed"):
-        error.next = None if blocks else f"{end.next}        ({end.why})" if end.why else end.next
+        keeps = f"        ({next.keeps})" if next.keeps else ""
+        error.next = None if blocks else next.command + keeps
         blocks.append(user_error(error, color=console.err_color))
     for block in blocks:
         console.error(f"\n{block}")

@@ -10,7 +10,7 @@ from runkon.model.events import Envelope
 from runkon.model.ids import StepPath
 from runkon.model.ports import EventSink
 from runkon.views.event_object import EventObjects
-from runkon.views.lines import first_line, line_of
+from runkon.views.lines import Lines, first_line
 
 
 class Presenter(EventSink, Protocol):
@@ -31,9 +31,10 @@ class PlainLines(Presenter):
     def __init__(self, console: Console, *, is_verbose: bool) -> None:
         self._console = console
         self._is_verbose = is_verbose
+        self._lines = Lines(is_verbose=is_verbose)
 
     def emit(self, envelope: Envelope) -> None:
-        line = line_of(envelope.event, is_verbose=self._is_verbose)
+        line = self._lines.of(envelope.event)
         if line is not None:
             self._console.note(self._console.paint_err(line.level, visible(str(line))))
 

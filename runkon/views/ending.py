@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from runkon.model.records import RunRecord, StepRecord
 from runkon.model.status import RunStatus, StepStatus
-from runkon.views.status import BAD_STEP, is_unhandled_failure
+from runkon.views.status import BAD_STEP, BLOCKS, root_failures
 from runkon.views.times import counted, elapsed, money
 
 
@@ -33,12 +33,13 @@ def ending(run: RunRecord, steps: Sequence[StepRecord], short: str, status: RunS
 
 def _counts(steps: Sequence[StepRecord]) -> list[str]:
     """How many steps there are, and how many ended otherwise than well."""
-    bad = sum(1 for step in steps if is_unhandled_failure(step))
+    bad = len(root_failures(steps))
     handled = sum(1 for step in steps if step.status in BAD_STEP and step.handled)
     skipped = sum(1 for step in steps if step.status is StepStatus.SKIPPED)
     stopped = sum(1 for step in steps if step.status in (StepStatus.CANCELLED, StepStatus.INTERRUPTED))
     named = ((bad, "failed"), (handled, "failed and handled"), (skipped, "skipped"), (stopped, "stopped"))
-    return [counted(len(steps), "step"), *(f"{number} {word}" for number, word in named if number)]
+    leaves = sum(1 for step in steps if step.info.kind not in BLOCKS)
+    return [counted(leaves, "step"), *(f"{number} {word}" for number, word in named if number)]
 
 
 def _next(status: RunStatus, short: str, steps: Sequence[StepRecord]) -> tuple[str, str]:

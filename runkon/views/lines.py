@@ -37,13 +37,14 @@ def line_of(event: ev.Event, *, is_verbose: bool = False) -> Line | None:
             return Line("started", event.path, number, "quiet")
         case ev.AttemptFailed() | ev.AttemptTimedOut():
             word = "timed out" if isinstance(event, ev.AttemptTimedOut) else "failed"
-            return Line(word, event.path, f"attempt {event.number + 1}: {first_line(event.error.message)}", "bad")
+            number = f"attempt {event.number + 1}: " if event.number else ""
+            return Line(word, event.path, number + first_line(event.error.message), "bad")
         case ev.AttemptCancelled():
             return Line("stopped", event.path, first_line(event.error.message), "quiet")
         case ev.AttemptCutOff():
             return Line("cut off", event.path, f"attempt {event.number + 1}: {_words(event.cause)}", "warning")
-        case ev.RetryScheduled():
-            return Line("retrying", event.path, f"{counted(event.retries_left, 'retry')} left", "quiet")
+        case ev.RetryScheduled() if event.delay_ms:
+            return Line("waiting", event.path, "before the next attempt", "quiet")
         case ev.ChoiceMade() if is_verbose:
             return Line("choice", event.path, f"{event.construct} {event.text} is {str(event.result).lower()}", "quiet")
         case ev.Note() if is_verbose or event.level != "info":
@@ -92,3 +93,20 @@ def first_line(text: str, limit: int = LONGEST_TEXT) -> str:
 
 def _words(slug: str) -> str:
     return slug.replace("_", " ")
+
+
+class Lines:
+    """The lines of one run in order. A step's failure that its last attempt has just told is not told again."""
+
+    def __init__(self, *, is_verbose: bool) -> None:
+        self._is_verbose = is_verbose
+        self._told: dict[str, str] = {}
+
+    def of(self, event: ev.Event) -> Line | None:
+        if isinstance(event, ev.AttemptFailed | ev.AttemptTimedOut):
+            self._told[event.path] = event.error.message
+        elif isinstance(event, ev.StepFailed | ev.StepTimedOut):
+            told = self._told.pop(event.path, None)
+            if told == event.error.message and event.handled is None:
+                return None
+        return line_of(event, is_verbose=self._is_verbose)

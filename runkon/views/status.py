@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from runkon.model.records import RunRecord, StepRecord
 from runkon.model.status import RunStatus, StepStatus
 
@@ -19,6 +21,7 @@ SIGNS = {
 }
 OPEN_RUN = frozenset({RunStatus.RUNNING, RunStatus.CANCELLING, RunStatus.WAITING})
 OPEN_STEP = frozenset({StepStatus.RUNNING, StepStatus.WAITING, StepStatus.BACKOFF})
+BLOCKS = frozenset({"parallel", "foreach", "call_workflow"})
 BAD_STEP = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT})
 
 
@@ -36,3 +39,14 @@ def is_reused(step: StepRecord, leg: int) -> bool:
 
 def is_unhandled_failure(step: StepRecord) -> bool:
     return step.status in BAD_STEP and step.handled is None
+
+
+def root_failures(steps: Sequence[StepRecord]) -> list[StepRecord]:
+    """The steps whose failure nothing took, without the blocks that failed because of them."""
+    failed = [step for step in steps if is_unhandled_failure(step)]
+    paths = [step.path for step in failed]
+    return [
+        step
+        for step in failed
+        if step.info.kind not in BLOCKS or not any(path.startswith(f"{step.path}/") for path in paths)
+    ]

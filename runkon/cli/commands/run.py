@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from runkon.cli.session import Session
 from runkon.errors import EXIT_INVALID
 from runkon.language.columns import visible
 from runkon.language.program import CheckedWorkflow
+from runkon.model.ids import RunID
 from runkon.model.records import RunRecord
 
 
@@ -81,11 +83,20 @@ def command(
             options,
             sinks=watched.sinks,
             control=watched.control,
-            on_created=lambda run: announce(session, run, title),
+            on_created=partial(_on_created, session, watched, title),
             progress=watched.progress,
         )
 
     return watch(session, execute, events=events, title=title)
+
+
+def _on_created(session: Session, watched: Watched, title: str, run: RunID) -> None:
+    """Say the id, now that nothing can lose the run any more, and show the first event, which the engine's own sinks
+    are too late for."""
+    announce(session, run, title)
+    for envelope in session.app.store.events(run):
+        for sink in watched.sinks:
+            sink.emit(envelope)
 
 
 def _checked(session: Session, path: Path) -> CheckedWorkflow | None:

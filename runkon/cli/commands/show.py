@@ -8,7 +8,7 @@ import click
 
 from runkon.cli.complaints import user_error
 from runkon.cli.console import json_text, visible_lines
-from runkon.cli.failures import NextCommand, failed_steps, failure_blocks, run_error
+from runkon.cli.failures import NextCommand, failure_blocks, run_error
 from runkon.cli.leg import output_lines
 from runkon.cli.options import VariableOption
 from runkon.cli.options import command as runkon_command
@@ -22,6 +22,7 @@ from runkon.model.status import RunStatus
 from runkon.views.ending import ending
 from runkon.views.margin import margin_lines
 from runkon.views.run_object import run_object
+from runkon.views.status import root_failures
 from runkon.views.times import elapsed, iso, money
 
 
@@ -53,7 +54,8 @@ def command(session: Session, run: str, step: str | None, *, source: bool) -> in
 
 def _show_run(session: Session, run: RunRecord, steps: Sequence[StepRecord]) -> None:
     console, status = session.console, true_status(run)
-    end = ending(run, steps, short_id(session.app, run.id), status, with_time=True)
+    short = short_id(session.app, run.id)
+    end = ending(run, steps, short, status, with_time=True)
     console.result(console.paint_out("bold", visible(f"{run.workflow} · {run.file} · run {run.id}")))
     console.result(console.paint_out(_STYLE.get(status, "info"), end.headline))
     for name, value in _facts(run):
@@ -65,11 +67,11 @@ def _show_run(session: Session, run: RunRecord, steps: Sequence[StepRecord]) -> 
         for line in output_lines(run.outputs):
             console.result(line)
     if status is RunStatus.FAILED:
-        next = NextCommand(end.next, end.why)
+        next = NextCommand(end.next, end.why, short)
         texts = session.app.store.sources(run.id)
-        for block in failure_blocks(run, steps, texts, next, color=console.out_color):
+        for block in failure_blocks(steps, texts, next, color=console.out_color):
             console.result(f"\n{block}")
-        error = None if failed_steps(steps) else run_error(run)
+        error = None if root_failures(steps) else run_error(run)
         if error is not None:
             console.result("\n" + user_error(error, color=console.out_color))
     elif status in (RunStatus.INTERRUPTED, RunStatus.PENDING, RunStatus.WAITING):
