@@ -37,6 +37,7 @@ from runkon.language.nodes import (
     Statement,
     Value,
     WhileBlock,
+    Word,
     Workflow,
 )
 from runkon.language.source import Span
@@ -211,6 +212,8 @@ class Builder(ConditionRules):
         span = self._between(word, block.end)
         if block.body:
             self._report(diagnose("foreach-without-list", self._at(name), name=name.text))
+            nothing = Word(span=self._at(name), text="")
+            return assemble.foreach(span, name.text, nothing.span, nothing, block.body, block.written, self._report)
         return assemble.foreach(span, name.text, self._at(name), None, None, block.written, self._report)
 
     def foreach_in(self, word: Token, name: Token, _in: Token, source: Value, block: Block) -> ForEachBlock:

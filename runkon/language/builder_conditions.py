@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal, cast
 
@@ -60,9 +59,7 @@ class ConditionRules(ValueRules):
         return Constant(span=span, value=text, text=quoted(text))
 
     def condition_list(self, *parts: Token | Operand) -> ListLiteral:
-        first, *items, last = parts
-        assert isinstance(first, Token) and isinstance(last, Token)
-        return ListLiteral(span=self._between(first, last.end), items=tuple(cast(Iterable[Operand], items)))
+        return ListLiteral(span=self._brackets(parts), items=cast("tuple[Operand, ...]", parts[1:-1]))
 
     def lone_condition(self, condition: Condition) -> Condition:
         return condition

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, cast
 
 from runkon.language.diagnostics import Diagnostic, diagnose
 from runkon.language.nodes import AgentRef, DurationValue, Entry, ListValue, MapValue, Number, Text, Value, Word
@@ -56,14 +56,16 @@ class ValueRules:
         return Word(span=self._between(names[0], names[-1][3]), text=".".join([name[1] for name in names]))
 
     def list(self, *parts: Token | Value) -> ListValue:
-        first, *items, last = parts
-        assert isinstance(first, Token) and isinstance(last, Token)
-        return ListValue(span=self._between(first, last[3]), items=tuple(items))  # type: ignore[arg-type]
+        items = cast("tuple[Value, ...]", parts[1:-1])
+        return ListValue(span=self._brackets(parts), items=items)
 
     def map(self, *parts: Token | Entry) -> MapValue:
-        first, *entries, last = parts
-        assert isinstance(first, Token) and isinstance(last, Token)
-        return MapValue(span=self._between(first, last[3]), entries=tuple(entries))  # type: ignore[arg-type]
+        entries = cast("tuple[Entry, ...]", parts[1:-1])
+        return MapValue(span=self._brackets(parts), entries=entries)
+
+    def _brackets(self, parts: Sequence[object]) -> Span:
+        """From an opening to a closing bracket."""
+        return self._between(cast(Token, parts[0]), cast(Token, parts[-1]).end)
 
     def entry(self, name: Token, value: Value) -> Entry:
         span = self._between(name, value.span[2])

@@ -84,7 +84,7 @@ class _Grouping:
             if word.text == "one_of":
                 choices, end = self._choices(word)
             elif word.text in ("default", "description"):
-                values[word.text] = value = self._value(word)
+                values[word.text] = value = self._value()
                 end = value.span.end
         default = values.get("default")
         description = values.get("description")
@@ -110,7 +110,7 @@ class _Grouping:
         self._refuse(word.span(self._file), f"`=` and a value after `{word.text}`")
         return False
 
-    def _value(self, word: Token) -> Value:
+    def _value(self) -> Value:
         part = self._parts[self._at]
         assert isinstance(part, InputValue)
         self._at += 1

@@ -59,6 +59,105 @@ CATALOGUE: dict[str, Wording] = {
         message="unexpected {found}",
         label="expected {expected}",
     ),
+    "unterminated-string": Wording(
+        about="a string without its closing quote",
+        message="unterminated string",
+        label="the string that starts here is not closed on its line",
+        help="close it with `\"`, or put text of several lines between `\"\"\"`",
+    ),
+    "unterminated-escape": Wording(
+        about="a text that ends behind a backslash inside a string",
+        message="unterminated escape: the text ends right behind a backslash",
+        label="in the string that starts here",
+    ),
+    "no-workflow": Wording(
+        about="a file with nothing but white space and comments",
+        message="the file holds no workflow",
+        label="expected `workflow`",
+        help="start with `workflow name {{ … }}`",
+    ),
+    "expected-workflow": Wording(
+        about="a file that starts with something else than a workflow",
+        message="unexpected {found} at the start of the file",
+        label="expected `workflow`",
+        help="a file starts with `workflow name {{ … }}`",
+    ),
+    "text-after-workflow": Wording(
+        about="anything but another workflow behind the closing brace of a workflow",
+        message="unexpected {found} after the end of the workflow",
+        label="expected another `workflow` or the end of the file",
+    ),
+    "extra-brace": Wording(
+        about="a closing brace that no block is waiting for",
+        message="this `}}` closes nothing, or the workflow too early",
+        label="one brace too many",
+    ),
+    "unknown-statement": Wording(
+        about="a word at the place of a statement that begins none",
+        message="unknown statement `{word}`",
+        label="expected {expected}",
+    ),
+    "not-available": Wording(
+        about="a statement that a later version of the language has: `graph`, `state`, `set`",
+        message="the statement `{word}` is not available in this version",
+        label="not available yet",
+    ),
+    "else-without-if": Wording(
+        about="an `else` that does not follow the block of an `if`, `unless` or `else if`",
+        message="this `else` follows no `if`",
+        help="`else` stands directly behind the `}}` of its `if`",
+    ),
+    "obsolete-do": Wording(
+        about="the old form of `do` with its condition in front",
+        message="`do` takes no condition in front of its block",
+        label="expected `{{`",
+        help="write `do {{ … }} while step.marker`",
+    ),
+    "missing-equals": Wording(
+        about="an option without the `=` between name and value",
+        message="missing `=` after `{option}`",
+        label="expected `=`",
+    ),
+    "missing-value": Wording(
+        about="an option without a value",
+        message="`{option}` has no value",
+        label="expected a value",
+    ),
+    "missing-name": Wording(
+        about="a keyword or an operator without the name or condition it needs",
+        message="something is missing after `{before}`",
+        label="expected {expected}",
+    ),
+    "missing-brace": Wording(
+        about="a block without its opening brace",
+        message="missing `{{` after `{head}`",
+        label="expected `{{`",
+    ),
+    "quoted-name": Wording(
+        about="a name in quotes",
+        message="the name after `{before}` stands without quotes",
+        label="expected a name",
+    ),
+    "reserved-word": Wording(
+        about="a keyword in the place of a name",
+        message="`{word}` is a keyword and cannot be a name here",
+        label="expected a name",
+    ),
+    "unclosed-block": Wording(
+        about="a block without its closing brace",
+        message="the block of `{head}` is never closed",
+        label="opened here",
+        help="add the missing `}}`",
+    ),
+    "unclosed-bracket": Wording(
+        about="a list or a pair of parentheses that is not closed",
+        message="missing `{closing}`",
+        label="opened here",
+    ),
+    "too-many-errors": Wording(
+        about="more than 100 syntax errors in one file",
+        message="more than {limit} errors; the rest of the file was not read",
+    ),
     "nesting-too-deep": Wording(
         about="more than 100 blocks, lists, maps or parentheses inside each other",
         message="nested more than {limit} levels deep",
@@ -259,7 +358,7 @@ CATALOGUE: dict[str, Wording] = {
     "broken-workflow": Wording(
         about="a `call workflow` or `foreach` whose target has errors itself",
         message="workflow `{name}` has errors: {reason}",
-        help="run `runkon validate` on its file to see all of them",
+        help="see all of them: runkon validate {file}",
     ),
     "missing-workflow-input": Wording(
         about="a required input of a called workflow that the call does not pass",

@@ -12,10 +12,7 @@ _MEANINGS = {"n": "\n", "t": "\t"}
 def string_text(written: str) -> str:
     """The decoded text of a string token, quotes and all: `\\n`, `\\t`, `\\"` and `\\\\` are escapes, before any other
     character the backslash just disappears. In three quotes the first newline and the common indentation go."""
-    if written.startswith('"""'):
-        inner = _without_indentation(written[3:-3])
-    else:
-        inner = written[1:-1]
+    inner = _without_indentation(written[3:-3]) if written.startswith('"""') else written[1:-1]
     if "\\" not in inner:
         return inner
     return _ESCAPE.sub(lambda match: _MEANINGS.get(match[1], match[1]), inner)

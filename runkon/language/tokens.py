@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from bisect import bisect_right
 from typing import NamedTuple
 
 from runkon.language.source import SourceFile, Span
@@ -39,15 +40,17 @@ class Token(NamedTuple):
         return Span(file, self.start, self.end, self.line, self.column)
 
 
-def tokenize(source: SourceFile, table: Table) -> list[Token]:
-    """All tokens of the text, the last one of kind END. A byte-order mark at the very start is skipped."""
+def tokenize(source: SourceFile, table: Table, first: int = 0) -> list[Token]:
+    """All tokens from offset `first` on, the last one of kind END. A byte-order mark at the very start is skipped."""
     text = source.text
     words = table.words
     starts = source.line_starts
-    line, begin, following = 1, 0, _start_of(starts, 1, len(text))
+    line = bisect_right(starts, first)
+    begin, following = starts[line - 1], _start_of(starts, line, len(text))
     tokens: list[Token] = []
     add, new = tokens.append, tuple.__new__
-    first = 1 if text.startswith(_BYTE_ORDER_MARK) else 0
+    if first == 0 and text.startswith(_BYTE_ORDER_MARK):
+        first = 1
     for match in _scanner(table.skipped, table.tokens).finditer(text, first):
         kind = match.lastgroup
         if kind is None:

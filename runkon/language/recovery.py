@@ -1,0 +1,359 @@
+"""Reads tokens that do not parse: reports every mistake once and returns tokens that do parse.
+
+Each mistake is repaired on a copy first, and the repair is kept only if the next tokens fit behind it; otherwise the
+unfinished statement is dropped and reading goes on at the next statement, option or closing brace. What is built
+from the result afterwards is the file as its author most likely meant it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from runkon.language import recovery_blocks as blocks
+from runkon.language import recovery_strings as strings
+from runkon.language.diagnostics import Diagnostic, Related, diagnose
+from runkon.language.recovery_repairs import Place, Repair, Report, behind, may_begin_statement, plain_report, repairs
+from runkon.language.recovery_stack import Stack
+from runkon.language.recovery_strings import Suspect
+from runkon.language.recovery_wording import LATER_WORDS, NAMES, SECTIONS, STATEMENTS, expected_words, found_words
+from runkon.language.source import SourceFile
+from runkon.language.table import END, Table
+from runkon.language.tokens import UNCLOSED, Token
+
+MOST_REPORTS = 100
+_TRIED = 4  # a repair is certain when so many tokens fit behind it
+_ENOUGH = 2  # and worth taking when it is these
+_REMEMBERED = 12
+_WORD_KINDS = NAMES | {"META"}
+
+
+class Recovered(NamedTuple):
+    """Tokens that parse, what was reported, the lines with a report, and where the text was not kept as written."""
+
+    tokens: list[Token]
+    diagnostics: list[Diagnostic]
+    lines: frozenset[int]
+    unsound: tuple[int, ...]
+
+
+class Recovery:
+    """One reading of one file."""
+
+    def __init__(self, source: SourceFile, table: Table, tokens: Sequence[Token]) -> None:
+        self._source = source
+        self._table = table
+        self._tokens = list(tokens)
+        self._at = 0
+        self._stack = Stack(table)
+        self._suspects: list[Suspect] = []
+        self._found: list[Diagnostic] = []
+        self._lines: set[int] = set()
+        self._unsound: list[int] = []
+
+    def run(self) -> Recovered:
+        while self._at < len(self._tokens):
+            token = self._tokens[self._at]
+            self._remember(token)
+            if self._stack.take(token):
+                self._at += 1
+            else:
+                self._mend(token)
+                self._suspects.clear()
+            if len(self._found) >= MOST_REPORTS:
+                self._give_up(token)
+                break
+        return Recovered(self._stack.kept, self._found, frozenset(self._lines), tuple(self._unsound))
+
+    def _remember(self, token: Token) -> None:
+        """Note the tokens that may turn out to be the real mistake when another one does not fit."""
+        kept = self._stack.kept
+        if strings.may_be_unclosed(token) or (
+            token.kind in _WORD_KINDS and kept and kept[-1].line < token.line and kept[-1].kind in _AWAITING
+        ):
+            self._suspects.append(Suspect(token, self._at, self._stack.save()))
+            del self._suspects[:-_REMEMBERED]
+
+    def _mend(self, token: Token) -> None:
+        place = Place(self._stack, self._tokens, self._at)
+        if token.kind == UNCLOSED:
+            strings_so_far = [s for s in self._suspects if strings.may_be_unclosed(s.token)]
+            if not self._blame(strings_so_far):
+                self._end_string(Suspect(token, self._at, self._stack.save()))
+        elif self._blame(self._near_suspects()) or self._begins_workflow():
+            return
+        elif not self._stack.open_brackets() and self._is_between_workflows():
+            self._outside(token)
+        elif token.kind == END:
+            self._unfinished()
+        elif self._is_later_statement(place):
+            self._skip_later_statement()
+        elif not self._repair(place):
+            self._resynchronise(place)
+
+    # ── suspects ────────────────────────────────────────────────────────────────────────────────
+    def _near_suspects(self) -> list[Suspect]:
+        return [suspect for suspect in reversed(self._suspects) if strings.is_near(suspect, self._at)]
+
+    def _blame(self, suspects: Sequence[Suspect]) -> bool:
+        """Go back to the first of the suspects that explains the mistake, and repair it there."""
+        for suspect in suspects:
+            present = self._stack.save(), self._stack.kept.copy()
+            self._stack.restore(suspect.saved)
+            if strings.may_be_unclosed(suspect.token):
+                if self._end_string(suspect):
+                    return True
+            elif self._add_missing_word(suspect):
+                return True
+            self._stack.kept[:] = present[1]
+            self._stack.restore(present[0])
+        return False
+
+    def _end_string(self, suspect: Suspect) -> bool:
+        """End an unclosed string on its line and go on behind it."""
+        cut = strings.ended_on_its_line(self._source, self._table, self._tokens, suspect, self._stack)
+        if cut is None:
+            return False
+        string = suspect.token
+        code = "unterminated-string"
+        if string.kind == UNCLOSED and strings.ends_in_escape(string):
+            code = "unterminated-escape"
+        quote = string._replace(text='"', end=string.start + 1)
+        self._report(Report(code, quote, {}), sound=False)
+        self._tokens, self._at = cut.tokens, cut.at
+        return True
+
+    def _add_missing_word(self, suspect: Suspect) -> bool:
+        """A word on a later line was taken for the value or the name that is missing."""
+        before = self._stack.kept[-1]
+        following = [token.kind for token in self._tokens[suspect.at : suspect.at + _TRIED]]
+        for kinds in _STAND_INS:
+            if self._stack.fits((*kinds, *following)) < len(kinds) + _ENOUGH:
+                continue
+            self._at = suspect.at
+            if before.kind == "_EQUAL":
+                names = {"option": self._stack.kept[-2].text}
+                self._report(Report("missing-value", before, names), sound=False)
+            else:
+                names = {"before": before.text, "expected": expected_words(self._stack.expected(), before)}
+                self._report(Report("missing-name", before, names), sound=False)
+            for kind in kinds:
+                self._stack.take(behind(before, kind, '""'))
+            return True
+        return False
+
+    # ── workflows ───────────────────────────────────────────────────────────────────────────────
+    def _begins_workflow(self) -> bool:
+        """A `workflow NAME {` inside an open block: the block before it was not closed."""
+        kept, undo = self._stack.kept, 0
+        first = self._tokens[self._at]
+        if kept and kept[-1].kind == "WORKFLOW" and self._stack.shifted[-1] is kept[-1]:
+            first, undo = kept[-1], 1
+        following = self._tokens[self._at + 1 - undo : self._at + 3 - undo]
+        if first.kind != "WORKFLOW" or [t.kind for t in following] != ["NAME", "LBRACE"]:
+            return False
+        if not self._stack.open_brackets():
+            return False
+        self._stack.drop(undo)
+        self._at -= undo
+        self._close_all(first)
+        return True
+
+    def _is_between_workflows(self) -> bool:
+        stack = self._stack
+        return stack.depth == 0 or (stack.accepts(END) and stack.accepts("WORKFLOW"))
+
+    def _outside(self, token: Token) -> None:
+        """Text before, between or behind the workflows."""
+        kept = self._stack.kept
+        if token.kind == END:
+            self._report(Report("no-workflow", token, {}), sound=False)
+            self._at += 1
+            return
+        last = kept[-1] if kept else None
+        keyword = token.kind in STATEMENTS or token.kind in SECTIONS
+        if last is not None and keyword and blocks.has_spare_brace(self._tokens, self._at):
+            self._stack.drop()
+            self._report(Report("extra-brace", last, {}))
+            return
+        if last is None:
+            place = Place(self._stack, self._tokens, self._at)
+            self._report(Report("expected-workflow", token, {"found": found_words(token)}), sound=False)
+            if self._tokens[self._at + 1].kind == "NAME" and place.ahead(2).kind == "LBRACE":
+                self._tokens[self._at] = token._replace(kind="WORKFLOW")
+                return
+            if place.ahead(1).kind == "LBRACE":
+                self._stack.take(token._replace(kind="WORKFLOW"))
+                self._tokens[self._at] = token._replace(kind="NAME")
+                return
+        elif token.kind == "RBRACE":
+            self._report(Report("extra-brace", token, {}))
+        else:
+            self._report(Report("text-after-workflow", token, {"found": found_words(token)}))
+        self._at += 1
+        while self._tokens[self._at].kind not in (END, "WORKFLOW", UNCLOSED):
+            self._at += 1
+
+    # ── ends of blocks ──────────────────────────────────────────────────────────────────────────
+    def _unfinished(self) -> None:
+        """The file ends inside a block, or inside the header of a workflow."""
+        end = self._tokens[self._at]
+        if self._stack.open_brackets():
+            self._close_all(end)
+            return
+        before = self._stack.kept[-1]
+        expected = expected_words(self._stack.expected(), before)
+        self._report(
+            Report("unexpected-token", before._replace(kind=END), {"found": "end of the file", "expected": expected}),
+            sound=False,
+        )
+        self._stack.drop(self._stack.depth)
+        self._at += 1
+
+    def _close_all(self, until: Token) -> None:
+        """Close what is open, blaming the blocks that the indentation tells, and drop an unfinished statement."""
+        open_blocks = [n for n in self._stack.open_brackets() if _kind(self._stack.shifted[n]) == "LBRACE"]
+        heads = {self._stack.shifted[n]: self._stack.head(n) for n in open_blocks}
+        for opening in blocks.unclosed(self._source, self._stack.kept, len(open_blocks))[:1]:
+            head = heads.get(opening) or self._word_before(opening)
+            found = Related(until.span(self._source.path), "still open here")
+            self._report(Report("unclosed-block", head, {"head": head.text}), sound=False, related=(found,))
+        while self._stack.open_brackets():
+            self._drop_unfinished()
+            self._stack.take(behind(self._stack.kept[-1], "RBRACE", "}"))
+
+    def _word_before(self, opening: Token) -> Token:
+        """The keyword on the line of a brace that closed long ago."""
+        kept = self._stack.kept
+        at = kept.index(opening)
+        while at > 0 and kept[at - 1].line == opening.line and kept[at].kind not in STATEMENTS:
+            at -= 1
+        return kept[at]
+
+    def _drop_unfinished(self) -> None:
+        """Take back tokens until the innermost block can be closed."""
+        brackets = self._stack.open_brackets()
+        while self._stack.depth and not self._stack.accepts("RBRACE"):
+            self._stack.drop()
+        if not self._stack.open_brackets() and brackets:
+            return
+
+    # ── repairs ─────────────────────────────────────────────────────────────────────────────────
+    def _repair(self, place: Place) -> bool:
+        best: Repair | None = None
+        best_score = _ENOUGH - 1
+        for repair in repairs(place):
+            score = self._score(repair)
+            if score > best_score and (score >= _TRIED or not repair.sure):
+                best, best_score = repair, score
+            if score >= _TRIED:
+                break
+        if best is None:
+            return False
+        self._report(best.report, sound=best.sound)
+        self._stack.drop(best.undo)
+        for token in best.insert:
+            self._stack.take(token)
+        self._at += best.skip
+        return True
+
+    def _score(self, repair: Repair) -> int:
+        """How many tokens fit behind the repair, 0 if it does not fit itself. A next mistake ends the count kindly."""
+        inserted = [token.kind for token in repair.insert]
+        begin = self._at + repair.skip
+        following = [token.kind for token in self._tokens[begin : begin + _TRIED]]
+        taken = self._stack.fits((*inserted, *following), without=repair.undo) - len(inserted)
+        if taken < 0:
+            return 0
+        return _TRIED if taken == len(following) else taken
+
+    def _is_later_statement(self, place: Place) -> bool:
+        """`graph NAME {`, `state {`, `set {`: statements that this version does not have."""
+        word, token = place.before, place.token
+        return (
+            word is not None
+            and word.kind == "NAME"
+            and word.text in LATER_WORDS
+            and may_begin_statement(place)
+            and (token.kind == "LBRACE" or (token.kind in NAMES and place.ahead(1).kind == "LBRACE"))
+        )
+
+    def _skip_later_statement(self) -> None:
+        word = self._stack.kept[-1]
+        self._report(Report("not-available", word, {"word": word.text}), sound=False)
+        self._stack.drop()
+        while self._tokens[self._at].kind != "LBRACE":
+            self._at += 1
+        self._skip_balanced()
+
+    def _skip_balanced(self) -> None:
+        """Go behind the brace that closes the one at hand, or to the end."""
+        depth = 0
+        while self._tokens[self._at].kind not in (END, UNCLOSED):
+            kind = self._tokens[self._at].kind
+            depth += (kind == "LBRACE") - (kind == "RBRACE")
+            self._at += 1
+            if depth <= 0:
+                return
+
+    # ── going on ────────────────────────────────────────────────────────────────────────────────
+    def _resynchronise(self, place: Place) -> None:
+        """Report what stands here, drop the unfinished statement, and find the next place to go on."""
+        self._report(plain_report(place), sound=False)
+        brackets = self._stack.open_brackets()
+        if brackets:
+            self._lines.add(self._stack.head(brackets[-1]).line)
+            self._drop_unfinished()
+        else:
+            self._stack.drop(self._stack.depth)
+        begin = self._at
+        while self._tokens[self._at].kind not in (END, UNCLOSED):
+            token = self._tokens[self._at]
+            if token.kind == "LBRACE":
+                self._skip_balanced()
+                continue
+            if self._is_resting_place(token, begin):
+                return
+            self._at += 1
+
+    def _is_resting_place(self, token: Token, begin: int) -> bool:
+        if not self._stack.accepts(token.kind):
+            return False
+        if self._at == begin or token.kind == "RBRACE" or token.kind in STATEMENTS or token.kind in SECTIONS:
+            return True
+        starts_line = self._tokens[self._at - 1].line < token.line
+        return token.kind == "WORKFLOW" or (starts_line and self._tokens[self._at + 1].kind == "_EQUAL")
+
+    def _give_up(self, token: Token) -> None:
+        place = token.span(self._source.path)
+        self._found.append(diagnose("too-many-errors", place, limit=MOST_REPORTS))
+        self._unsound.append(token.start)
+        self._stack.drop(self._stack.depth)
+
+    def _report(self, report: Report, *, sound: bool = True, related: tuple[Related, ...] = ()) -> None:
+        """One report per line; a second one is most likely a consequence of the first."""
+        token = report.at
+        if not sound:
+            self._unsound.append(token.start)
+        if token.line in self._lines:
+            return
+        self._lines.add(token.line)
+        self._found.append(
+            diagnose(
+                report.code,
+                token.span(self._source.path),
+                label=report.label,
+                help=report.help,
+                related=related,
+                **report.names,
+            )
+        )
+
+
+# What may be missing where a word on a later line was taken for it: a value or a name, perhaps with what ends there.
+_STAND_INS = (("STRING",), ("NAME",), ("NAME", "LBRACE", "RBRACE"), ("STRING", "RBRACE"))
+_AWAITING = STATEMENTS | {"_EQUAL", "_DOT", "WORKFLOW"}
+
+
+def _kind(token: Token | None) -> str:
+    return token.kind if token else ""

@@ -1,0 +1,73 @@
+"""Which of several open blocks the author forgot to close, told by the indentation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runkon.language.source import SourceFile
+from runkon.language.tokens import Token
+
+
+def _indent(source: SourceFile, line: int) -> int:
+    text = source.line_text(line)
+    return len(text) - len(text.lstrip())
+
+
+def unclosed(source: SourceFile, tokens: Sequence[Token], missing: int) -> list[Token]:
+    """The opening braces, at most `missing`, whose closing brace is most likely the forgotten one.
+
+    A `}` that starts its line and stands further left than the line that opened the innermost block belongs to a
+    block further out. Without such a hint it is the innermost block that is still open."""
+    opened: list[Token] = []
+    blamed: list[Token] = []
+    for at, token in enumerate(tokens):
+        if token.kind == "LBRACE":
+            opened.append(token)
+        elif token.kind == "RBRACE" and opened:
+            starts_line = at == 0 or tokens[at - 1].line < token.line
+            if starts_line:
+                column = _indent(source, token.line)
+                while len(opened) > 1 and len(blamed) < missing and column < _indent(source, opened[-1].line):
+                    blamed.append(opened.pop())
+            opened.pop()
+    return (blamed + opened[::-1])[:missing]
+
+
+def closes_too_early(source: SourceFile, brace: Token, opening: Token) -> bool:
+    """True for a `}` that starts its line further right than the line that opened its block."""
+    return _indent(source, brace.line) > _indent(source, opening.line)
+
+
+def has_spare_brace(tokens: Sequence[Token], at: int) -> bool:
+    """True if, from `tokens[at]` on, one `}` more is closed than opened before the next workflow begins."""
+    depth = 0
+    for token, following in zip(tokens[at:], tokens[at + 1 :], strict=False):
+        if token.kind == "LBRACE":
+            depth += 1
+        elif token.kind == "RBRACE":
+            depth -= 1
+            if depth < 0:
+                return True
+        elif token.kind == "WORKFLOW" and depth == 0 and following.kind == "NAME":
+            return False
+    return False
+
+
+def too_deep(tokens: Sequence[Token], limit: int) -> Token | None:
+    """The first token that opens more than `limit` levels of blocks, lists, maps, parentheses or `not`."""
+    depth = negations = 0
+    for token in tokens:
+        kind = token[0]
+        if kind == "LBRACE" or kind == "LSQB" or kind == "LPAR":
+            depth += 1
+            if depth + negations > limit:
+                return token
+        elif kind == "RBRACE" or kind == "RSQB" or kind == "RPAR":
+            depth -= 1
+        elif kind == "NOT":
+            negations += 1
+            if depth + negations > limit:
+                return token
+            continue
+        negations = 0 if kind != "LPAR" else negations
+    return None

@@ -1,0 +1,77 @@
+"""Strings that were not closed: which one it was, and where it should have ended.
+
+A forgotten quote turns the rest of the file inside out: what was text becomes words, what was words becomes text, and
+the error shows up lines later. So the stack is remembered at every string that spans lines; a mistake soon behind one
+puts the blame on it, if the text parses with the string ending on its first line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from runkon.language.recovery_stack import Saved, Stack
+from runkon.language.source import SourceFile
+from runkon.language.table import Table
+from runkon.language.tokens import UNCLOSED, Token, tokenize
+
+_NEAR = 4  # a mistake so many tokens behind a string may be the string's
+_TRIED = 4  # so many tokens have to fit behind the shorter string
+
+
+class Suspect(NamedTuple):
+    """A place to come back to: the token, its number in the input, and the stack before it."""
+
+    token: Token
+    at: int
+    saved: Saved
+
+
+class Cut(NamedTuple):
+    """The input with a string ended on its first line: all its tokens, and the number of that string."""
+
+    tokens: list[Token]
+    at: int
+
+
+def may_be_unclosed(token: Token) -> bool:
+    """True for a string in plain quotes that spans lines."""
+    return token.kind == "STRING" and "\n" in token.text
+
+
+def is_near(suspect: Suspect, at: int) -> bool:
+    return suspect.at < at <= suspect.at + _NEAR
+
+
+def ended_on_its_line(
+    source: SourceFile, table: Table, tokens: Sequence[Token], suspect: Suspect, stack: Stack
+) -> Cut | None:
+    """The input with the suspect ending on its first line; None if the text does not parse better that way."""
+    string = suspect.token
+    end = _end_on_line(source, string, stack)
+    shorter = Token("STRING", '""', string.start, end, string.line, string.column)
+    rest = tokenize(source, table, end)
+    following = [token.kind for token in rest[:_TRIED]]
+    fitting = stack.fits((shorter.kind, *following)) - 1
+    if string.kind != UNCLOSED and fitting < len(following) and UNCLOSED not in following[: fitting + 1]:
+        return None
+    return Cut([*tokens[: suspect.at], shorter, *rest], suspect.at)
+
+
+def ends_in_escape(token: Token) -> bool:
+    """True for an unclosed string whose last character is a backslash that escapes nothing."""
+    return (len(token.text) - len(token.text.rstrip("\\"))) % 2 == 1
+
+
+def _end_on_line(source: SourceFile, string: Token, stack: Stack) -> int:
+    """The end of the line, but for the closing brackets of what was opened on this line."""
+    newline = source.text.find("\n", string.start)
+    end = len(source.text) if newline < 0 else newline
+    closable = [stack.shifted[n] for n in stack.open_brackets()]
+    same_line = sum(1 for bracket in closable if bracket is not None and bracket.line == string.line)
+    text = source.text[string.start + 1 : end].rstrip()
+    shorter = text
+    while same_line and shorter.endswith(("}", "]", ")")):
+        shorter = shorter[:-1].rstrip()
+        same_line -= 1
+    return string.start + 1 + len(shorter)
