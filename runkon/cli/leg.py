@@ -11,13 +11,12 @@ from runkon.cli.complaints import user_error
 from runkon.cli.console import json_text
 from runkon.cli.exit_codes import exit_code
 from runkon.cli.failures import NextCommand, failure_blocks, run_error
-from runkon.cli.presenters import EventLines, PlainLines, Presenter
+from runkon.cli.presenters import EventLines, Picture, PlainLines, Presenter
 from runkon.cli.run_state import short_id
 from runkon.cli.session import Session
 from runkon.cli.signals import carry_out
 from runkon.errors import EXIT_USAGE, UserError
 from runkon.language.columns import visible
-from runkon.model.events import Envelope
 from runkon.model.ids import RunID
 from runkon.model.output import JsonValue
 from runkon.model.ports import EventSink
@@ -40,6 +39,7 @@ class Watched(NamedTuple):
     sinks: Sequence[EventSink]
     control: RunControl
     progress: Progress
+    say: Callable[[str], None]
 
 
 def watch(
@@ -47,22 +47,21 @@ def watch(
     execute: Callable[[Watched], RunRecord],
     *,
     events: str | None,
-    title: str,
+    picture: Picture,
     steps: Sequence[StepRecord] = (),
-    before: Sequence[Envelope] = (),
 ) -> int:
-    """Carry out a leg and return the exit code. `events` is where NDJSON goes: a file, `-`, or nowhere; `steps` and
-    `before` are what earlier legs have left."""
+    """Carry out a leg and return the exit code. `events` is where NDJSON goes: a file, `-`, or nowhere; `steps` are
+    what earlier legs have left."""
     if events == STDOUT and session.as_json:
         raise UserError(
             "wrong-use", "`--events -` and `--json` both want standard output", exit_code=EXIT_USAGE, help=_ONE_OF_TWO
         )
     with _event_lines(events, EventObjects(steps)) as writers:
-        presenter = _presenter(session, title, before)
+        presenter = _presenter(session, picture)
         control = session.app.new_control()
-        watched = Watched((presenter, *writers), control, presenter.progress)
+        watched = Watched((presenter, *writers), control, presenter.progress, presenter.say)
         try:
-            run = carry_out(lambda: execute(watched), control, session.console)
+            run = carry_out(lambda: execute(watched), control, presenter.say)
         finally:
             presenter.close()
     return report(session, run, owns_stdout=events == STDOUT)
@@ -105,10 +104,13 @@ def _show_failures(session: Session, run: RunRecord, steps: Sequence[StepRecord]
     console.note("")
 
 
+_ASKED_FOR = frozenset({"interrupt", "sigterm", "until"})
+
+
 def _show_ending(session: Session, run: RunRecord, end: Ending) -> None:
     console = session.console
     if run.status is RunStatus.INTERRUPTED:
-        if run.error:
+        if run.error and run.reason not in _ASKED_FOR:
             console.error(user_error(UserError("interrupted", run.error), color=console.err_color))
         console.note(end.headline)
         console.note(f"interrupted; continue: {end.next}")
@@ -132,12 +134,12 @@ def output_lines(outputs: dict[str, JsonValue] | object) -> Iterator[str]:
             yield f"{visible(name)} = {text}"
 
 
-def _presenter(session: Session, title: str, before: Sequence[Envelope]) -> Presenter:
+def _presenter(session: Session, picture: Picture) -> Presenter:
     if not session.console.live:
         return PlainLines(session.console, is_verbose=session.verbose)
     from runkon.cli.live import LiveTree  # late: rich, on a terminal only
 
-    return LiveTree(session.console, title, before)
+    return LiveTree(session.console, picture)
 
 
 @contextmanager
@@ -164,6 +166,6 @@ def _opened(target: str) -> TextIO:
         ) from error
 
 
-def announce(session: Session, run: RunID, title: str) -> None:
+def first_words(run: RunID, title: str) -> str:
     """The first line of a run, once its row is durable."""
-    session.console.note(f"run {run} · {visible(title)}")
+    return f"run {run} · {visible(title)}"

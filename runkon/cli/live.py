@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 
 from rich.console import Console as RichConsole
 from rich.console import ConsoleOptions, RenderResult
@@ -15,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from runkon.cli.console import Console
-from runkon.cli.presenters import PlainLines
+from runkon.cli.presenters import Picture, PlainLines
 from runkon.errors import UserError
 from runkon.language.columns import visible
 from runkon.model.events import Envelope, Note
@@ -43,14 +42,14 @@ class LiveTree:
     """An event sink that redraws the run's tree, at most as high as the terminal. When it closes, the picture goes
     away and the plain lines of what failed stay, so that the scrollback holds no stale frames."""
 
-    def __init__(self, console: Console, title: str, before: Sequence[Envelope] = ()) -> None:
+    def __init__(self, console: Console, picture: Picture) -> None:
         self._lock = threading.Lock()
         self._state = RunState()
         self._seen: list[Envelope] = []
         self._progress: dict[str, str] = {}
-        self._title = title
+        self._picture = picture
         self._lines = PlainLines(console, is_verbose=False)
-        for envelope in before:
+        for envelope in picture.before:
             self._state.apply(envelope)
         rich = RichConsole(file=console.err_stream, highlight=False, markup=False, emoji=False, force_terminal=True)
         rich.no_color = not console.err_color
@@ -69,12 +68,16 @@ class LiveTree:
         with self._lock:
             self._progress[path] = text[-400:]
 
+    def say(self, text: str) -> None:
+        self._live.console.print(Text(text))
+
     def close(self) -> None:
         """Take the picture down and leave the whole tree in the scrollback."""
         self._live.stop()
         with self._lock:
             for row in self._rows(height=None):
-                self._live.console.print(row, soft_wrap=True)
+                row.truncate(self._live.console.width, overflow="ellipsis")
+                self._live.console.print(row)
             for envelope in self._seen:
                 if isinstance(envelope.event, Note):
                     self._lines.emit(envelope)
@@ -91,7 +94,7 @@ class LiveTree:
         run = self._state.run
         now = int(time.time() * 1000)
         ended = sum(1 for step in self._state.steps.values() if step.ended_at is not None)
-        parts = [self._title, f"run {run.id}" if run.id else "starting"]
+        parts = [self._picture.title, f"run {run.id}" if run.id else "starting"]
         if run.started_at is not None:
             parts.append(clock(now - run.started_at))
         parts.append(f"{ended}/{counted(len(self._state.steps), 'step')}")
@@ -105,7 +108,14 @@ class LiveTree:
         steps = self._state.in_order()
         reused = frozenset(step.path for step in steps if is_reused(step, self._state.run.leg))
         now = int(time.time() * 1000)
-        lines = tree_lines(run_tree(steps), now=now, height=height, progress=self._progress, is_reused=reused)
+        lines = tree_lines(
+            run_tree(steps),
+            now=now,
+            height=height,
+            progress=self._progress,
+            is_reused=reused,
+            kinds=self._picture.kinds,
+        )
         return [_row(line) for line in lines]
 
 

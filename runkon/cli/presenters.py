@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TextIO
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol, TextIO
 
 from runkon.cli.console import Console, json_text
 from runkon.language.columns import visible
@@ -13,11 +14,24 @@ from runkon.views.event_object import EventObjects
 from runkon.views.lines import Lines, first_line
 
 
+class Picture(NamedTuple):
+    """What a live view must know that events do not say. `kinds` maps a static path to its keyword; `before` are the
+    events of earlier legs."""
+
+    title: str
+    kinds: Mapping[str, str]
+    before: Sequence[Envelope] = ()
+
+
 class Presenter(EventSink, Protocol):
     """An event sink that people watch. Called from several threads, one at a time for events."""
 
     def progress(self, path: StepPath, text: str) -> None:
         """A line that a running step sent."""
+        ...
+
+    def say(self, text: str) -> None:
+        """A line of our own, already visible, beside what is drawn."""
         ...
 
     def close(self) -> None:
@@ -42,6 +56,9 @@ class PlainLines(Presenter):
         if self._is_verbose:
             said = visible(f"{path} | {first_line(text)}")
             self._console.note(self._console.paint_err("quiet", said))
+
+    def say(self, text: str) -> None:
+        self._console.note(text)
 
     def close(self) -> None:
         """Every line is out already."""

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Generic, Protocol, TypeVar
 
-from runkon.cli.console import Console
 from runkon.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
 
 T = TypeVar("T")
@@ -60,15 +59,11 @@ class _Work(Generic[T]):
 class _Stop:
     """What has been asked for so far by signals."""
 
-    def __init__(self, control: Stoppable, console: Console) -> None:
+    def __init__(self, control: Stoppable, say: Callable[[str], None]) -> None:
         self._control = control
-        self._console = console
+        self._say = say
         self._count = 0
         self.cause = ""
-
-    @property
-    def is_killing(self) -> bool:
-        return self._count > 1
 
     @property
     def exit_code(self) -> int:
@@ -79,7 +74,7 @@ class _Stop:
         self._count += 1
         if self._count == 1:
             self.cause = _CAUSES.get(signal.Signals(number), "sigterm")
-            self._console.note("stopping: work in progress is being cancelled (^C again kills it)")
+            self._say("stopping: work in progress is being cancelled (^C again kills it)")
             self._control.interrupt(self.cause)
         elif self._count == 2:
             self._control.kill()
@@ -90,10 +85,10 @@ class _Killed(Exception):
     """Raised by the handler to end the main thread's wait."""
 
 
-def carry_out(function: Callable[[], T], control: Stoppable, console: Console) -> T:
+def carry_out(function: Callable[[], T], control: Stoppable, say: Callable[[str], None]) -> T:
     """Run `function` and return its result, while signals go to `control`. After a second signal the record gets
     `KILL_PATIENCE` seconds; then the process leaves with the signal's exit code."""
-    stop = _Stop(control, console)
+    stop = _Stop(control, say)
     with _handling(stop):
         work = _Work(function)
         try:

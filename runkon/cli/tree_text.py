@@ -27,7 +27,7 @@ def tree_text(console: Console, steps: Sequence[StepRecord], *, leg: int, now: i
 
 
 def _name(line: TreeLine) -> str:
-    return visible(f" {'  ' * line.depth}{line.sign} {line.kind} {line.name}".rstrip())
+    return visible(f" {'  ' * line.depth}{line.sign} " + " ".join(filter(None, (line.kind, line.name))))
 
 
 def _style(line: TreeLine) -> str:

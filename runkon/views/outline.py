@@ -23,6 +23,13 @@ class Outline:
     line: int = 0
     children: tuple[Outline, ...] = ()
 
+    def kinds(self) -> dict[str, str]:
+        """Path to keyword, for everything below that has a path."""
+        found = {self.path: self.kind} if self.path else {}
+        for child in self.children:
+            found |= child.kinds()
+        return found
+
     def as_json(self, overlay: Mapping[str, Overlay] | None = None) -> dict[str, JsonValue]:
         found: dict[str, JsonValue] = {"kind": self.kind, "label": self.label, "path": self.path, "line": self.line}
         state = (overlay or {}).get(self.path) if self.path else None

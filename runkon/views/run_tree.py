@@ -53,15 +53,12 @@ class TreeNode:
         )
 
     @property
-    def kind(self) -> str:
-        """The keyword of what stands here."""
-        if self.record is not None:
-            return self.record.info.kind.replace("_", " ")
-        word = self.segment.partition("[")[0].partition("#")[0]
-        return word if word in _KEYWORDS else "block"
+    def keyword(self) -> str:
+        """The segment without number, round or item key."""
+        return self.segment.partition("[")[0].partition("#")[0]
 
 
-_KEYWORDS = frozenset({"parallel", "while", "do", "always", "on_fail"})
+KEYWORDS = frozenset({"parallel", "while", "do", "always", "on_fail"})
 
 
 def run_tree(steps: Iterable[StepRecord]) -> TreeNode:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from runkon.model.records import StepRecord
 from runkon.model.status import StepStatus
 from runkon.views.lines import first_line, result_text
-from runkon.views.run_tree import TreeNode
+from runkon.views.outline import static_path
+from runkon.views.run_tree import KEYWORDS, TreeNode
 from runkon.views.status import BAD_STEP, OPEN_STEP, SIGNS
 from runkon.views.times import elapsed, money
 
@@ -46,10 +47,12 @@ def tree_lines(
     height: int | None = None,
     progress: Mapping[str, str] | None = None,
     is_reused: frozenset[str] = frozenset(),
+    kinds: Mapping[str, str] | None = None,
 ) -> list[TreeLine]:
     """All lines of the tree, or at most `height` of them: then finished branches are folded first, then finished steps
-    are left out from the top, then the rest is cut; one line says how many were left out."""
-    draw = _Draw(now, progress or {}, is_reused)
+    are left out from the top, then the rest is cut; one line says how many were left out. `kinds` maps the static
+    paths of blocks without a record to their keywords."""
+    draw = _Draw(now, progress or {}, is_reused, kinds or {})
     lines = list(draw.children(root, 0, folds=False))
     if height is None or len(lines) <= height:
         return lines
@@ -81,10 +84,13 @@ def _is_anything(_line: TreeLine) -> bool:
 
 
 class _Draw:
-    def __init__(self, now: int, progress: Mapping[str, str], is_reused: frozenset[str]) -> None:
+    def __init__(
+        self, now: int, progress: Mapping[str, str], is_reused: frozenset[str], kinds: Mapping[str, str]
+    ) -> None:
         self._now = now
         self._progress = progress
         self._reused = is_reused
+        self._kinds = kinds
 
     def children(self, node: TreeNode, depth: int, *, folds: bool) -> Iterator[TreeLine]:
         for child in node.children.values():
@@ -95,12 +101,22 @@ class _Draw:
     def _line(self, node: TreeNode, depth: int, *, is_folded: bool) -> TreeLine:
         status, record = node.status, node.record
         sign = ("▸" if is_folded else "▾") if node.children else SIGNS[status]
-        name = node.segment if node.kind == "block" or node.segment.partition("[")[0] != node.kind else ""
-        if name == "" and node.segment != node.kind:
-            name = node.segment.removeprefix(node.kind)
+        kind, name = self._title(node)
         detail = self._counts(node) if node.children else self._detail(record)
         place = f"{record.info.file}:{record.info.line}" if record is not None and status in BAD_STEP else ""
-        return TreeLine(depth, sign, node.kind, name, self._time(node), detail, place, status)
+        return TreeLine(depth, sign, kind, name, self._time(node), detail, place, status)
+
+    def _title(self, node: TreeNode) -> tuple[str, str]:
+        """The keyword of what stands here, and its name with number, round or item key."""
+        if node.record is not None:
+            kind = node.record.info.kind.replace("_", " ")
+        else:
+            kind = self._kinds.get(static_path(node.path), "").replace("_", " ")
+        if not kind and node.keyword in KEYWORDS:
+            kind = node.keyword
+        if node.keyword != kind.partition(" ")[0]:
+            return kind, node.segment
+        return kind, "" if node.segment == "always#1" else node.segment[len(node.keyword) :]
 
     def _time(self, node: TreeNode) -> str:
         steps = [node.record] if node.record is not None else list(node.steps())

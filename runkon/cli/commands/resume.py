@@ -8,9 +8,10 @@ import click
 
 from runkon.app import PlanLine, RunOptions
 from runkon.cli.console import columns
-from runkon.cli.leg import Watched, announce, report, watch
+from runkon.cli.leg import Watched, first_words, report, watch
 from runkon.cli.options import SettingOption, VariableOption, as_pairs, as_seconds
 from runkon.cli.options import command as runkon_command
+from runkon.cli.presenters import Picture
 from runkon.cli.run_state import newest_resumable, record_of, short_id, true_status
 from runkon.cli.session import Session
 from runkon.model.output import JsonValue
@@ -61,13 +62,24 @@ def command(
         return report(session, record, owns_stdout=events == "-")
     options = RunOptions(executors=executors, jobs=jobs, until=until, timeout=timeout)
     title = f"{record.workflow} · {record.file}"
-    announce(session, record.id, f"{title} · resumed")
 
     def execute(watched: Watched) -> RunRecord:
+        watched.say(first_words(record.id, f"{title} · resumed"))
         return app.resume(record.id, options, sinks=watched.sinks, control=watched.control, progress=watched.progress)
 
-    before = tuple(app.store.events(record.id)) if session.console.live else ()
-    return watch(session, execute, events=events, title=title, steps=app.store.steps(record.id), before=before)
+    return watch(
+        session, execute, events=events, picture=_picture(session, record, title), steps=app.store.steps(record.id)
+    )
+
+
+def _picture(session: Session, run: RunRecord, title: str) -> Picture:
+    if not session.console.live:
+        return Picture(title, {})
+    from runkon.cli.outline import outline_of  # late: on a terminal only
+
+    checked = session.app.stored_program(run.id)
+    kinds = outline_of(checked.workflow, checked.source).kinds()
+    return Picture(title, kinds, tuple(session.app.store.events(run.id)))
 
 
 def _preview(session: Session, run: RunRecord) -> int:

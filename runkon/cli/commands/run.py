@@ -11,9 +11,10 @@ import click
 from runkon.app import RunOptions
 from runkon.cli.findings import show_findings
 from runkon.cli.given_inputs import given_inputs
-from runkon.cli.leg import Watched, announce, watch
+from runkon.cli.leg import Watched, first_words, watch
 from runkon.cli.options import SettingOption, VariableOption, as_pairs, as_seconds
 from runkon.cli.options import command as runkon_command
+from runkon.cli.presenters import Picture
 from runkon.cli.session import Session
 from runkon.errors import EXIT_INVALID
 from runkon.language.columns import visible
@@ -87,13 +88,22 @@ def command(
             progress=watched.progress,
         )
 
-    return watch(session, execute, events=events, title=title)
+    return watch(session, execute, events=events, picture=Picture(title, _kinds(session, checked)))
+
+
+def _kinds(session: Session, checked: CheckedWorkflow) -> Mapping[str, str]:
+    """What stands where, for the live view only."""
+    if not session.console.live:
+        return {}
+    from runkon.cli.outline import outline_of  # late: on a terminal only
+
+    return outline_of(checked.workflow, checked.source).kinds()
 
 
 def _on_created(session: Session, watched: Watched, title: str, run: RunID) -> None:
     """Say the id, now that nothing can lose the run any more, and show the first event, which the engine's own sinks
     are too late for."""
-    announce(session, run, title)
+    watched.say(first_words(run, title))
     for envelope in session.app.store.events(run):
         for sink in watched.sinks:
             sink.emit(envelope)
