@@ -24,16 +24,18 @@ def probe(folder: str) -> None:
     from benchmarks import programs, runs  # late: the parent measures nothing of this
 
     checked = runs.program(programs.branches(1_000, workers=32))
-    before = _peak()
+    before = _resident("VmRSS")
     runs.run_program(Path(folder), checked, workers=32, durability="normal")
-    print(_peak() - before)
+    print(_resident("VmHWM") - before)
 
 
-def _peak() -> float:
-    import resource
-
-    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return size / (1024 * 1024 if sys.platform == "darwin" else 1024)
+def _resident(field: str) -> float:
+    """Megabytes: what is resident now (`VmRSS`) or was at most (`VmHWM`) in this process. `getrusage` would not do:
+    on Linux a child begins with the peak of its parent."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"this system does not say `{field}`")
 
 
 WORKLOADS = (Workload("memory of 1,000 branches on 32 workers", "MB", 60.0, 30.0, branches, megabyte),)

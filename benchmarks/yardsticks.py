@@ -54,12 +54,15 @@ def ideal_sleep(_: Path, *, seconds: float) -> float:
 
 def launch(command: Sequence[str], folder: Path) -> float:
     """The median time from starting a process to its end, in a few launches."""
-    times = []
-    for _ in range(LAUNCHES):
-        with stopwatch() as took:
-            subprocess.run(command, cwd=folder, capture_output=True, check=True)
-        times += took
-    return statistics.median(times)
+    return statistics.median(_launched(command, folder) for _ in range(LAUNCHES))
+
+
+def _launched(command: Sequence[str], folder: Path) -> float:
+    with stopwatch() as took:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command} ended with code {done.returncode}: {done.stderr}")
+    return took[0]
 
 
 def bare_python(folder: Path) -> float:

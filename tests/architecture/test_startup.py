@@ -82,11 +82,10 @@ def test_a_resume_imports_nothing_heavy(project):
     assert heavy_of(modules) == []
 
 
-def test_a_changed_file_may_import_lark_and_still_no_database_library(project):
+def test_a_changed_file_may_import_lark_and_nothing_else_heavy(project):
     code, modules = imported_by(project, "run", "hello.wf")
     assert code == 0
-    assert "lark" in modules
-    assert [name for name in heavy_of(modules) if name in ("sqlmodel", "sqlalchemy", "asyncio")] == []
+    assert set(heavy_of(modules)) <= {"lark"}
 
 
 def test_a_project_plugin_brings_nothing_heavy_of_ours(project):
