@@ -60,7 +60,7 @@ class _Printer:
         self._just_opened = False  # the last line ends with an opening bracket
 
     def print_file(self, workflows: Sequence[nodes.Workflow]) -> str:
-        stack: list[_Work] = [self._items(workflows, self._length)]
+        stack: list[_Work] = [self._items(workflows, self._length, self._length)]
         while stack:
             inner = next(stack[-1], None)
             if inner is None:
@@ -113,8 +113,8 @@ class _Printer:
         return len(INDENT) * self._depth + len(text) <= LINE_WIDTH
 
     # ── items ────────────────────────────────────────────────────────────────────────────────────
-    def _items(self, items: Sequence[Item], until: int) -> _Work:
-        """Everything between an opening bracket and `until`, one item after the other."""
+    def _items(self, items: Sequence[Item], closing: int, until: int) -> _Work:
+        """Everything up to the bracket at `closing`, one item after the other, then the comments up to `until`."""
         for number, item in enumerate(items):
             following = items[number + 1] if number + 1 < len(items) else None
             if number and isinstance(item, nodes.Workflow):
@@ -123,7 +123,7 @@ class _Printer:
             self._own_lines(self._trivia.take(item.span.start))
             self._blank(item.span.start)
             yield self._item(item, _separator(item, following))
-            self._trailing(item.span.end, until if following is None else following.span.start)
+            self._trailing(item.span.end, closing if following is None else following.span.start)
         self._own_lines(self._trivia.take(until))
 
     def _item(self, item: Item, tail: str) -> _Work:
@@ -175,16 +175,18 @@ class _Printer:
         else:
             opening, closing, items = "{", "}", value.entries
         self._open(head + opening)
-        yield self._inside(items, value.span.start, value.span.end - 1)
+        yield self._inside(items, value.span.start)
         self._close(closing + tail)
 
     # ── blocks ───────────────────────────────────────────────────────────────────────────────────
-    def _inside(self, items: Sequence[Item], opening: int, until: int) -> _Work:
-        """What stands in the brackets whose opening one is the end of the last line."""
+    def _inside(self, items: Sequence[Item], opening: int, *, until: int = 0) -> _Work:
+        """What stands in the brackets whose opening one is the end of the last line; with `until`, the comments
+        between the closing one and there too."""
+        closing = self._trivia.closing(opening)
         if self._just_opened:
-            self._trailing(opening + 1, items[0].span.start if items else until)
+            self._trailing(opening + 1, items[0].span.start if items else closing)
         self._depth += 1
-        yield self._items(items, until)
+        yield self._items(items, closing, max(closing, until))
         self._depth -= 1
 
     def _block(self, item: Item, parts: BlockParts) -> _Work:
@@ -206,7 +208,7 @@ class _Printer:
             self._line(header)
             return
         self._open(header + " {")
-        yield self._inside(items, opening, closing)
+        yield self._inside(items, opening)
         self._close("}")
 
     def _flat_items(self, items: Sequence[Item]) -> str | None:
@@ -234,11 +236,11 @@ class _Printer:
             else:
                 self._else("} else " + header, opening)
             after = self._trivia.closing(opening)
-            yield self._inside(arm.body, opening, after)
+            yield self._inside(arm.body, opening)
         if block.orelse is not None:
             opening = self._brace(after, block.span.end)
             self._else("} else {", opening)
-            yield self._inside(block.orelse, opening, self._trivia.closing(opening))
+            yield self._inside(block.orelse, opening)
         self._close("}")
 
     def _else(self, header: str, opening: int) -> None:
@@ -255,7 +257,7 @@ class _Printer:
         self._hoist(opening)
         self._open("do {")
         # Comments between `}` and the end of the condition go to the end of the block.
-        yield self._inside([*block.written, *block.body], opening, block.span.end)
+        yield self._inside([*block.written, *block.body], opening, until=block.span.end)
         self._close("} while " + condition_text(block.condition))
 
     def _foreach_in(self, block: nodes.ForEachBlock, body: Sequence[nodes.Statement]) -> _Work:
@@ -268,7 +270,7 @@ class _Printer:
         for comment in comments:
             self._line(comment.text)
         self._depth -= 1
-        yield self._inside([*block.written, *body], opening, self._trivia.closing(opening))
+        yield self._inside([*block.written, *body], opening)
         self._close("}")
 
     def _brace(self, after: int, before: int) -> int:
