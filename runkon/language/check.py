@@ -12,7 +12,6 @@ from types import MappingProxyType
 from runkon.language.checks.context import Context
 from runkon.language.checks.facts import facts_of
 from runkon.language.checks.names import check_ambiguous_keys, check_duplicate_inputs, check_duplicate_workflows
-from runkon.language.checks.nesting import check_nesting
 from runkon.language.checks.never_true import check_never_true
 from runkon.language.checks.references import check_references
 from runkon.language.checks.resources import check_resources
@@ -58,9 +57,6 @@ def check(
 
 
 def _check(context: Context, known: dict[tuple[str, str], CheckResult]) -> CheckResult:
-    too_deep = tuple(check_nesting(context))
-    if too_deep:
-        return CheckResult(None, too_deep, facts_of(context, {}, nests=False))
     findings = [finding for rule in RULES for finding in rule(context)]
     is_endless = any(finding.code in ("workflow-cycle", "workflow-too-deep") for finding in findings)
     children = {} if is_endless else dict(_children(context, known))
@@ -69,7 +65,7 @@ def _check(context: Context, known: dict[tuple[str, str], CheckResult]) -> Check
         if result.checked is None and loaded.source is not None and loaded.source.path != context.source.path:
             findings.append(_broken(name, context, result))
     ordered = tuple(sorted(dict.fromkeys(findings), key=_position))
-    facts = facts_of(context, {name: result.facts for name, result in children.items()}, nests=not is_endless)
+    facts = facts_of(context, {name: result.facts for name, result in children.items()}, ends=not is_endless)
     failed = any(finding.severity is Severity.ERROR for finding in ordered)
     checked = {name: result.checked for name, result in children.items() if result.checked is not None}
     if failed or len(checked) < len(children) or not context.parsed.ok:
@@ -96,4 +92,6 @@ def _broken(name: str, context: Context, result: CheckResult) -> Diagnostic:
     """The finding at the call of a workflow, in another file, that has errors of its own."""
     first = next((found for found in result.diagnostics if found.severity is Severity.ERROR), None)
     reason = f"{first.message} ({first.span.file}:{first.span.line})" if first else "a workflow it calls has errors"
-    return diagnose("broken-workflow", call_span(context.workflow, name), name=name, reason=reason)
+    source = context.children[name].source
+    file = source.path if source is not None else ""
+    return diagnose("broken-workflow", call_span(context.workflow, name), name=name, reason=reason, file=file)

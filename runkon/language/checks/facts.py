@@ -40,10 +40,10 @@ NOTHING = Bound(0, 0)
 UNBOUNDED = Bound(None, None)
 
 
-def facts_of(context: Context, children: Mapping[str, Facts], *, nests: bool = True) -> Facts:
-    """The facts of one workflow; `children` are those of the workflows it calls, as far as they are known. Without
-    `nests` there are no bounds: blocks or calls go too deep to count."""
-    bound = _Bounds(children).of(context.workflow) if nests else UNBOUNDED
+def facts_of(context: Context, children: Mapping[str, Facts], *, ends: bool = True) -> Facts:
+    """The facts of one workflow; `children` are those of the workflows it calls, as far as they are known. Unless
+    the calls of workflows `ends` somewhere there are no bounds."""
+    bound = _Bounds(children).of(context.workflow) if ends else UNBOUNDED
     limit = context.workflow.meta.max_parallel
     at_once = bound.at_once if limit is None or bound.at_once is None else min(bound.at_once, limit)
     statements = context.statements

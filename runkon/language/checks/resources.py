@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from runkon.language.checks.context import Context, option_span, written_option
@@ -28,6 +28,11 @@ from runkon.language.suggest import closest
 
 KNOWN_GATES = ("human_approval", "human_review", "pr_approval", "pr_checks", "quality_gate")
 KNOWN_PROVIDERS = ("files", "lines", "range", "runs")
+_UNKNOWN: Mapping[NameKind, str] = {
+    "executor": "unknown-executor",
+    "gate": "unknown-gate",
+    "provider": "unknown-provider",
+}
 
 
 class Missing(NamedTuple):
@@ -161,7 +166,7 @@ def _named(kind: NameKind, name: str, span: Span, built_in: Sequence[str], conte
     close = closest(name, known)
     listed = ", ".join(f"`{each}`" for each in known)
     help = f"did you mean `{close}`?" if close else f"there are {listed}" if known else None
-    yield Missing(kind, name, diagnose(f"unknown-{kind}", span, name=name, help=help))
+    yield Missing(kind, name, diagnose(_UNKNOWN[kind], span, name=name, help=help))
 
 
 def _where(name: str, located: Located, known: Iterable[str] = (), other: str | None = None) -> str:
@@ -171,7 +176,7 @@ def _where(name: str, located: Located, known: Iterable[str] = (), other: str | 
         return f"did you mean `{close}`?"
     if located.problem is not None:
         return located.problem
-    searched = "looked for " + ", ".join(f"`{place}`" for place in located.places)
+    searched = "\n".join(["looked for", *located.places])
     return f"{other}; {searched}" if other else searched
 
 

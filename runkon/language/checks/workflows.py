@@ -48,11 +48,11 @@ def _workflow_span(statement: ForEachBlock) -> Span:
 
 def _unusable(name: str, span: Span, loaded: LoadedWorkflow, context: Context) -> Iterator[Diagnostic]:
     if loaded.source is not None and loaded.problem is not None:
-        yield diagnose("broken-workflow", span, name=name, reason=loaded.problem)
+        yield diagnose("broken-workflow", span, name=name, reason=loaded.problem, file=loaded.source.path)
     elif loaded.places or loaded.problem:
         close = closest(name, (workflow.name for workflow in context.parsed.workflows))
-        searched = ", ".join(f"`{place}`" for place in loaded.places)
-        help = f"did you mean `{close}`?" if close else loaded.problem or f"looked in this file, then for {searched}"
+        searched = "\n".join(["looked in this file, then for", *loaded.places])
+        help = f"did you mean `{close}`?" if close else loaded.problem or searched
         yield diagnose("unknown-workflow", span, name=name, help=help)
 
 
