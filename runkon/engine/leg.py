@@ -33,7 +33,7 @@ from runkon.engine.inputs import BoundInputs
 from runkon.engine.interpreter import run_body
 from runkon.engine.outcome import close_stopped
 from runkon.engine.plan import Leaf, Planned, order_text
-from runkon.engine.scheduler import Pool, Slots, Strand, run_strand
+from runkon.engine.scheduler import Pool, Slots, Strand, in_background, run_strand
 from runkon.engine.scope import BodyFailed, Leg, Scope, Stopped
 from runkon.errors import InternalError, LeaseLost, RunkonError, StoreUnavailable, UserError
 from runkon.language.program import CheckedWorkflow
@@ -146,8 +146,16 @@ class LegRun:
             actions = self._body_token.mark(reason)
         else:
             self._leg.kill_grace = HURRY
-            actions = [*self._body_token.mark(INTERRUPT), *self._always_token.mark(KILL), self._leg.hurry]
+            actions = [*self._body_token.mark(INTERRUPT), *self._always_token.mark(KILL), self._hurry]
         system_clock().call_at(0.0, lambda: run_all(actions))
+
+    def _hurry(self) -> None:
+        """Attempts that were told to stop are to be gone now: process groups die, nothing else is waited for."""
+        for ticket, strand in list(self._leg.dying.items()):
+            kill = getattr(ticket.executor, "kill", None)
+            if callable(kill):
+                in_background(kill, "runkon-kill")
+            strand.hurry(self._leg, ticket)
 
     def _stop_everything(self, reason: CancelReason) -> None:
         self._body_token.cancel(reason)

@@ -34,7 +34,7 @@ def make_request(attempts: Attempts, token: Token, notice: Callable[[], None] | 
         cancel=token,
         attempt=attempts.number,
         inputs=env.variables(),
-        options=EMPTY if leaf.kind == "call" else _script_options(leaf.node, env),
+        options=EMPTY if leaf.kind == "call" else _script_options(leaf.node, env, leg.kill_grace),
         previous_error=attempts.previous,
         snippets=leaf.snippets,
         schema=leaf.schema,
@@ -53,11 +53,12 @@ def make_request(attempts: Attempts, token: Token, notice: Callable[[], None] | 
     )
 
 
-def _script_options(node: object, env: Environment) -> Mapping[str, JsonValue]:
-    """The command with its values quoted for the shell, and the texts of its `env`."""
+def _script_options(node: object, env: Environment, grace: float) -> Mapping[str, JsonValue]:
+    """The command with its values quoted for the shell, and the texts of its `env`. Its processes get a little less
+    than the engine's own grace, so that they are killed and gathered before their step is given up."""
     assert isinstance(node, ScriptStep)
     variables = {entry.name: as_text(env.value(entry.value)) for entry in node.env}
-    return {"run": env.render(node.run, shell=True), "env": dict(variables)}
+    return {"run": env.render(node.run, shell=True), "env": dict(variables), "kill_grace": max(grace / 2, grace - 1)}
 
 
 def _emitter(leg: Leg, path: StepPath, notice: Callable[[], None] | None) -> Callable[[str], None]:

@@ -109,6 +109,7 @@ class Runner:
             inputs=inputs,
             progress=self._progress,
         )
+        recorder.on_failure = leg.failed_to_record
         begun = [*cut_offs(steps), _begun(record, lease, leg.reused, len(steps) - leg.reused)]
         try:
             leg.run(begun, control if control is not None else RunControl())

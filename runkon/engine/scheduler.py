@@ -61,12 +61,13 @@ class Strand:
         if ticket is None:
             return
         leg.dying[ticket] = self
-        _tell(ticket, "cancel")
+        cancel = getattr(ticket.executor, "cancel", None)
+        if callable(cancel):
+            in_background(lambda: cancel(ticket.path), "runkon-cancel")
         leg.clock.call_at(leg.clock.monotonic() + leg.kill_grace, lambda: self._give_up(ticket))
 
-    def kill(self, leg: Leg, ticket: Ticket) -> None:
+    def hurry(self, leg: Leg, ticket: Ticket) -> None:
         """The attempt was told to stop and nobody wants to wait any longer."""
-        _tell(ticket, "kill" if hasattr(ticket.executor, "kill") else "cancel")
         leg.clock.call_at(leg.clock.monotonic() + leg.kill_grace, lambda: self._give_up(ticket))
 
     def _give_up(self, ticket: Ticket) -> None:
@@ -102,18 +103,16 @@ def run_strand(leg: Leg, token: Token, work: Callable[[Strand], None], name: str
     return strand
 
 
-def _tell(ticket: Ticket, method: str) -> None:
-    """Call an optional method of the executor on a thread of its own; nobody waits for it."""
-    action = getattr(ticket.executor, method, None)
-    if callable(action):
-        threading.Thread(target=_quietly, args=(action, ticket.path), name=f"runkon-{method}", daemon=True).start()
+def in_background(action: Callable[[], object], name: str) -> None:
+    """Call what belongs to an executor on a thread of its own; nobody waits for it, its errors are its own."""
 
+    def quietly() -> None:
+        try:
+            action()
+        except Exception:  # noqa: BLE001  an executor's own clean-up; its step ends either way
+            return
 
-def _quietly(cancel: Callable[[StepPath], object], path: StepPath) -> None:
-    try:
-        cancel(path)
-    except Exception:  # noqa: BLE001  an executor's own clean-up; its step ends either way
-        return
+    threading.Thread(target=quietly, name=name, daemon=True).start()
 
 
 class Slots:

@@ -111,11 +111,6 @@ class Leg:
         """The file an executor may keep the step's raw output in; nothing is created here."""
         return None if self._log_dir is None else self._log_dir / (path.replace("/", "~") + ".log")
 
-    def hurry(self) -> None:
-        """Attempts that were told to stop are to be gone now."""
-        for ticket, strand in list(self.dying.items()):
-            strand.kill(self, ticket)
-
     def epoch_of(self, path: StepPath) -> int:
         """The epoch of a step's current record."""
         record = self.recorded.get(path)

@@ -1,0 +1,109 @@
+"""Workflows from text, run against scripted answers and a memory store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runkon.engine.cancellation import RunControl
+from runkon.engine.config import RunConfig
+from runkon.engine.runner import Runner
+from runkon.language.parser import parse
+from runkon.language.program import CheckedWorkflow
+from runkon.language.source import SourceFile
+from runkon.model.events import Event
+from runkon.model.ids import RunID, StepPath
+from runkon.model.output import JsonValue
+from runkon.model.ports import Clock, Executors, RunStore
+from runkon.model.records import RunRecord, StepRecord
+from runkon.store.memory import MemoryRunStore
+from runkon.testing import ScriptedExecutor
+
+
+class Flow:
+    """One workflow with its store: run it, resume it, look at what it left."""
+
+    def __init__(self, text: str, folder: Path) -> None:
+        source = SourceFile("flow.wf", text)
+        parsed = parse(source)
+        assert parsed.ok, parsed.diagnostics
+        self.program = CheckedWorkflow(parsed.workflows[0], source)
+        self.store: RunStore = MemoryRunStore()
+        self.config = RunConfig(working_dir=folder, kill_grace=0.2)
+        self.executor: Executors = ScriptedExecutor(default=None)
+        self.clock: Clock | None = None
+        self.progress: Callable[[StepPath, str], None] | None = None
+        self.inputs: Mapping[str, JsonValue] = {}
+        self.run_id = RunID("")
+
+    def answers(self, answers: Mapping[str, object], **options: object) -> ScriptedExecutor:
+        """Use a scripted executor; steps without an answer complete with nothing."""
+        options.setdefault("default", None)
+        scripted = ScriptedExecutor(answers, **options)  # type: ignore[arg-type]
+        self.executor = scripted
+        return scripted
+
+    def configure(self, **changes: object) -> Flow:
+        self.config = replace(self.config, **changes)  # type: ignore[arg-type]
+        return self
+
+    def runner(self) -> Runner:
+        return Runner(self.store, self.executor, clock=self.clock, progress=self.progress)
+
+    def start(self, control: RunControl | None = None) -> RunRecord:
+        runner = self.runner()
+        self.run_id = runner.create(self.program, self.inputs, self.config)
+        return runner.execute(self.run_id, self.program, self.config, control)
+
+    def resume(self, control: RunControl | None = None) -> RunRecord:
+        return self.runner().execute(self.run_id, self.program, self.config, control)
+
+    def begin(self, control: RunControl | None = None) -> Callable[[], RunRecord]:
+        """Start on another thread; the result waits for the end."""
+        records: list[RunRecord] = []
+        thread = threading.Thread(target=lambda: records.append(self.start(control)), daemon=True)
+        thread.start()
+
+        def end() -> RunRecord:
+            thread.join(30)
+            assert records, "the run did not end"
+            return records[0]
+
+        return end
+
+    # ── what is on record ─────────────────────────────────────────────────────────────────────────
+    @property
+    def record(self) -> RunRecord:
+        found = self.store.run(self.run_id)
+        assert found is not None
+        return found
+
+    @property
+    def events(self) -> list[Event]:
+        return [envelope.event for envelope in self.store.events(self.run_id)]
+
+    @property
+    def kinds(self) -> list[str]:
+        return [event.kind for event in self.events]
+
+    @property
+    def steps(self) -> dict[str, StepRecord]:
+        return {str(step.path): step for step in self.store.steps(self.run_id)}
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        return {path: str(step.status) for path, step in self.steps.items()}
+
+
+@pytest.fixture
+def flow(tmp_path: Path) -> Callable[..., Flow]:
+    """`flow("call a call b")` is a workflow with that body; `inputs`, `always` and `outputs` may stand in it."""
+
+    def make(body: str) -> Flow:
+        return Flow(f"workflow w {{\n{body}\n}}\n", tmp_path)
+
+    return make
