@@ -1,0 +1,162 @@
+"""The wording of one code, and of every code that checks report. `diagnostics.py` puts the whole catalogue together."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Severity(StrEnum):
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Wording(NamedTuple):
+    """The text of one code. All but `about` are format strings over the keyword arguments of `diagnose`."""
+
+    about: str  # one line for the documentation: when this code is reported
+    message: str
+    label: str = ""
+    help: str | None = None
+    severity: Severity = Severity.ERROR
+
+
+CHECKS: dict[str, Wording] = {
+    # ── checks: names and references ──────────────────────────────────────────────────────────────
+    "unknown-step": Wording(
+        about="a condition, gate or value that reads the result of a step which does not exist at that point",
+        message="no step named `{name}` comes before this {place}",
+    ),
+    "later-step": Wording(
+        about="a condition, gate or value that reads the result of a step which runs only afterwards",
+        message="`{name}` has no result yet: it runs after this {place}",
+        help="move the step before this place, or test it in a `do … while`",
+    ),
+    "other-branch": Wording(
+        about="a branch of a `parallel` or `if` that reads the result of another branch of the same block",
+        message="`{name}` has no result at this {place}: it belongs to another branch of the same block",
+        help="read it after the block",
+    ),
+    "unknown-input": Wording(
+        about="a bare name in a condition, or `inputs.NAME`, that no `inputs` block declares",
+        message="no input named `{name}` is declared",
+        help="declare it: `inputs {{ {name} boolean }}`",
+    ),
+    "input-not-boolean": Wording(
+        about="an input that stands alone as a test but is not declared `boolean`",
+        message="input `{name}` is a {type}, so it can't be a test by itself",
+        help='declare it `boolean`, or compare it: `{name} == "…"`',
+    ),
+    "never-true": Wording(
+        about="a test that is false whatever happens, such as a marker that a gate never gives",
+        message="`{text}` is never true: {reason}",
+        severity=Severity.WARNING,
+    ),
+    "unknown-variable": Wording(
+        about="a placeholder or reference that nothing gives a value",
+        message="nothing gives `{name}` a value here",
+        severity=Severity.WARNING,
+    ),
+    "duplicate-input": Wording(
+        about="an input that is declared twice",
+        message="input `{name}` is declared twice",
+        label="this declaration counts",
+        severity=Severity.WARNING,
+    ),
+    "duplicate-workflow": Wording(
+        about="two workflows with one name in one file",
+        message="there are two workflows named `{name}` in this file",
+        label="also `{name}`",
+        help="rename one of them",
+    ),
+    "ambiguous-key": Wording(
+        about="two different agent files whose results would be stored under one key",
+        message="the results of `{first}` and `{second}` would both be called `{key}`",
+        label="also `{key}`",
+        help="give one of them a name of its own: `id = OTHER-NAME`",
+    ),
+    "tainted-shell": Wording(
+        about="text of an agent or a person that is put inside quotes of shell text, where quoting can't protect it",
+        message="`{raw}` comes from a step and stands inside quotes of shell text",
+        label="can't be quoted safely here",
+        help='pass it as a variable: `env = {{ {variable} = "{raw}" }}`, and write "${variable}" in `run`',
+        severity=Severity.WARNING,
+    ),
+    # ── checks: things that must be there ─────────────────────────────────────────────────────────
+    "unknown-agent": Wording(
+        about="a `call` of something that is neither a registered executor nor an agent file",
+        message="there is no agent or executor `{name}`",
+    ),
+    "unknown-runtime": Wording(
+        about="an agent file that nothing installed can run",
+        message="nothing here can run the agent file `{name}`: no runtime is registered",
+        help="install a plugin that brings a runtime, or choose another one with `executor = NAME`",
+    ),
+    "unknown-executor": Wording(
+        about="an executor that no plugin has registered",
+        message="there is no executor `{name}`",
+        help="install the plugin that brings it; `runkon plugins` lists what there is",
+    ),
+    "unknown-provider": Wording(
+        about="a `foreach` over a provider that no plugin has registered",
+        message="there is no item provider `{name}`",
+    ),
+    "unknown-gate": Wording(
+        about="a gate of a type that no plugin has registered",
+        message="there is no gate of type `{name}`",
+    ),
+    "unknown-schema": Wording(
+        about="an output schema that does not exist in the project",
+        message="there is no schema `{name}`",
+    ),
+    "unknown-snippet": Wording(
+        about="a prompt snippet that does not exist in the project",
+        message="there is no prompt snippet `{name}`",
+    ),
+    "unknown-script": Wording(
+        about="a script file that does not exist in the project",
+        message="script `{name}` runs `{run}`, which does not exist in the project",
+    ),
+    "script-not-executable": Wording(
+        about="a script file that is there but can't be started",
+        message="script `{name}` can't run `{run}`: {reason}",
+        help="make it executable: `chmod +x {path}`",
+    ),
+    # ── checks: workflows that call workflows ─────────────────────────────────────────────────────
+    "unknown-workflow": Wording(
+        about="a `call workflow` or `foreach` whose target can't be found",
+        message="there is no workflow `{name}`",
+    ),
+    "broken-workflow": Wording(
+        about="a `call workflow` or `foreach` whose target has errors itself",
+        message="workflow `{name}` has errors: {reason}",
+        help="see all of them: runkon validate {file}",
+    ),
+    "missing-workflow-input": Wording(
+        about="a required input of a called workflow that the call does not pass",
+        message="workflow `{workflow}` requires the input `{input}`, which is not passed here",
+        help="pass it: `inputs = {{ {input} = … }}`",
+    ),
+    "workflow-cycle": Wording(
+        about="workflows that call each other in a circle",
+        message="circular call of workflows: {chain}",
+    ),
+    "workflow-too-deep": Wording(
+        about="workflows that call each other more levels deep than runkon follows",
+        message="workflows are nested deeper than {limit} levels: {chain}",
+    ),
+    "skip-without-order": Wording(
+        about="a `foreach` that should skip dependent items but has no order among them",
+        message="`skip_dependents` needs `ordered = true` in foreach `{name}`",
+    ),
+    # ── checks: what this version can't carry out ─────────────────────────────────────────────────
+    "unsupported-construct": Wording(
+        about="a construct that this version reads and checks but can't execute yet (reported by `run`)",
+        message="`{construct}` can't be executed by this version of runkon yet",
+    ),
+    "unsupported-option": Wording(
+        about="an option that this version reads and checks but can't honour yet (reported by `run`)",
+        message="option `{option}` of `{owner}` can't be honoured by this version of runkon yet",
+        help="leave it out, or use a later version",
+    ),
+}
