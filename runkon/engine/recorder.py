@@ -54,6 +54,7 @@ class BatchRecorder(Recorder):
         self._durable = seq
         self._writer: int | None = None
         self._failure: BaseException | None = None
+        self.on_failure: Callable[[BaseException], None] | None = None  # told once, on the thread that failed to write
         self._renewed = clock.monotonic()
         self._background = _Background(linger, self._tick)
         self._armed = False  # read without a lock on the fast path
@@ -154,6 +155,8 @@ class BatchRecorder(Recorder):
             failure = wrapped
         with self._queue_lock:
             self._failure = failure
+        if self.on_failure is not None:
+            self.on_failure(failure)
         self._stop_background(wait=False)
         return failure
 
@@ -217,7 +220,7 @@ class BatchRecorder(Recorder):
                 self._fail(failure)
                 return
             self._lease, self._renewed = extended, self._clock.monotonic()
-        self._set_timer()
+            self._set_timer()
 
 
 class _Background:
