@@ -46,6 +46,7 @@ def make_request(attempts: Attempts, token: Token, notice: Callable[[], None] | 
         dry_run=config.dry_run,
         timeout=None if options.timeout is None else options.timeout / 1000,
         working_dir=config.working_dir,
+        roots=config.roots,
         log_path=leg.log_path(path),
         idempotency_key=f"{leg.run}:{path}:{attempts.epoch}",
         secrets=leg.secrets,

@@ -118,7 +118,7 @@ def _file(run: str, request: StepRequest) -> Path:
     """The file that a single word names: below the project root or in a folder for scripts, never outside."""
     problem = escapes(run)
     if problem is None:
-        located = first_file(script_places([request.working_dir.absolute()], run))
+        located = first_file(script_places(request.roots or [request.working_dir.absolute()], run))
         if located.path is None:
             problem = located.problem or f"it is not there; looked at {', '.join(located.places)}"
         else:

@@ -29,16 +29,37 @@ def swallowed_exceptions(module: Module) -> Iterator[Finding]:
             yield Finding(module.path, node.lineno, "high", "silent-except", "swallows every exception without a word")
 
 
+_CHANGES = {"add", "append", "clear", "extend", "insert", "pop", "popitem", "remove", "setdefault", "sort", "update"}
+
+
 def mutable_defaults(module: Module) -> Iterator[Finding]:
-    """Default values that all calls share."""
+    """Default values that all calls share; they block where the function changes them."""
     for node in ast.walk(module.tree):
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
-        for default in [*node.args.defaults, *filter(None, node.args.kw_defaults)]:
+        positional = [*node.args.posonlyargs, *node.args.args]
+        pairs = [*zip(reversed(positional), reversed(node.args.defaults), strict=False)]
+        pairs += [(a, d) for a, d in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True) if d is not None]
+        for argument, default in pairs:
             if isinstance(default, ast.List | ast.Dict | ast.Set) or _calls(default, {"list", "dict", "set"}):
-                yield Finding(
-                    module.path, default.lineno, "high", "mutable-default", "a mutable default is shared by all calls"
-                )
+                severity = "high" if _changes(node, argument.arg) else "low"
+                text = f"all calls share the default of `{argument.arg}`"
+                yield Finding(module.path, default.lineno, severity, "mutable-default", text)
+
+
+def _changes(function: ast.AST, name: str) -> bool:
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGES:
+            owner: ast.expr = node.func.value
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
+            owner = node.value
+        elif isinstance(node, ast.AugAssign | ast.Return) and node.value is not None:
+            owner = node.target if isinstance(node, ast.AugAssign) else node.value
+        else:
+            continue
+        if isinstance(owner, ast.Name) and owner.id == name:
+            return True
+    return False
 
 
 def wrong_comparisons(module: Module) -> Iterator[Finding]:
