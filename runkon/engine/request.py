@@ -59,7 +59,12 @@ def _script_options(node: object, env: Environment, grace: float) -> Mapping[str
     than the engine's own grace, so that they are killed and gathered before their step is given up."""
     assert isinstance(node, ScriptStep)
     variables = {entry.name: as_text(env.value(entry.value)) for entry in node.env}
-    return {"run": env.render(node.run, shell=True), "env": dict(variables), "kill_grace": max(grace / 2, grace - 1)}
+    return {
+        "run": env.render(node.run, shell=True),
+        "env": dict(variables),
+        "inputs": dict(env.given()),
+        "kill_grace": max(grace / 2, grace - 1),
+    }
 
 
 def _emitter(leg: Leg, path: StepPath, notice: Callable[[], None] | None) -> Callable[[str], None]:
