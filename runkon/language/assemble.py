@@ -23,7 +23,8 @@ def call(span: Span, agent: nodes.AgentRef, written: tuple[Entry, ...], report: 
     """A `call AGENT` step."""
     if agent.form == "path" and ".." in agent.text.split("/"):
         report(diagnose("path-traversal", agent.span, found=agent.text))
-    options = _step_options(dict(read_options("call", written, agent.span, report)))
+    name = agent.text if agent.form == "name" else ""
+    options = _step_options(dict(read_options("call", written, agent.span, report, name=name)))
     return nodes.CallStep(span=span, agent=agent, options=options, written=written)
 
 
@@ -31,13 +32,13 @@ def call_workflow(
     span: Span, name: str, name_span: Span, written: tuple[Entry, ...], report: Report
 ) -> nodes.CallWorkflow:
     """A `call workflow NAME` step."""
-    options = _step_options(dict(read_options("call workflow", written, name_span, report)))
+    options = _step_options(dict(read_options("call workflow", written, name_span, report, name=name)))
     return nodes.CallWorkflow(span=span, workflow=name, name_span=name_span, options=options, written=written)
 
 
 def script(span: Span, name: str, name_span: Span, written: tuple[Entry, ...], report: Report) -> nodes.ScriptStep:
     """A `script NAME` step."""
-    fields: dict[str, Any] = dict(read_options("script", written, name_span, report))
+    fields: dict[str, Any] = dict(read_options("script", written, name_span, report, name=name))
     options = _step_options(fields)
     run = next((entry.value.span for entry in written if entry.name == "run"), name_span)
     fields.setdefault("run", "")
@@ -55,7 +56,8 @@ def script(span: Span, name: str, name_span: Span, written: tuple[Entry, ...], r
 def gate(span: Span, type_: str, name_span: Span, written: tuple[Entry, ...], report: Report) -> nodes.GateStep:
     """A `gate TYPE` step. `quality_gate` has options of its own and waits for nobody."""
     quality = type_ == "quality_gate"
-    fields: dict[str, Any] = dict(read_options("quality_gate" if quality else "gate", written, name_span, report))
+    construct = "quality_gate" if quality else "gate"
+    fields: dict[str, Any] = dict(read_options(construct, written, name_span, report, name=type_))
     fields.setdefault("key", type_)
     if quality:
         fields.setdefault("source", "")
@@ -79,7 +81,9 @@ def foreach(
 ) -> nodes.ForEachBlock:
     """`foreach NAME { over … workflow … }`, or with `over` given, `foreach NAME in LIST { … }` with a body."""
     construct = "foreach" if over is None else "foreach-in"
-    fields: dict[str, Any] = dict(read_options(construct, written, name_span, report))
+    fields: dict[str, Any] = dict(
+        read_options(construct, written, name_span, report, name=name if over is None else "")
+    )
     fields.setdefault("key", name)
     fields["max_parallel"] = max(1, fields.get("max_parallel", 1))  # 0 has always meant 1
     if over is None:
@@ -128,7 +132,11 @@ def parallel(
         report(diagnose("empty-parallel", place))
     elif fields.get("min_success", 0) > len(body):
         entry = next(entry for entry in written if entry.name == "min_success")
-        report(diagnose("min-success-unreachable", entry.value.span, wanted=fields["min_success"], branches=len(body)))
+        report(
+            diagnose(
+                "min-success-unreachable", entry.value.span, wanted=fields["min_success"], branches=_branches(len(body))
+            )
+        )
     return nodes.ParallelBlock(span=span, name=name, body=body, written=written, **fields)
 
 
@@ -148,7 +156,7 @@ def meta(sections: Sequence[nodes.MetaSection], report: Report) -> nodes.Meta:
 def no_options(construct: str, written: Sequence[Entry], report: Report) -> None:
     """Report every option of a construct that has none: `if`, `unless`, `else`, `always`."""
     for entry in written:
-        report(unknown_option(Construct(construct, ()), entry))
+        report(unknown_option(Construct(construct, ()), entry, construct))
 
 
 def _step_options(fields: dict[str, Any]) -> nodes.StepOptions:
@@ -162,10 +170,14 @@ def _own_fields(fields: dict[str, Any]) -> dict[str, Any]:
 def _reject_approvals(written: Sequence[Entry], report: Report) -> None:
     entries = {entry.name: entry for entry in written}
     mode = entries["mode"]
-    for name in ("min_approvals", "quorum"):
-        if name in entries:
-            related = (Related(mode.span, "the review decision is the only vote"),)
-            report(diagnose("conflicting-options", entries[name].span, related=related, option=name, other="mode"))
+    name = next((name for name in ("min_approvals", "quorum") if name in entries), None)
+    if name is not None:
+        related = (Related(mode.span, "the review decision is the only vote"),)
+        report(diagnose("conflicting-options", entries[name].span, related=related, option=name, other="mode"))
+
+
+def _branches(count: int) -> str:
+    return "1 branch" if count == 1 else f"{count} branches"
 
 
 def _keyword(span: Span, word: str) -> Span:

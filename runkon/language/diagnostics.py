@@ -229,7 +229,7 @@ CATALOGUE: dict[str, Wording] = {
     ),
     "min-success-unreachable": Wording(
         about="a parallel block that asks for more successes than it has branches",
-        message="`min_success` asks for {wanted}, but the block has only {branches} branches",
+        message="`min_success` asks for {wanted}, but the block has only {branches}",
         label="can never be reached",
     ),
     "inactive-trigger": Wording(

@@ -17,38 +17,42 @@ Report: TypeAlias = Callable[[Diagnostic], None]
 LISTED_NAMES = 5  # a construct with at most so many options lists them when an unknown one is met
 
 
-def read_options(construct: str, written: Sequence[nodes.Entry], place: Span, report: Report) -> Mapping[str, object]:
+def read_options(
+    construct: str, written: Sequence[nodes.Entry], place: Span, report: Report, *, name: str = ""
+) -> Mapping[str, object]:
     """The typed values of the written options by field name; only fields with a good value are there.
 
-    Every problem goes to `report`: `place` is where a missing option is reported."""
+    Every problem goes to `report`: `place` is where a missing option is reported, `name` tells the statement apart
+    from others of its kind."""
     table = TABLE[construct]
+    owner = f"{table.title} {name}" if name else table.title
     values: dict[str, object] = {}
     first: dict[str, nodes.Entry] = {}
     for entry in written:
         option = table.find(entry.name)
         if option is None:
-            report(unknown_option(table, entry))
+            report(unknown_option(table, entry, owner))
             continue
         earlier = first.setdefault(option.field or option.name, entry)
         if earlier is not entry:
-            report(_repeated(table, entry, earlier))
+            report(_repeated(owner, entry, earlier))
             continue
         for repeated in repeated_keys(entry.value):
             report(repeated)
         try:
             value = option.type.convert(entry.value)
         except BadValue as problem:
-            report(_bad_value(table, option, entry, problem))
+            report(_bad_value(option, entry, problem))
             continue
         if option.field is not None:
             values[option.field] = value
     for option in table.options:
         if option.required and (option.field or option.name) not in first:
-            report(diagnose("missing-option", place, option=option.name, owner=table.title, about=option.about))
+            report(diagnose("missing-option", place, option=option.name, owner=owner, about=option.about))
     return values
 
 
-def unknown_option(table: Construct, entry: nodes.Entry) -> Diagnostic:
+def unknown_option(table: Construct, entry: nodes.Entry, owner: str) -> Diagnostic:
     """The finding for an option the construct does not have, with the closest name it has."""
     near = closest(entry.name, table.names)
     help_text = table.hints.get(entry.name)
@@ -58,7 +62,7 @@ def unknown_option(table: Construct, entry: nodes.Entry) -> Diagnostic:
         help_text = f"`{table.title}` has no options"
     elif help_text is None and len(table.names) <= LISTED_NAMES:
         help_text = f"`{table.title}` accepts only {in_words(table.names).replace(' or ', ' and ')}"
-    return diagnose("unknown-option", entry.name_span, help=help_text, option=entry.name, owner=table.title)
+    return diagnose("unknown-option", entry.name_span, help=help_text, option=entry.name, owner=owner)
 
 
 def repeated_keys(value: nodes.Value) -> Iterator[Diagnostic]:
@@ -81,17 +85,17 @@ def repeated_entries(entries: Sequence[nodes.Entry]) -> Iterator[Diagnostic]:
         yield from repeated_keys(entry.value)
 
 
-def _repeated(table: Construct, entry: nodes.Entry, earlier: nodes.Entry) -> Diagnostic:
+def _repeated(owner: str, entry: nodes.Entry, earlier: nodes.Entry) -> Diagnostic:
     related = (Related(earlier.name_span, "first given here"),)
     help_text = None
     if entry.name != earlier.name:
         help_text = f"`{entry.name}` and `{earlier.name}` are two words for the same option"
     return diagnose(
-        "duplicate-option", entry.name_span, help=help_text, related=related, option=entry.name, owner=table.title
+        "duplicate-option", entry.name_span, help=help_text, related=related, option=entry.name, owner=owner
     )
 
 
-def _bad_value(table: Construct, option: Option, entry: nodes.Entry, problem: BadValue) -> Diagnostic:
+def _bad_value(option: Option, entry: nodes.Entry, problem: BadValue) -> Diagnostic:
     value = problem.at or entry.value
     help_text = problem.help
     if help_text is None and option.type.words and isinstance(value, nodes.Text | nodes.Word):
@@ -102,7 +106,6 @@ def _bad_value(table: Construct, option: Option, entry: nodes.Entry, problem: Ba
         value.span,
         help=help_text,
         option=option.name,
-        owner=table.title,
         expected=problem.expected or option.type.expected,
         found=problem.found,
     )

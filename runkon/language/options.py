@@ -182,7 +182,7 @@ TABLE: Mapping[str, Construct] = {
         ),
     ),
     "quality_gate": Construct(
-        "gate quality_gate",
+        "gate",
         (
             Option("source", types.TEXT, "source", "step whose result is judged", required=True),
             Option("threshold", types.whole(0, 100), "threshold", "lowest score that passes", required=True),
