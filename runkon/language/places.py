@@ -46,11 +46,13 @@ def nearest_project(start: Path) -> Path | None:
 
 def in_folders(roots: Sequence[Path], folders: Iterable[str], file: str) -> Iterator[Candidate]:
     """`file` in every folder of every root, the first root's folders first."""
-    several = len(roots) > 1
+    outermost = roots[-1]
     for root in roots:
         for folder in folders:
             below = f"{folder}/{file}" if folder else file
-            yield Candidate(root, root / below, str(root / below) if several else below)
+            path = root / below
+            shown = path.relative_to(outermost) if path.is_relative_to(outermost) else path
+            yield Candidate(root, path, below if root == outermost else str(shown))
 
 
 def agent_places(roots: Sequence[Path], name: str, workflow: str) -> Iterator[Candidate]:
