@@ -198,6 +198,13 @@ def _input_is_true(value: JsonValue) -> bool:
 
 def compare(op: str, left: JsonValue, right: JsonValue) -> bool:
     """`left op right`. Text compares as text, numbers as numbers; what differs in type is unequal and not ordered."""
+    try:
+        return _compare(op, left, right)
+    except RecursionError:  # nested deeper than anything can be told equal
+        return op == "!="
+
+
+def _compare(op: str, left: JsonValue, right: JsonValue) -> bool:
     match op:
         case "==":
             return same(left, right)
@@ -249,10 +256,19 @@ def _contains(container: JsonValue, value: JsonValue) -> bool:
 
 def shown(value: JsonValue) -> JsonValue:
     """A value as the record of a choice keeps it: long texts are cut, big lists and maps become their size."""
-    if isinstance(value, str):
-        return value if len(value) <= _SHOWN_TEXT else value[:_SHOWN_TEXT] + "…"
-    if isinstance(value, list):
-        return value if len(repr(value)) <= _SHOWN_TEXT else f"[{len(value)} elements]"
-    if isinstance(value, dict):
-        return value if len(repr(value)) <= _SHOWN_TEXT else f"{{{len(value)} fields}}"
-    return value
+    match value:
+        case str():
+            return value if len(value) <= _SHOWN_TEXT else value[:_SHOWN_TEXT] + "…"
+        case list():
+            return value if _is_small(value) else f"[{len(value)} elements]"
+        case dict():
+            return value if _is_small(value) else f"{{{len(value)} fields}}"
+        case _:
+            return value
+
+
+def _is_small(value: list[JsonValue] | dict[str, JsonValue]) -> bool:
+    try:
+        return len(value) <= _SHOWN_TEXT and len(repr(value)) <= _SHOWN_TEXT
+    except RecursionError:
+        return False

@@ -218,6 +218,16 @@ def test_a_secret_is_recorded_by_name() -> None:
     )
 
 
+def test_values_nested_beyond_reason_still_come_to_a_decision() -> None:
+    deep: JsonValue = []
+    for _ in range(5000):
+        deep = [deep]
+    env = environment(StepResult("a", StepStatus.COMPLETED, Output(values={"l": deep, "m": deep})))
+    choice = env.evaluate(condition("a.l == a.m"))
+    assert (choice.result, choice.operands["a.l"]) == (False, "[1 elements]")
+    assert decide("a.l != a.m and a.l", env)
+
+
 @pytest.mark.parametrize("value", [False, None, 0, 0.0, "", [], {}])
 def test_empty_values_are_false(value: JsonValue) -> None:
     assert not is_true(value)
