@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from runkon.testing.clock import FakeClock
 from runkon.testing.executor_suite import CancellableContract, ExecutorContract
 from runkon.testing.requests import cancel, request_for
 from runkon.testing.running import TextRun, check_text, resume_run, run_text
 from runkon.testing.scripted import Answer, Hold, ScriptedExecutor, answers_from_json, keys_of
 
+if TYPE_CHECKING:
+    from runkon.testing.store_suite import DurableStoreContract, StoreContract
+
 __all__ = [
     "Answer",
     "CancellableContract",
+    "DurableStoreContract",
     "ExecutorContract",
     "FakeClock",
     "Hold",
     "ScriptedExecutor",
+    "StoreContract",
     "TextRun",
     "answers_from_json",
     "cancel",
@@ -24,3 +31,11 @@ __all__ = [
     "resume_run",
     "run_text",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name in ("StoreContract", "DurableStoreContract"):
+        from runkon.testing import store_suite  # late: imports pytest, which users need not have
+
+        return getattr(store_suite, name)
+    raise AttributeError(f"module `runkon.testing` has no attribute `{name}`")
