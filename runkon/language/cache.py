@@ -89,8 +89,11 @@ def _read(entry: Path, source: SourceFile) -> ParseResult | None:
 
 
 def _write(entry: Path, result: ParseResult) -> None:
-    tree = encode((result.workflows, result.diagnostics))
-    payload = json.dumps(tree, separators=(",", ":")).encode("ascii")
+    try:
+        tree = encode((result.workflows, result.diagnostics))
+        payload = json.dumps(tree, separators=(",", ":")).encode("ascii")
+    except RecursionError:
+        return  # nested to the limit, and called from deep down: parsed again next time
     temporary = entry.with_suffix(f".{os.getpid()}-{threading.get_ident()}{_TEMPORARY}")
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)

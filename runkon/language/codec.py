@@ -53,6 +53,7 @@ class _Encoder:
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}
 
+    # One method for all kinds, and loops instead of comprehensions: a level of nesting costs as few frames as it can.
     def encode(self, value: object) -> Encoded:
         if value is None or type(value) in (str, int, float, bool):
             return cast(Encoded, value)
@@ -60,20 +61,21 @@ class _Encoder:
             return [_SPAN, *value[1:]]
         if isinstance(value, Related):
             return [_RELATED, self.encode(value.span), value.label]
-        if isinstance(value, tuple):
-            return [_TUPLE, *[self.encode(item) for item in value]]
         if isinstance(value, Severity):
             return [_SEVERITY, value.value]
-        return self._node(value)
-
-    def _node(self, value: object) -> Encoded:
+        encoded: list[Encoded] = []
+        if isinstance(value, tuple):
+            encoded.append(_TUPLE)
+            for item in value:
+                encoded.append(self.encode(item))
+            return encoded
         shape = _SHAPES.get(type(value))
         if shape is None:
             raise TypeError(f"no part of a syntax tree: {type(value).__name__}")
         known = self._numbers.get(id(value))
         if known is not None:
             return [_AGAIN, known]
-        encoded: list[Encoded] = [shape.number]
+        encoded.append(shape.number)
         for number, (name, default) in enumerate(shape.fields):
             given = getattr(value, name)
             if type(given) is not type(default) or given != default:
@@ -102,25 +104,24 @@ class _Decoder:
         kind = value[0]
         if type(kind) is not int:
             raise NotATree("a list without a kind")
+        if kind >= 0:
+            class_, names = _BY_NUMBER[kind]
+            given: dict[str, object] = {}
+            for at in range(1, len(value), 2):
+                field = value[at + 1]
+                given[names[cast(int, value[at])]] = field if type(field) is not list else self.decode(field)
+            node = class_(**given)
+            self._seen.append(node)
+            return node
+        if kind == _TUPLE:
+            items = []
+            for item in value[1:]:
+                items.append(item if type(item) is not list else self.decode(item))
+            return tuple(items)
         if kind == _SPAN:
             return Span(self._file, *cast("list[int]", value[1:]))
-        if kind >= 0:
-            return self._node(kind, value)
-        if kind == _TUPLE:
-            decode = self.decode
-            return tuple([item if type(item) is not list else decode(item) for item in value[1:]])
         if kind == _AGAIN:
             return self._seen[cast(int, value[1])]
         if kind == _SEVERITY:
             return Severity(cast(str, value[1]))
         return Related(cast(Span, self.decode(value[1])), cast(str, value[2]))
-
-    def _node(self, kind: int, value: list[Encoded]) -> object:
-        class_, names = _BY_NUMBER[kind]
-        given: dict[str, object] = {}
-        for at in range(1, len(value), 2):
-            field = value[at + 1]
-            given[names[cast(int, value[at])]] = field if type(field) is not list else self.decode(field)
-        node = class_(**given)
-        self._seen.append(node)
-        return node

@@ -152,8 +152,9 @@ CATALOGUE: dict[str, Wording] = {
     ),
     "invalid-condition": Wording(
         about="text in quotes that should be a condition and is none",
-        message="`{option}` needs a condition",
-        label="expected {expected}",
+        message="`{found}` is not a condition",
+        label="does not fit here",
+        help="a condition is a reference or a comparison: `step.marker`, `step.field == \"text\"`",
     ),
     "invalid-declaration": Wording(
         about="a part of an `inputs` section that belongs to no declaration",

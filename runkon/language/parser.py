@@ -15,6 +15,7 @@ from runkon.language.diagnostics import Diagnostic, diagnose
 from runkon.language.nodes import Condition, Workflow
 from runkon.language.program import ParseResult
 from runkon.language.recovery_blocks import too_deep
+from runkon.language.recovery_wording import shown
 from runkon.language.source import SourceFile, Span
 from runkon.language.strings import string_text
 from runkon.language.table import Table, parse_table
@@ -68,28 +69,28 @@ class _Parsing:
 
     def _quoted_condition(self, span: Span) -> Condition | None:
         """The condition that stands as text in the string at `span`; what is wrong with it is reported there."""
-        written = self._source.text[span.start : span.end]
-        inner = string_text(written)
-        tokens = tokenize(SourceFile(self._source.path, inner), self._table)
-        if inner == written[1:-1]:
-            shift, line, column = span.start + 1, span.line, span.column
-            tokens = [_shifted(token, shift, line, column) for token in tokens]
-        else:
-            tokens = [Token(t.kind, t.text, *span[1:]) for t in tokens]
+        tokens = self._tokens_inside(span)
+        deep = too_deep(tokens, DEEPEST)
+        if deep is not None:
+            self._found.append(diagnose("nesting-too-deep", deep.span(self._source.path), limit=DEEPEST))
+            return None
         builder = Builder(self._source.path, self._found.append, lambda _: None)
         built = automaton.run(tokens, self._table, "lone_condition", builder)
         if isinstance(built, automaton.Stuck):
-            token = tokens[built.at]
-            self._found.append(
-                diagnose(
-                    "invalid-condition",
-                    token.span(self._source.path),
-                    option="if",
-                    expected="a condition such as `step.marker`",
-                )
-            )
+            place = tokens[built.at].span(self._source.path)
+            found = self._source.text[span.start : span.end]
+            self._found.append(diagnose("invalid-condition", place, found=shown(found[1:-1])))
             return None
-        return built  # type: ignore[return-value]
+        return cast(Condition, built)
+
+    def _tokens_inside(self, span: Span) -> list[Token]:
+        """The tokens of a string's text, each at its place in the file where the text is written as it is read."""
+        written = self._source.text[span.start : span.end]
+        inner = string_text(written)
+        tokens = tokenize(SourceFile(self._source.path, inner), self._table)
+        if inner != written[1:-1]:
+            return [Token(token.kind, token.text, *span[1:]) for token in tokens]
+        return [_shifted(token, span) for token in tokens]
 
 
 def _in_order(found: list[Diagnostic]) -> list[Diagnostic]:
@@ -99,7 +100,8 @@ def _in_order(found: list[Diagnostic]) -> list[Diagnostic]:
     return sorted(kept, key=lambda d: (d.span.start, d.span.end))
 
 
-def _shifted(token: Token, offset: int, line: int, column: int) -> Token:
-    """A token of the text in a string, at its place in the file; `line` and `column` are those of the string."""
-    across = column + token.column if token.line == 1 else token.column
-    return Token(token.kind, token.text, token.start + offset, token.end + offset, token.line + line - 1, across)
+def _shifted(token: Token, string: Span) -> Token:
+    """A token of the text in a string, at its place in the file."""
+    start, end = token.start + string.start + 1, token.end + string.start + 1
+    column = string.column + token.column if token.line == 1 else token.column
+    return Token(token.kind, token.text, start, end, string.line + token.line - 1, column)

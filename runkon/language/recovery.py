@@ -13,7 +13,17 @@ from typing import NamedTuple
 from runkon.language import recovery_blocks as blocks
 from runkon.language import recovery_strings as strings
 from runkon.language.diagnostics import Diagnostic, Related, diagnose
-from runkon.language.recovery_repairs import Place, Repair, Report, behind, may_begin_statement, plain_report, repairs
+from runkon.language.recovery_repairs import (
+    Place,
+    Repair,
+    Report,
+    behind,
+    closing_repairs,
+    header_text,
+    may_begin_statement,
+    plain_report,
+    repairs,
+)
 from runkon.language.recovery_stack import Stack
 from runkon.language.recovery_strings import Suspect
 from runkon.language.recovery_wording import LATER_WORDS, NAMES, SECTIONS, STATEMENTS, expected_words, found_words
@@ -50,12 +60,15 @@ class Recovery:
         self._found: list[Diagnostic] = []
         self._lines: set[int] = set()
         self._unsound: list[int] = []
+        self._missing = blocks.missing_braces(self._tokens)
 
     def run(self) -> Recovered:
         while self._at < len(self._tokens):
             token = self._tokens[self._at]
             self._remember(token)
-            if self._stack.take(token):
+            if self._starts_line(token) and self._missed_end(token):
+                continue
+            if self._lacks_brace(token) or self._stack.take(token):
                 self._at += 1
             else:
                 self._mend(token)
@@ -111,7 +124,7 @@ class Recovery:
 
     def _end_string(self, suspect: Suspect) -> bool:
         """End an unclosed string on its line and go on behind it."""
-        cut = strings.ended_on_its_line(self._source, self._table, self._tokens, suspect, self._stack)
+        cut = strings.shortened(self._source, self._table, self._tokens, suspect, self._stack)
         if cut is None:
             return False
         string = suspect.token
@@ -121,6 +134,7 @@ class Recovery:
         quote = string._replace(text='"', end=string.start + 1)
         self._report(Report(code, quote, {}), sound=False)
         self._tokens, self._at = cut.tokens, cut.at
+        self._missing = blocks.missing_braces(self._tokens)
         return True
 
     def _add_missing_word(self, suspect: Suspect) -> bool:
@@ -194,6 +208,46 @@ class Recovery:
         while self._tokens[self._at].kind not in (END, "WORKFLOW", UNCLOSED):
             self._at += 1
 
+    # ── braces that would go unnoticed ──────────────────────────────────────────────────────────
+    def _starts_line(self, token: Token) -> bool:
+        return self._at > 0 and self._tokens[self._at - 1].line < token.line
+
+    def _missed_end(self, token: Token) -> bool:
+        """A keyword at the start of a line that would be read as a name, or that stands as far left as the block it
+        would go into: something before it was not closed."""
+        if token.kind not in STATEMENTS and token.kind not in ("META", "OUTPUTS"):
+            return False
+        brackets = self._stack.open_brackets()
+        if len(brackets) < 2 or self._missing <= 0 or self._tokens[self._at + 1].kind == "_EQUAL":
+            return False
+        head = self._stack.head(brackets[-1])
+        if self._stack.accepts("DO"):
+            if head.line == token.line or not blocks.stands_left_of(self._source, token, head):
+                return False
+        elif not self._stack.accepts(token.kind):
+            return False
+        place = Place(self._stack, self._tokens, self._at)
+        for repair in closing_repairs(place):
+            if self._score(repair) >= _TRIED:
+                self._apply(repair)
+                self._missing -= sum(1 for inserted in repair.insert if inserted.kind == "RBRACE")
+                return True
+        return False
+
+    def _lacks_brace(self, token: Token) -> bool:
+        """`call plan output = "x" }`: the block has an end but no beginning. Puts the brace in; never takes `token`."""
+        kept = self._stack.kept
+        if token.kind != "NAME" or self._missing >= 0 or not kept or kept[-1].line != token.line:
+            return False
+        call = kept[-3:-1] if len(kept) > 2 and kept[-2].kind == "WORKFLOW" else kept[-2:-1]
+        if not call or call[0].kind != "CALL" or self._tokens[self._at + 1].kind != "_EQUAL":
+            return False
+        if self._stack.accepts("LBRACE"):
+            self._report(Report("missing-brace", token, {"head": header_text(kept)}))
+            self._stack.take(behind(kept[-1], "LBRACE", "{"))
+            self._missing += 1
+        return False
+
     # ── ends of blocks ──────────────────────────────────────────────────────────────────────────
     def _unfinished(self) -> None:
         """The file ends inside a block, or inside the header of a workflow."""
@@ -218,8 +272,7 @@ class Recovery:
             head = heads.get(opening) or self._word_before(opening)
             found = Related(until.span(self._source.path), "still open here")
             self._report(Report("unclosed-block", head, {"head": head.text}), sound=False, related=(found,))
-        while self._stack.open_brackets():
-            self._drop_unfinished()
+        while self._drop_unfinished():
             self._stack.take(behind(self._stack.kept[-1], "RBRACE", "}"))
 
     def _word_before(self, opening: Token) -> Token:
@@ -230,13 +283,13 @@ class Recovery:
             at -= 1
         return kept[at]
 
-    def _drop_unfinished(self) -> None:
-        """Take back tokens until the innermost block can be closed."""
-        brackets = self._stack.open_brackets()
-        while self._stack.depth and not self._stack.accepts("RBRACE"):
+    def _drop_unfinished(self) -> bool:
+        """Take back tokens until the innermost block can be closed; False if none is open."""
+        while self._stack.open_brackets():
+            if self._stack.accepts("RBRACE"):
+                return True
             self._stack.drop()
-        if not self._stack.open_brackets() and brackets:
-            return
+        return False
 
     # ── repairs ─────────────────────────────────────────────────────────────────────────────────
     def _repair(self, place: Place) -> bool:
@@ -250,12 +303,15 @@ class Recovery:
                 break
         if best is None:
             return False
-        self._report(best.report, sound=best.sound)
-        self._stack.drop(best.undo)
-        for token in best.insert:
-            self._stack.take(token)
-        self._at += best.skip
+        self._apply(best)
         return True
+
+    def _apply(self, repair: Repair) -> None:
+        self._report(repair.report, sound=repair.sound)
+        self._stack.drop(repair.undo)
+        for token in repair.insert:
+            self._stack.take(token)
+        self._at += repair.skip
 
     def _score(self, repair: Repair) -> int:
         """How many tokens fit behind the repair, 0 if it does not fit itself. A next mistake ends the count kindly."""

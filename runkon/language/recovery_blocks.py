@@ -33,9 +33,14 @@ def unclosed(source: SourceFile, tokens: Sequence[Token], missing: int) -> list[
     return (blamed + opened[::-1])[:missing]
 
 
-def closes_too_early(source: SourceFile, brace: Token, opening: Token) -> bool:
-    """True for a `}` that starts its line further right than the line that opened its block."""
-    return _indent(source, brace.line) > _indent(source, opening.line)
+def stands_left_of(source: SourceFile, token: Token, head: Token) -> bool:
+    """True for a token whose line is indented no further than the line of `head`."""
+    return _indent(source, token.line) <= _indent(source, head.line)
+
+
+def missing_braces(tokens: Sequence[Token]) -> int:
+    """How many `}` the whole text lacks; negative when it has too many."""
+    return sum((token.kind == "LBRACE") - (token.kind == "RBRACE") for token in tokens)
 
 
 def has_spare_brace(tokens: Sequence[Token], at: int) -> bool:

@@ -89,7 +89,7 @@ def repairs(place: Place) -> Iterator[Repair]:
     yield from _signs(place)
     yield from _wrong_kind_of_name(place)
     yield from _missing_parts(place)
-    yield from _unclosed_brackets(place)
+    yield from closing_repairs(place)
     yield from _superfluous(place)
 
 
@@ -195,6 +195,8 @@ def _misspelt(place: Place, word: Token) -> Iterator[Repair]:
         if token.kind == "IF":
             while place.ahead(skip).kind not in ("LBRACE", "RBRACE", "$END"):
                 skip += 1
+        for closing in closing_repairs(place):
+            yield closing._replace(insert=(*closing.insert, at(word, "ELSE", "else")), undo=1)
         yield Repair(Report("else-without-if", word, {}), (at(word, "DO", "do"),), skip, 1, sound=False)
     words = STATEMENT_WORDS + (SECTION_WORDS if place.stack.accepts("META", without=1) else ())
     near = closest(word.text, (*words, "else"))
@@ -262,7 +264,7 @@ def _missing_parts(place: Place) -> Iterator[Repair]:
         )
         return
     if stack.accepts("LBRACE") and not stack.accepts("STRING"):
-        report = Report("missing-brace", where, {"head": _header(stack.kept)})
+        report = Report("missing-brace", where, {"head": header_text(stack.kept)})
         opening = behind(before, "LBRACE", "{")
         yield Repair(report, (opening,))
         yield Repair(report, (opening, behind(before, "RBRACE", "}")), sound=False)
@@ -274,7 +276,7 @@ def _missing_parts(place: Place) -> Iterator[Repair]:
                 yield Repair(report, (behind(before, kind, text),), sound=False)
 
 
-def _header(kept: Sequence[Token]) -> str:
+def header_text(kept: Sequence[Token]) -> str:
     """The statement at the end of the tokens, as written: `if plan.ok`."""
     begin = len(kept) - 1
     while begin > 0 and kept[begin - 1].line == kept[-1].line:
@@ -288,7 +290,7 @@ def _header(kept: Sequence[Token]) -> str:
     return shown(text)
 
 
-def _unclosed_brackets(place: Place) -> Iterator[Repair]:
+def closing_repairs(place: Place) -> Iterator[Repair]:
     """Close one to three brackets in front of the token."""
     stack, before = place.stack, place.before
     if before is None:
@@ -311,6 +313,8 @@ def _unclosed_brackets(place: Place) -> Iterator[Repair]:
 
 def _superfluous(place: Place) -> Iterator[Repair]:
     token = place.token
+    if token.kind == "LBRACE":
+        yield Repair(_unexpected(place), skip=1, sure=True)
     if token.kind in ("RBRACE", "LBRACE", "$END") or token.kind in STATEMENTS or token.kind in SECTIONS:
         return
     yield Repair(_unexpected(place), skip=1)

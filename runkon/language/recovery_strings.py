@@ -43,19 +43,25 @@ def is_near(suspect: Suspect, at: int) -> bool:
     return suspect.at < at <= suspect.at + _NEAR
 
 
-def ended_on_its_line(
-    source: SourceFile, table: Table, tokens: Sequence[Token], suspect: Suspect, stack: Stack
-) -> Cut | None:
-    """The input with the suspect ending on its first line; None if the text does not parse better that way."""
+def shortened(source: SourceFile, table: Table, tokens: Sequence[Token], suspect: Suspect, stack: Stack) -> Cut | None:
+    """The input with the suspect ending on its first line, or with its quote left out as a stray one; None if neither
+    parses better. A string that has no end at all ends on its line in any case."""
     string = suspect.token
     end = _end_on_line(source, string, stack)
     shorter = Token("STRING", '""', string.start, end, string.line, string.column)
-    rest = tokenize(source, table, end)
-    following = [token.kind for token in rest[:_TRIED]]
-    fitting = stack.fits((shorter.kind, *following)) - 1
-    if string.kind != UNCLOSED and fitting < len(following) and UNCLOSED not in following[: fitting + 1]:
-        return None
-    return Cut([*tokens[: suspect.at], shorter, *rest], suspect.at)
+    on_line = Cut([*tokens[: suspect.at], shorter, *tokenize(source, table, end)], suspect.at)
+    if _goes_on(stack, on_line):
+        return on_line
+    without = Cut([*tokens[: suspect.at], *tokenize(source, table, string.start + 1)], suspect.at)
+    if _goes_on(stack, without):
+        return without
+    return on_line if string.kind == UNCLOSED else None
+
+
+def _goes_on(stack: Stack, cut: Cut) -> bool:
+    following = [token.kind for token in cut.tokens[cut.at : cut.at + _TRIED + 1]]
+    fitting = stack.fits(following)
+    return fitting == len(following) or following[fitting] == UNCLOSED
 
 
 def ends_in_escape(token: Token) -> bool:
