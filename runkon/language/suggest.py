@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 LONGEST_WORD = 80  # beyond this nobody has mistyped a name, and the comparison is quadratic
+MOST_CANDIDATES = 300  # a file with a thousand mistakes must not compare each with a thousand names
 
 
 def closest(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate a reader most likely meant by `word`, or None if nothing is really close.
 
     A third of the letters may differ, at least one; swapped neighbours, case, `-` and `_` count as small slips.
-    Ties go to the candidate that comes first. The word itself is never suggested."""
+    Ties go to the candidate that comes first. The word itself is never suggested. Only the first candidates count."""
     if not word or len(word) > LONGEST_WORD:
         return None
     plain = _plain(word)
@@ -19,10 +21,14 @@ def closest(word: str, candidates: Iterable[str]) -> str | None:
     best_distance = max(1, len(plain) // 3) + 1
     if len(plain) <= 2:
         best_distance = 1  # one slip in a word of two letters leaves nothing to recognise
-    for candidate in candidates:
-        if candidate == word or abs(len(candidate) - len(word)) >= max(best_distance, 1):
+    letters = set(plain)
+    for candidate in islice(candidates, MOST_CANDIDATES):
+        if candidate == word or abs(len(candidate) - len(word)) >= best_distance:
             continue
-        distance = _distance(plain, _plain(candidate), best_distance)
+        other = _plain(candidate)
+        if len(set(other) - letters) >= best_distance:  # each letter the word lacks is an edit
+            continue
+        distance = _distance(plain, other, best_distance)
         if distance < best_distance:
             best, best_distance = candidate, distance
     return best
