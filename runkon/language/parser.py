@@ -77,9 +77,10 @@ class _Parsing:
         builder = Builder(self._source.path, self._found.append, lambda _: None)
         built = automaton.run(tokens, self._table, "lone_condition", builder)
         if isinstance(built, automaton.Stuck):
-            place = tokens[built.at].span(self._source.path)
-            found = self._source.text[span.start : span.end]
-            self._found.append(diagnose("invalid-condition", place, found=shown(found[1:-1])))
+            token = tokens[built.at]
+            place = token.span(self._source.path) if token.text else span
+            found = shown(self._source.text[span.start : span.end])
+            self._found.append(diagnose("invalid-condition", place, found=found))
             return None
         return cast(Condition, built)
 

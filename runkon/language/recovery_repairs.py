@@ -89,6 +89,8 @@ def repairs(place: Place) -> Iterator[Repair]:
     yield from _signs(place)
     yield from _wrong_kind_of_name(place)
     yield from _missing_parts(place)
+    if token.kind == "_SEP":
+        yield from _superfluous(place)
     yield from closing_repairs(place)
     yield from _superfluous(place)
 
