@@ -79,7 +79,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 def _make_folder(path: Path) -> None:
     folder = path.parent
     try:
-        if not folder.exists():
+        if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
             (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     except OSError as error:

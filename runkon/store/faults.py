@@ -116,7 +116,9 @@ def check_header(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise StoreUnavailable(f"`{path}` can't be read: {error.strerror or error}") from error
+        reason = error.strerror or error
+        help = "name a database file, or one to be made, with `--db PATH`"
+        raise StoreUnavailable(f"`{path}` can't be read: {reason}", help=help) from error
     if head and head != _HEADER:
         raise damaged(path, "it does not begin as a SQLite database does")
 
