@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from runkon.engine.turns import ENDLESS, Turns
 from runkon.errors import InternalError, LeaseLost, RunkonError
 from runkon.model.events import Envelope, Event
 from runkon.model.ports import Clock, EventSink, Recorder, RunStore
@@ -50,7 +51,7 @@ class BatchRecorder(Recorder):
         self._queue_lock = threading.Lock()  # guards the queue and its number
         self._queue: list[Envelope] = []
         self._queued = seq
-        self._write_lock = threading.Lock()  # held by the one thread that writes and tells
+        self._turns = Turns()  # the one thread that has the turn writes and tells
         self._durable = seq
         self._writer: int | None = None
         self._failure: BaseException | None = None
@@ -103,20 +104,26 @@ class BatchRecorder(Recorder):
         self._queued = seq
 
     def _write_until(self, target: int, *, release: bool) -> None:
-        if not self._write_lock.acquire(blocking=False):
-            if self._writer == threading.get_ident():
-                raise InternalError("an event sink called the recorder that was telling it")
-            self._write_lock.acquire()
+        self._alone(ENDLESS if release else target, lambda: self._write(release=release))
+
+    def _alone(self, target: int, work: Callable[[], None]) -> None:
+        """Do `work` while no other thread writes; not at all if another made `target` durable meanwhile."""
+        if self._writer == threading.get_ident():
+            raise InternalError("an event sink called the recorder that was telling it")
+        if not self._turns.enter(target):
+            if self._durable < target and self._failure is not None:
+                raise self._failure
+            return
         try:
-            if release or self._durable < target:
+            if self._durable < target:
                 self._writer = threading.get_ident()
-                self._write(release=release)
+                work()
         finally:
             self._writer = None
-            self._write_lock.release()
+            self._turns.leave(self._durable if self._failure is None else ENDLESS)
 
     def _write(self, *, release: bool) -> None:
-        """One transaction with all that is queued, then the sinks. The write lock is held."""
+        """One transaction with all that is queued, then the sinks. This thread has the turn."""
         with self._queue_lock:
             if self._failure is not None:
                 raise self._failure
@@ -207,20 +214,24 @@ class BatchRecorder(Recorder):
         return self._clock.monotonic() - self._renewed >= self._ttl_ms / 3000
 
     def _renew_if_due(self) -> None:
-        if not self._is_renewal_due():
-            return
-        with self._write_lock:
-            if self._failure is not None:
-                return
+        if self._is_renewal_due():
             try:
-                extended = self._store.extend(self._lease, self._clock.now_ms(), self._ttl_ms)
-                if extended is None:
-                    raise LeaseLost(f"run `{self._lease.run}` is held by another engine now")
-            except BaseException as failure:  # noqa: BLE001  kept, and raised to whoever records next
-                self._fail(failure)
+                self._alone(ENDLESS, self._renew)
+            except BaseException:  # noqa: BLE001  kept by _fail, and raised to whoever records next
                 return
-            self._lease, self._renewed = extended, self._clock.monotonic()
-            self._set_timer()
+
+    def _renew(self) -> None:
+        if self._failure is not None:
+            return
+        try:
+            extended = self._store.extend(self._lease, self._clock.now_ms(), self._ttl_ms)
+            if extended is None:
+                raise LeaseLost(f"run `{self._lease.run}` is held by another engine now")
+        except BaseException as failure:  # noqa: BLE001  kept, and raised to whoever records next
+            self._fail(failure)
+            return
+        self._lease, self._renewed = extended, self._clock.monotonic()
+        self._set_timer()
 
 
 class _Background:
