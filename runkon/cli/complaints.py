@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,7 +38,8 @@ def wrong_use(error: click.ClickException, words: Sequence[str]) -> UserError:
 
 def internal_error(error: Exception, words: Sequence[str], session: Session) -> int:
     """Say that this is our bug, keep the traceback in a file, and return the exit code for it."""
-    import traceback  # late: on the way to an error
+    import shlex  # late: on the way to an error
+    import traceback
 
     text = "".join(traceback.format_exception(error))
     console = session.console
@@ -109,7 +108,10 @@ def _plain(message: str) -> str:
 
 def _keep(text: str, words: Sequence[str], session: Session) -> Path | None:
     """Write what a report needs to a file of its own; None if no place takes it."""
-    from runkon import __version__  # late: on the way to an error
+    import shlex  # late: on the way to an error
+    import tempfile
+
+    from runkon import __version__
 
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     versions = f"runkon {__version__} · Python {sys.version.split()[0]} · {sys.platform}"

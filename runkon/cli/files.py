@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -69,6 +68,8 @@ def write_new(path: Path, text: str) -> bool:
 def replace_text(path: Path, text: str) -> None:
     """Give a file new content in one step, keeping its mode; through a link, the file behind it. Raises UserError
     `cannot-write` and leaves the old content."""
+    import tempfile  # late: it brings compression and random numbers along
+
     real = path.resolve()
     try:
         mode = stat.S_IMODE(real.stat().st_mode)

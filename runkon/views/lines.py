@@ -64,7 +64,7 @@ def _settled(event: ev.Event) -> Line | None:
             handled = f" (handled: {_words(event.handled)})" if event.handled else ""
             return Line(word, event.path, first_line(event.error.message) + handled, "warning" if handled else "bad")
         case ev.StepSkipped():
-            return Line("skipped", event.path, first_line(event.reason), "quiet")
+            return Line("skipped", event.path, skip_text(event.reason), "quiet")
         case ev.StepCancelled():
             return Line("cancelled", event.path, first_line(event.reason), "quiet")
         case ev.StepHandled():
@@ -73,6 +73,11 @@ def _settled(event: ev.Event) -> Line | None:
             return Line("again", event.path, first_line(event.why), "quiet")
         case _:
             return None
+
+
+def skip_text(reason: str) -> str:
+    """Why a step was skipped or cancelled, as a half-sentence."""
+    return "its condition is false" if reason == "condition" else first_line(reason)
 
 
 def result_text(output: Output) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from runkon.model.records import StepRecord
 from runkon.model.status import StepStatus
-from runkon.views.lines import first_line, result_text
+from runkon.views.lines import first_line, result_text, skip_text
 from runkon.views.outline import static_path
 from runkon.views.run_tree import KEYWORDS, TreeNode
 from runkon.views.status import BAD_STEP, OPEN_STEP, SIGNS
@@ -144,7 +144,7 @@ class _Draw:
                 kept = "kept" if step.path in self._reused else ""
                 return " · ".join(filter(None, [kept, attempt, result_text(step.output)]))
             case StepStatus.SKIPPED | StepStatus.CANCELLED:
-                return first_line(step.skip_reason or str(step.status))
+                return skip_text(step.skip_reason or str(step.status))
             case StepStatus.FAILED | StepStatus.TIMED_OUT | StepStatus.BACKOFF:
                 message = first_line(step.error.message) if step.error else str(step.status)
                 handled = f"handled: {step.handled}" if step.handled else ""

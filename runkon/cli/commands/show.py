@@ -20,6 +20,7 @@ from runkon.language.columns import visible
 from runkon.model.records import RunRecord, StepRecord
 from runkon.model.status import RunStatus
 from runkon.views.ending import ending
+from runkon.views.lines import skip_text
 from runkon.views.margin import margin_lines
 from runkon.views.run_object import run_object
 from runkon.views.status import root_failures
@@ -124,7 +125,7 @@ def _step_lines(step: StepRecord) -> Iterator[str]:
     if output.usage is not None and output.usage.cost_usd is not None:
         yield f"cost: {money(output.usage.cost_usd)}"
     if step.skip_reason:
-        yield visible(f"reason: {step.skip_reason}")
+        yield visible(f"reason: {skip_text(step.skip_reason)}")
     if output.markers:
         yield visible(f"markers: {', '.join(sorted(output.markers))}")
     if output.degraded:

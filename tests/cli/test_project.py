@@ -1,0 +1,147 @@
+"""`init new plugins doctor`, and what is said when runkon itself fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+class TestInit:
+    def test_the_project_runs_at_once(self, case):
+        case.run("init").exits(0).stderr("next: runkon run hello\n").stdout("""
+            wrote .runkon/workflows/hello.wf
+            wrote .runkon/plugins/words.py
+            wrote .runkon/.gitignore
+            """)
+        case.run("validate", "hello", "--strict").exits(0)
+        case.run("fmt", "--check").exits(0)
+        case.run("run", "hello", "-q").exits(0).stdout("greeting = Hello, world! Nice to meet you.\nwords = 6\n")
+
+    def test_nothing_is_overwritten(self, case):
+        case.file(".runkon/workflows/hello.wf", "mine").run("init").exits(0)
+        assert case.out.startswith("kept  .runkon/workflows/hello.wf\n")
+        assert (case.project / ".runkon/workflows/hello.wf").read_text() == "mine"
+
+    def test_in_another_folder(self, case):
+        case.run("init", "fresh").exits(0).stderr("next: cd fresh && runkon run hello\n")
+        assert (case.project / "fresh/.runkon/plugins/words.py").is_file()
+
+    def test_where_a_file_is_in_the_way(self, case):
+        case.file("taken/.runkon", "a file").run("init", "taken").exits(5)
+        assert case.err.startswith("error[cannot-write]: ")
+
+    def test_json(self, case):
+        case.run("init", "--json").exits(0)
+        assert [entry["written"] for entry in case.json()["init"]] == [True, True, True]
+        case.run("init", "--json")
+        assert [entry["written"] for entry in case.json()["init"]] == [False, False, False]
+
+
+class TestNew:
+    def test_a_workflow_that_checks_formats_and_runs(self, case):
+        case.run("new", "second").exits(0).stdout("wrote .runkon/workflows/second.wf\n")
+        case.stderr("next: runkon run second\n")
+        case.run("validate", "second", "--strict").exits(0)
+        case.run("fmt", "--check", "second").exits(0)
+        case.run("run", "second", "-q").exits(0)
+
+    def test_never_over_another(self, case):
+        case.run("new", "x").run("new", "x").exits(2).stdout("").stderr("""
+            error[file-exists]: `.runkon/workflows/x.wf` exists already
+              = help: take another name, or change that file
+              = next: runkon run x
+            """)
+
+    @pytest.mark.parametrize("name", ["../x", "a b", "", "1st", "x.wf"])
+    def test_names_that_name_nothing(self, case, name):
+        case.run("new", name).exits(2).stdout("")
+        assert case.err.startswith(f"error[invalid-name]: `{name}` can't name a workflow\n")
+
+
+class TestPlugins:
+    def test_what_is_there_and_what_is_broken(self, case):
+        case.run("init").file(".runkon/plugins/broken.py", "import nothing_of_this_name\n")
+        case.run("plugins").exits(0)
+        words = next(line for line in case.out.splitlines() if line.startswith("words "))
+        assert words.split()[1] == "ok"
+        assert words.endswith("executor count-words")
+        assert "broken: " in case.out
+        case.run("plugins", "--json").exits(0)
+        found = {plugin["name"]: plugin for plugin in case.json()["plugins"]}
+        assert found["words"]["brings"] == ["executor count-words"]
+        assert "nothing_of_this_name" in found["broken"]["problem"]
+
+    def test_two_executors_of_one_name_name_both_plugins(self, case):
+        text = "from runkon import executor\n@executor('lint')\ndef lint(request):\n    return None\n"
+        case.file(".runkon/plugins/one.py", text).file(".runkon/plugins/two.py", text).run("plugins").exits(5)
+        assert case.err.startswith("error[duplicate-executor]: ")
+        assert "`one`" in case.err
+        assert "`two`" in case.err
+
+
+class TestDoctor:
+    def test_all_is_well(self, case):
+        case.env(OPENAI_API_KEY="sk-secret").run("doctor").exits(0).stderr("")
+        assert "sk-secret" not in case.out
+        assert "OPENAI_API_KEY     ok       present" in case.out
+        assert not (case.project / ".runkon/runkon.db").exists()
+        case.run("doctor", "--json").exits(0)
+        assert case.json()["ok"] is True
+
+    def test_a_wrong_setting_is_a_problem(self, case):
+        case.file("runkon.toml", "jobs = 0\n").run("doctor").exits(5)
+        assert "settings  problem  `jobs` in `runkon.toml` is 0" in case.out
+
+    def test_a_broken_plugin_is_a_problem(self, case):
+        case.file(".runkon/plugins/broken.py", "1 / 0\n").run("doctor", "--json").exits(5)
+        problems = [check for check in case.json()["doctor"] if check["state"] == "problem"]
+        assert [check["name"] for check in problems] == ["plugin broken"]
+
+
+class TestOurOwnBugs:
+    @pytest.fixture
+    def broken(self, case, monkeypatch):
+        def fail(*_arguments: object, **_options: object) -> None:
+            raise RuntimeError("the \x1b[31mwheel came off\nat speed")
+
+        monkeypatch.setattr("runkon.cli.commands.runs._matching", fail)
+        return case
+
+    def test_it_says_so_and_keeps_the_traceback_in_a_file(self, broken):
+        broken.run("runs", "--limit", "3").exits(70).stdout("").stderr("""
+            error[internal-error]: runkon itself failed: RuntimeError: the ␛[31mwheel came off
+              = help: this is a bug in runkon, not in your workflow; recorded steps are safe
+              = report: open an issue of the project and attach TMP/project/.runkon/internal-error-STAMP.txt
+              = next: RUNKON_DEBUG=1 runkon runs --limit 3        (shows the traceback)
+            """)
+        (kept,) = (broken.project / ".runkon").glob("internal-error-*.txt")
+        text = kept.read_text()
+        assert "$ runkon runs --limit 3\n" in text
+        assert "Traceback (most recent call last)" in text
+
+    def test_with_debug_the_traceback_is_shown(self, broken):
+        broken.env(RUNKON_DEBUG="1").run("runs").exits(70)
+        assert "Traceback (most recent call last)" in broken.err
+
+
+def test_a_wrong_settings_file_stops_every_command_that_needs_it(case):
+    case.file("runkon.toml", "job = 3\n").run("runs").exits(5).stdout("").stderr("""
+        error[unknown-setting]: `runkon.toml` has an unknown setting `job`
+          = help: did you mean `jobs`?
+        """)
+
+
+def test_a_reader_that_goes_away_is_no_error(case):
+    case.wf("".join(f'workflow w{n} {{ script a {{ run = "true" }} }}\n' for n in range(500)))
+    command = f"{sys.executable} -m runkon graph x.wf --json | head -c 1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", f"for n in 1 2 3; do {command}; done"],
+        capture_output=True,
+        text=True,
+        env=os.environ,
+        check=True,
+    )
+    assert done.stderr == ""
