@@ -62,6 +62,11 @@ class Recovery:
         self._unsound: list[int] = []
         self._missing = blocks.missing_braces(self._tokens)
 
+    @property
+    def probes(self) -> int:
+        """How many tokens were tried on the stack, a measure of the work done."""
+        return self._stack.probes
+
     def run(self) -> Recovered:
         while self._at < len(self._tokens):
             token = self._tokens[self._at]
