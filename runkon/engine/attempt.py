@@ -161,17 +161,16 @@ class Attempts:
         """One attempt, recorded: its beginning before the call, and its failure. A success is left to `complete`."""
         leg = self.scope.leg
         executor = leg.executor(name)
-        problem = leg.exhausted.get(name) if leg.exhausted else None
         if executor is None:
-            problem = f"no executor is called `{name}`"
-        if executor is None or problem is not None:
-            return Failed(StepError("fatal", problem or ""))
+            return Failed(StepError("fatal", f"no executor is called `{name}`"))
+        if leg.exhausted and executor.name in leg.exhausted:
+            return Failed(StepError("fatal", leg.exhausted[executor.name]))
         started = leg.clock.monotonic()
         answer = self._recorded_call(executor, why)
         self.elapsed_ms = round((leg.clock.monotonic() - started) * 1000)
         if isinstance(answer, Failed):
             if answer.error.kind == "fatal":
-                leg.exhausted[name] = answer.error.message
+                leg.exhausted[executor.name] = answer.error.message
             close_failed_attempt(self, answer)
         self.number += 1
         return answer

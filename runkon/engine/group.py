@@ -63,17 +63,15 @@ class Group:
         self._open: dict[Branch, None] = {}
         self._lost: list[Branch] = []
 
-    def run(self, branches: Sequence[Branch], after_each: Callable[[], None] | None = None) -> list[Branch]:
+    def run(self, branches: Sequence[Branch]) -> list[Branch]:
         """Return once every branch that began is over: those that were given up. Branches not begun when the token is
-        cancelled never begin. `after_each` runs on this thread whenever branches ended."""
+        cancelled never begin."""
         self._waiting = list(branches)
         undo = self._token.on_cancel(self._stop_all)
         self._fill()
         try:
             while not self._is_over():
                 self._waiter.wait()
-                if after_each is not None:
-                    after_each()
         finally:
             undo()
         return self._lost
@@ -93,10 +91,6 @@ class Group:
             self._fill()
         if is_last or strand.lost is not None:
             self._waiter.wake()
-
-    def wake(self) -> None:
-        """Let the block's thread look at what has ended."""
-        self._waiter.wake()
 
     # ── places ────────────────────────────────────────────────────────────────────────────────────
     def _is_over(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 
 from runkon.engine.attempt import end_leaf, settle
-from runkon.engine.cancellation import FAIL_FAST, INTERNAL, UNTIL_REACHED, Token
+from runkon.engine.cancellation import FAIL_FAST, INTERNAL, UNTIL_REACHED, Token, run_all
 from runkon.engine.group import Branch, Group
 from runkon.engine.interpreter import run_body
 from runkon.engine.outcome import SKIP_BY_CONDITION, close_stopped
@@ -71,9 +71,7 @@ class _Block:
                 self._over(branch)
             else:
                 later.append(branch)
-        if self.node.until is not None:
-            self._look_at_until()
-        self.lost = self.group.run(later, self._look_at_until if self.node.until is not None else None)
+        self.lost = self.group.run(later)
 
     def _is_answered(self, branch: Branch) -> bool:
         recorded = self.scope.leg.recorded
@@ -127,22 +125,30 @@ class _Block:
                 is_hopeless = len(self.branches) - self._failed < self.required
             if is_hopeless and self.node.fail_fast:
                 self.token.cancel(FAIL_FAST)
-        if self.node.until is not None:
-            self.group.wake()
+        if self.node.until is not None and branch.end is not None:
+            try:
+                self._look_at_until()
+            except BaseException as error:  # noqa: BLE001  the store or the lease: raised at the join
+                branch.error = error
+                self.token.cancel(INTERNAL)
 
     def _look_at_until(self) -> None:
-        """Test `until` over what has ended so far, applied in declaration order."""
+        """Test `until` over what has ended so far, applied in declaration order, before another branch begins."""
         condition = self.node.until
-        if condition is None or self.token.reason is not None:
-            return
-        env = self.scope.env.fork()
-        for branch in self.branches:
-            if branch.end is not None:
-                self._apply(branch, env.results)
-        choice = env.evaluate(condition)
-        if choice.result:
+        assert condition is not None
+        with self._lock:
+            if self.token.reason is not None:
+                return
+            env = self.scope.env.fork()
+            for branch in self.branches:
+                if branch.end is not None:
+                    self._apply(branch, env.results)
+            choice = env.evaluate(condition)
+            if not choice.result:
+                return
             self.scope.chose(self.path, "until", choice, result=True)
-            self.token.cancel(UNTIL_REACHED)
+            actions = self.token.mark(UNTIL_REACHED)
+        run_all(actions)
 
     # ── the join ──────────────────────────────────────────────────────────────────────────────────
     def join(self) -> None:
