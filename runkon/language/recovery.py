@@ -61,6 +61,7 @@ class Recovery:
         self._lines: set[int] = set()
         self._unsound: list[int] = []
         self._missing = blocks.missing_braces(self._tokens)
+        self._odd = strings.has_unclosed(self._tokens)
 
     @property
     def probes(self) -> int:
@@ -86,17 +87,16 @@ class Recovery:
     def _remember(self, token: Token) -> None:
         """Note the tokens that may turn out to be the real mistake when another one does not fit."""
         kept = self._stack.kept
-        if strings.may_be_unclosed(token) or (
+        if (token.kind == "STRING" and (self._odd or strings.may_be_unclosed(token))) or (
             token.kind in _WORD_KINDS and kept and kept[-1].line < token.line and kept[-1].kind in _AWAITING
         ):
             self._suspects.append(Suspect(token, self._at, self._stack.save()))
             del self._suspects[:-_REMEMBERED]
 
     def _mend(self, token: Token) -> None:
-        place = Place(self._stack, self._tokens, self._at)
+        place = self._place()
         if token.kind == UNCLOSED:
-            strings_so_far = [s for s in self._suspects if strings.may_be_unclosed(s.token)]
-            if not self._blame(strings_so_far):
+            if not self._blame(self._string_suspects()):
                 self._end_string(Suspect(token, self._at, self._stack.save()))
         elif self._blame(self._near_suspects()) or self._begins_workflow():
             return
@@ -109,16 +109,24 @@ class Recovery:
         elif not self._repair(place):
             self._resynchronise(place)
 
+    def _place(self) -> Place:
+        return Place(self._stack, self._tokens, self._at, self._missing < 0)
+
     # ── suspects ────────────────────────────────────────────────────────────────────────────────
     def _near_suspects(self) -> list[Suspect]:
-        return [suspect for suspect in reversed(self._suspects) if strings.is_near(suspect, self._at)]
+        """Those close before the mistake; with a string that never ends further on, every string so far."""
+        near = [suspect for suspect in reversed(self._suspects) if strings.is_near(suspect, self._at)]
+        return self._string_suspects() + near if self._odd else near
+
+    def _string_suspects(self) -> list[Suspect]:
+        return [suspect for suspect in self._suspects if strings.may_be_unclosed(suspect.token)]
 
     def _blame(self, suspects: Sequence[Suspect]) -> bool:
         """Go back to the first of the suspects that explains the mistake, and repair it there."""
         for suspect in suspects:
             present = self._stack.save(), self._stack.kept.copy()
             self._stack.restore(suspect.saved)
-            if strings.may_be_unclosed(suspect.token):
+            if suspect.token.kind == "STRING":
                 if self._end_string(suspect):
                     return True
             elif self._add_missing_word(suspect):
@@ -140,6 +148,7 @@ class Recovery:
         self._report(Report(code, quote, {}), sound=False)
         self._tokens, self._at = cut.tokens, cut.at
         self._missing = blocks.missing_braces(self._tokens)
+        self._odd = strings.has_unclosed(self._tokens)
         return True
 
     def _add_missing_word(self, suspect: Suspect) -> bool:
@@ -196,7 +205,7 @@ class Recovery:
             self._report(Report("extra-brace", last, {}))
             return
         if last is None:
-            place = Place(self._stack, self._tokens, self._at)
+            place = self._place()
             self._report(Report("expected-workflow", token, {"found": found_words(token)}), sound=False)
             if self._tokens[self._at + 1].kind == "NAME" and place.ahead(2).kind == "LBRACE":
                 self._tokens[self._at] = token._replace(kind="WORKFLOW")
@@ -220,18 +229,18 @@ class Recovery:
     def _missed_end(self, token: Token) -> bool:
         """A keyword at the start of a line that would be read as a name, or that stands as far left as the block it
         would go into: something before it was not closed."""
-        if token.kind not in STATEMENTS and token.kind not in ("META", "OUTPUTS"):
+        if token.kind not in STATEMENTS and token.kind not in SECTIONS:
             return False
         brackets = self._stack.open_brackets()
         if len(brackets) < 2 or self._missing <= 0 or self._tokens[self._at + 1].kind == "_EQUAL":
             return False
         head = self._stack.head(brackets[-1])
-        if self._stack.accepts("DO"):
+        if self._stack.accepts("DO") or token.kind == "INPUTS":
             if head.line == token.line or not blocks.stands_left_of(self._source, token, head):
                 return False
         elif not self._stack.accepts(token.kind):
             return False
-        place = Place(self._stack, self._tokens, self._at)
+        place = self._place()
         for repair in closing_repairs(place):
             if self._score(repair) >= _TRIED:
                 self._apply(repair)

@@ -55,11 +55,13 @@ class Repair(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where the parser is stuck: at `tokens[at]`, with `stack` holding everything before."""
+    """Where the parser is stuck: at `tokens[at]`, with `stack` holding everything before. `spare_brace` says that the
+    whole text closes more braces than it opens."""
 
     stack: Stack
     tokens: Sequence[Token]
     at: int
+    spare_brace: bool
 
     @property
     def token(self) -> Token:
@@ -228,6 +230,12 @@ def _after_undo(place: Place, undo: int) -> str:
 # ── signs and names ─────────────────────────────────────────────────────────────────────────────
 def _signs(place: Place) -> Iterator[Repair]:
     token, stack = place.token, place.stack
+    before = place.before
+    if token.kind == "_EQUAL" and before is not None and before.kind in NAMES and stack.shifted[-1] is before:
+        key = stack.kept[-3:-1]
+        if [t.kind for t in key[1:]] == ["_EQUAL"] and place.spare_brace:
+            report = Report("missing-brace", before, {"head": f"{key[0].text} ="})
+            yield Repair(report, (behind(key[1], "LBRACE", "{"), before), undo=1)
     if token.kind == "_EQUAL" and stack.accepts("EQ"):
         yield Repair(_unexpected(place, help="compare with `==`"), (at(token, "EQ", "=="),), 1)
     if token.kind == "EQ" and stack.accepts("_EQUAL"):

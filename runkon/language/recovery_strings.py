@@ -39,8 +39,13 @@ def may_be_unclosed(token: Token) -> bool:
     return token.kind == "STRING" and "\n" in token.text
 
 
+def has_unclosed(tokens: Sequence[Token]) -> bool:
+    """True if the text ends inside a string: some quote in it, not always the last, has no partner."""
+    return any(token.kind == UNCLOSED for token in tokens[-2:])
+
+
 def is_near(suspect: Suspect, at: int) -> bool:
-    return suspect.at < at <= suspect.at + _NEAR
+    return suspect.at <= at <= suspect.at + _NEAR
 
 
 def shortened(source: SourceFile, table: Table, tokens: Sequence[Token], suspect: Suspect, stack: Stack) -> Cut | None:
