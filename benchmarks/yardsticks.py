@@ -6,6 +6,7 @@ import sqlite3
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -45,10 +46,14 @@ raw_normal = partial(raw_sqlite, synchronous="NORMAL")
 raw_full = partial(raw_sqlite, synchronous="FULL")
 
 
-def ideal_sleep(_: Path, *, seconds: float) -> float:
-    """The wall time of steps that all sleep at once."""
+def ideal_sleep(_: Path, *, seconds: float, workers: int) -> float:
+    """The wall time of bare threads that all sleep at once."""
+    threads = [threading.Thread(target=time.sleep, args=(seconds,)) for _ in range(workers)]
     with stopwatch() as took:
-        time.sleep(seconds)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     return took[0]
 
 
