@@ -44,6 +44,7 @@ from runkon.model.ports import Clock, Executors, Recorder
 from runkon.model.records import Lease, RunRecord, StepRecord
 
 HURRY = 0.5  # seconds an executor gets after a kill
+SIGTERM_GRACE = 20.0  # seconds the always block gets at most when the system ends the process
 
 
 class End(NamedTuple):
@@ -239,7 +240,10 @@ class LegRun:
         """Run the always block of this leg. Its failures are on record and change nothing; cut off by its grace, the
         steps it did not come to are recorded as skipped."""
         leg, token = self._leg, self._always_token
-        due = self._clock.monotonic() + self._config.always_grace
+        stop = self._body_token.reason
+        is_hurried = stop is not None and stop.kind == "sigterm"
+        grace = min(self._config.always_grace, SIGTERM_GRACE) if is_hurried else self._config.always_grace
+        due = self._clock.monotonic() + grace
         self._undo.append(self._clock.call_at(due, lambda: token.cancel(ALWAYS_GRACE)))
         env = self._env.with_inputs({"workflow_status": status})
         prefix, order = f"always#{leg.number}/", f"~{order_text(leg.number)}."

@@ -8,6 +8,7 @@ that does not stop when told to.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from runkon.engine.cancellation import RunControl
 from runkon.engine.clock import system_clock
@@ -19,7 +20,7 @@ from runkon.engine.leg import LegRun
 from runkon.engine.plan import keys_of, plan_always, plan_body
 from runkon.engine.recorder import BatchRecorder
 from runkon.engine.resume import cut_offs, recorded_by_path, refuse_unless_resumable
-from runkon.errors import EXIT_USAGE, LeaseLost, StoreUnavailable, UserError
+from runkon.errors import EXIT_USAGE, LeaseLost, RunkonError, StoreUnavailable, UserError
 from runkon.language.program import CheckedWorkflow
 from runkon.model.events import RunCreated, RunResumed, RunStarted
 from runkon.model.ids import RunID, StepPath, new_run_id
@@ -116,6 +117,8 @@ class Runner:
         except LeaseLost as error:
             raise lost(run, error) from error
         except StoreUnavailable as error:
+            with suppress(RunkonError):
+                self._store.append(lease, (), release=True)
             raise StoreUnavailable(error.message, help=error.help, next=f"runkon resume {run}") from error
         after = self._store.run(run)
         assert after is not None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -306,3 +307,64 @@ def test_a_result_that_arrives_within_the_grace_of_an_interrupt_counts(flow: Mak
     scripted = case.answers({})
     assert case.resume().status == "completed"
     assert scripted.paths == ["b"]
+
+
+def test_a_step_that_ignores_an_interrupt_is_given_up_and_the_always_block_still_runs(flow: Make) -> None:
+    case = flow("call a call b always { call z }").configure(kill_grace=0.01)
+    control = RunControl()
+    begun, release, back = threading.Event(), threading.Event(), threading.Event()
+
+    def deaf(request: Any) -> Any:
+        begun.set()
+        release.wait(30)
+        back.set()
+        return {"markers": ["late"]}
+
+    case.answers({"a": deaf})
+    end = case.begin(control)
+    begun.wait(30)
+    control.interrupt()
+    record = end()
+    assert (record.status, record.holder) == ("interrupted", None)
+    assert case.statuses == {"a": "interrupted", "always#1/z": "completed"}
+    cut = next(event for event in case.events if event.kind == "attempt_cut_off")
+    assert cut.certainty == "unknown"
+    events = len(case.events)
+    release.set()
+    back.wait(30)
+    assert len(case.events) == events
+    scripted = case.answers({})
+    assert case.resume().status == "completed"
+    assert scripted.paths == ["a", "b", "always#2/z"]
+
+
+def test_a_kill_does_not_wait_for_the_grace(flow: Make) -> None:
+    case = flow("call a").configure(kill_grace=3600.0)
+    control = RunControl()
+    killed = threading.Event()
+    begun = threading.Event()
+
+    class Stubborn:
+        name, version, effect, metered = "x", "1", "read", False
+
+        def execute(self, request: Any) -> None:
+            begun.set()
+            killed.wait(30)
+            raise RuntimeError("killed")
+
+        def kill(self) -> None:
+            killed.set()
+
+        def find(self, name: str) -> Any:
+            return self
+
+        def names(self) -> tuple[str, ...]:
+            return ()
+
+    case.executor = Stubborn()
+    end = case.begin(control)
+    begun.wait(30)
+    control.interrupt()
+    control.kill()
+    assert end().status == "interrupted"
+    assert killed.is_set()
