@@ -122,7 +122,7 @@ def made_up(seed: int, story: Story, steps: int = 60) -> Iterator[tuple[Event, .
         elif record is not None and record.is_settled:
             if chance.random() < 0.3:
                 yield (ev.StepSuperseded(path=path, why="after --from", epoch=epoch),)
-        elif record is None and chance.random() < 0.3:
+        elif chance.random() < 0.2:
             yield (_without_attempt(chance, path, turn, epoch),)
         elif record is not None and record.status is StepStatus.FAILED and chance.random() < 0.4:
             yield (ev.StepHandled(path=path, handled="min_success", epoch=epoch),)

@@ -209,6 +209,8 @@ class StoreContract(LeaseContract):
         [
             pytest.param((started("open", 1),), id="second open attempt"),
             pytest.param((started("done", 1),), id="attempt of a settled step"),
+            pytest.param((started("taken", 1),), id="attempt of a handled failure"),
+            pytest.param((completed("taken"),), id="result of a handled failure"),
             pytest.param((started("new", 1),), id="first attempt not 0"),
             pytest.param((started("failed", 0),), id="number not rising"),
             pytest.param((started("new", 0, epoch=2),), id="epoch out of nowhere"),
@@ -227,6 +229,7 @@ class StoreContract(LeaseContract):
         story = Story(store)
         story.begin()
         story.write(started("open"), started("done"), completed("done"), started("failed"), attempt_failed("failed"))
+        story.write(started("taken"), failed("taken", handled="continue"))
         before = self.everything(store, story.run)
         envelopes = story.next(ev.Note(level="info", code="before", text=""), *wrong)
         with pytest.raises(UserError) as caught:
@@ -235,7 +238,7 @@ class StoreContract(LeaseContract):
         assert story.run in caught.value.message
         assert self.everything(store, story.run) == before
         story.write(completed("open"))
-        assert len(store.steps(story.run)) == 3
+        assert len(store.steps(story.run)) == 4
 
     def test_numbers_must_go_on(self, store: RunStore) -> None:
         story = Story(store)
