@@ -13,7 +13,6 @@ import json
 import os
 import threading
 from pathlib import Path
-from typing import cast
 
 from runkon.language.codec import SHAPE, NotATree, decode, encode
 from runkon.language.diagnostics import Diagnostic
@@ -84,8 +83,15 @@ def _read(entry: Path, source: SourceFile) -> ParseResult | None:
         tree = decode(json.loads(payload), source.path)
     except (OSError, ValueError, NotATree, RecursionError):
         return None
-    workflows, diagnostics = cast("tuple[tuple[Workflow, ...], tuple[Diagnostic, ...]]", tree)
-    return ParseResult(source, workflows, diagnostics)
+    return _as_result(tree, source)
+
+
+def _as_result(tree: object, source: SourceFile) -> ParseResult | None:
+    match tree:
+        case (tuple() as workflows, tuple() as diagnostics):
+            if all(isinstance(w, Workflow) for w in workflows) and all(isinstance(d, Diagnostic) for d in diagnostics):
+                return ParseResult(source, workflows, diagnostics)
+    return None
 
 
 def _write(entry: Path, result: ParseResult) -> None:

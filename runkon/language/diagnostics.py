@@ -142,8 +142,8 @@ CATALOGUE: dict[str, Wording] = {
         label="opened here",
     ),
     "too-many-errors": Wording(
-        about="more than 100 syntax errors in one file",
-        message="more than {limit} errors; the rest of the file was not read",
+        about="so many syntax errors in one file that reading on makes no sense",
+        message="too many errors; the rest of the file was not read",
     ),
     "nesting-too-deep": Wording(
         about="more than 100 blocks, lists, maps or parentheses inside each other",

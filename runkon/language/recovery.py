@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from runkon.language import recovery_blocks as blocks
 from runkon.language import recovery_strings as strings
-from runkon.language.diagnostics import Diagnostic, Related, diagnose
+from runkon.language.diagnostics import Diagnostic
+from runkon.language.recovery_reading import MOST_REPAIRS, MOST_REPORTS, TRIED, Reading
 from runkon.language.recovery_repairs import (
     Place,
     Repair,
@@ -24,17 +25,14 @@ from runkon.language.recovery_repairs import (
     plain_report,
     repairs,
 )
-from runkon.language.recovery_stack import Stack
 from runkon.language.recovery_strings import Suspect
 from runkon.language.recovery_wording import LATER_WORDS, NAMES, SECTIONS, STATEMENTS, expected_words, found_words
-from runkon.language.source import SourceFile
-from runkon.language.table import END, Table
+from runkon.language.table import END
 from runkon.language.tokens import UNCLOSED, Token
 
-MOST_REPORTS = 100
-_TRIED = 4  # a repair is certain when so many tokens fit behind it
-_ENOUGH = 2  # and worth taking when it is these
-_REMEMBERED = 12
+_ENOUGH = 2  # a repair is worth taking when so many tokens fit behind it
+_CUT_COSTS = 50  # repairs: the rest of the text is scanned again
+_REMEMBERED = 12  # suspects to go back to
 _WORD_KINDS = NAMES | {"META"}
 
 
@@ -47,26 +45,8 @@ class Recovered(NamedTuple):
     unsound: tuple[int, ...]
 
 
-class Recovery:
-    """One reading of one file."""
-
-    def __init__(self, source: SourceFile, table: Table, tokens: Sequence[Token]) -> None:
-        self._source = source
-        self._table = table
-        self._tokens = list(tokens)
-        self._at = 0
-        self._stack = Stack(table)
-        self._suspects: list[Suspect] = []
-        self._found: list[Diagnostic] = []
-        self._lines: set[int] = set()
-        self._unsound: list[int] = []
-        self._missing = blocks.missing_braces(self._tokens)
-        self._odd = strings.has_unclosed(self._tokens)
-
-    @property
-    def probes(self) -> int:
-        """How many tokens were tried on the stack, a measure of the work done."""
-        return self._stack.probes
+class Recovery(Reading):
+    """Recovers one file, once."""
 
     def run(self) -> Recovered:
         while self._at < len(self._tokens):
@@ -79,7 +59,8 @@ class Recovery:
             else:
                 self._mend(token)
                 self._suspects.clear()
-            if len(self._found) >= MOST_REPORTS:
+                self._mended += 1
+            if len(self._found) >= MOST_REPORTS or self._mended >= MOST_REPAIRS:
                 self._give_up(token)
                 break
         return Recovered(self._stack.kept, self._found, frozenset(self._lines), tuple(self._unsound))
@@ -109,9 +90,6 @@ class Recovery:
         elif not self._repair(place):
             self._resynchronise(place)
 
-    def _place(self) -> Place:
-        return Place(self._stack, self._tokens, self._at, self._missing < 0)
-
     # ── suspects ────────────────────────────────────────────────────────────────────────────────
     def _near_suspects(self) -> list[Suspect]:
         """Those close before the mistake; with a string that never ends further on, every string so far."""
@@ -124,15 +102,15 @@ class Recovery:
     def _blame(self, suspects: Sequence[Suspect]) -> bool:
         """Go back to the first of the suspects that explains the mistake, and repair it there."""
         for suspect in suspects:
-            present = self._stack.save(), self._stack.kept.copy()
+            present, behind_it = self._stack.save(), self._stack.kept[suspect.saved.kept :]
             self._stack.restore(suspect.saved)
             if suspect.token.kind == "STRING":
                 if self._end_string(suspect):
                     return True
             elif self._add_missing_word(suspect):
                 return True
-            self._stack.kept[:] = present[1]
-            self._stack.restore(present[0])
+            self._stack.kept.extend(behind_it)
+            self._stack.restore(present)
         return False
 
     def _end_string(self, suspect: Suspect) -> bool:
@@ -146,6 +124,7 @@ class Recovery:
             code = "unterminated-escape"
         quote = string._replace(text='"', end=string.start + 1)
         self._report(Report(code, quote, {}), sound=False)
+        self._mended += _CUT_COSTS
         self._tokens, self._at = cut.tokens, cut.at
         self._missing = blocks.missing_braces(self._tokens)
         self._odd = strings.has_unclosed(self._tokens)
@@ -154,7 +133,7 @@ class Recovery:
     def _add_missing_word(self, suspect: Suspect) -> bool:
         """A word on a later line was taken for the value or the name that is missing."""
         before = self._stack.kept[-1]
-        following = [token.kind for token in self._tokens[suspect.at : suspect.at + _TRIED]]
+        following = [token.kind for token in self._tokens[suspect.at : suspect.at + TRIED]]
         for kinds in _STAND_INS:
             if self._stack.fits((*kinds, *following)) < len(kinds) + _ENOUGH:
                 continue
@@ -242,7 +221,7 @@ class Recovery:
             return False
         place = self._place()
         for repair in closing_repairs(place):
-            if self._score(repair) >= _TRIED:
+            if self._score(repair) >= TRIED:
                 self._apply(repair)
                 self._missing -= sum(1 for inserted in repair.insert if inserted.kind == "RBRACE")
                 return True
@@ -278,64 +257,20 @@ class Recovery:
         self._stack.drop(self._stack.depth)
         self._at += 1
 
-    def _close_all(self, until: Token) -> None:
-        """Close what is open, blaming the blocks that the indentation tells, and drop an unfinished statement."""
-        open_blocks = [n for n in self._stack.open_brackets() if _kind(self._stack.shifted[n]) == "LBRACE"]
-        heads = {self._stack.shifted[n]: self._stack.head(n) for n in open_blocks}
-        for opening in blocks.unclosed(self._source, self._stack.kept, len(open_blocks))[:1]:
-            head = heads.get(opening) or self._word_before(opening)
-            found = Related(until.span(self._source.path), "still open here")
-            self._report(Report("unclosed-block", head, {"head": head.text}), sound=False, related=(found,))
-        while self._drop_unfinished():
-            self._stack.take(behind(self._stack.kept[-1], "RBRACE", "}"))
-
-    def _word_before(self, opening: Token) -> Token:
-        """The keyword on the line of a brace that closed long ago."""
-        kept = self._stack.kept
-        at = kept.index(opening)
-        while at > 0 and kept[at - 1].line == opening.line and kept[at].kind not in STATEMENTS:
-            at -= 1
-        return kept[at]
-
-    def _drop_unfinished(self) -> bool:
-        """Take back tokens until the innermost block can be closed; False if none is open."""
-        while self._stack.open_brackets():
-            if self._stack.accepts("RBRACE"):
-                return True
-            self._stack.drop()
-        return False
-
     # ── repairs ─────────────────────────────────────────────────────────────────────────────────
     def _repair(self, place: Place) -> bool:
         best: Repair | None = None
         best_score = _ENOUGH - 1
         for repair in repairs(place):
             score = self._score(repair)
-            if score > best_score and (score >= _TRIED or not repair.sure):
+            if score > best_score and (score >= TRIED or not repair.sure):
                 best, best_score = repair, score
-            if score >= _TRIED:
+            if score >= TRIED:
                 break
         if best is None:
             return False
         self._apply(best)
         return True
-
-    def _apply(self, repair: Repair) -> None:
-        self._report(repair.report, sound=repair.sound)
-        self._stack.drop(repair.undo)
-        for token in repair.insert:
-            self._stack.take(token)
-        self._at += repair.skip
-
-    def _score(self, repair: Repair) -> int:
-        """How many tokens fit behind the repair, 0 if it does not fit itself. A next mistake ends the count kindly."""
-        inserted = [token.kind for token in repair.insert]
-        begin = self._at + repair.skip
-        following = [token.kind for token in self._tokens[begin : begin + _TRIED]]
-        taken = self._stack.fits((*inserted, *following), without=repair.undo) - len(inserted)
-        if taken < 0:
-            return 0
-        return _TRIED if taken == len(following) else taken
 
     def _is_later_statement(self, place: Place) -> bool:
         """`graph NAME {`, `state {`, `set {`: statements that this version does not have."""
@@ -355,16 +290,6 @@ class Recovery:
         while self._tokens[self._at].kind != "LBRACE":
             self._at += 1
         self._skip_balanced()
-
-    def _skip_balanced(self) -> None:
-        """Go behind the brace that closes the one at hand, or to the end."""
-        depth = 0
-        while self._tokens[self._at].kind not in (END, UNCLOSED):
-            kind = self._tokens[self._at].kind
-            depth += (kind == "LBRACE") - (kind == "RBRACE")
-            self._at += 1
-            if depth <= 0:
-                return
 
     # ── going on ────────────────────────────────────────────────────────────────────────────────
     def _resynchronise(self, place: Place) -> None:
@@ -394,36 +319,7 @@ class Recovery:
         starts_line = self._tokens[self._at - 1].line < token.line
         return token.kind == "WORKFLOW" or (starts_line and self._tokens[self._at + 1].kind == "_EQUAL")
 
-    def _give_up(self, token: Token) -> None:
-        place = token.span(self._source.path)
-        self._found.append(diagnose("too-many-errors", place, limit=MOST_REPORTS))
-        self._unsound.append(token.start)
-        self._stack.drop(self._stack.depth)
-
-    def _report(self, report: Report, *, sound: bool = True, related: tuple[Related, ...] = ()) -> None:
-        """One report per line; a second one is most likely a consequence of the first."""
-        token = report.at
-        if not sound:
-            self._unsound.append(token.start)
-        if token.line in self._lines:
-            return
-        self._lines.add(token.line)
-        self._found.append(
-            diagnose(
-                report.code,
-                token.span(self._source.path),
-                label=report.label,
-                help=report.help,
-                related=related,
-                **report.names,
-            )
-        )
-
 
 # What may be missing where a word on a later line was taken for it: a value or a name, perhaps with what ends there.
 _STAND_INS = (("STRING",), ("NAME",), ("NAME", "LBRACE", "RBRACE"), ("STRING", "RBRACE"))
 _AWAITING = STATEMENTS | {"_EQUAL", "_DOT", "WORKFLOW"}
-
-
-def _kind(token: Token | None) -> str:
-    return token.kind if token else ""

@@ -69,7 +69,7 @@ class Place(NamedTuple):
 
     @property
     def before(self) -> Token | None:
-        return self.stack.kept[-1] if self.stack.kept else None
+        return self.stack.before()
 
     def ahead(self, distance: int) -> Token:
         return self.tokens[min(self.at + distance, len(self.tokens) - 1)]
@@ -218,13 +218,7 @@ def may_begin_statement(place: Place) -> bool:
 
 def _after_undo(place: Place, undo: int) -> str:
     """What was expected before the top `undo` entries."""
-    saved = place.stack.save()
-    tokens = place.stack.kept.copy()
-    place.stack.drop(undo)
-    expected = expected_words(place.stack.expected(), place.before)
-    place.stack.kept[:] = tokens
-    place.stack.restore(saved)
-    return expected
+    return expected_words(place.stack.expected(without=undo), place.stack.before(without=undo))
 
 
 # ── signs and names ─────────────────────────────────────────────────────────────────────────────

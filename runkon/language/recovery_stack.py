@@ -94,10 +94,16 @@ class Stack:
     def accepts(self, kind: str, *, without: int = 0) -> bool:
         return self.fits((kind,), without=without) == 1
 
-    def expected(self) -> set[str]:
+    def expected(self, *, without: int = 0) -> set[str]:
         """The terminals that fit here as what they are; a contextual word that would be a name does not count."""
-        row = self._table.rows[self._states[-1]]
-        return {kind for kind in row if (kind.isupper() or kind.startswith(("_", "$"))) and self.accepts(kind)}
+        row = self._table.rows[self._states[-1 - without]]
+        kinds = [kind for kind in row if kind.isupper() or kind.startswith(("_", "$"))]
+        return {kind for kind in kinds if self.accepts(kind, without=without)}
+
+    def before(self, *, without: int = 0) -> Token | None:
+        """The last token, if the top `without` entries were gone."""
+        end = self._begins[-without] if without else len(self.kept)
+        return self.kept[end - 1] if end else None
 
     def drop(self, count: int = 1) -> None:
         """Take back the top `count` entries, and the tokens they stand for."""

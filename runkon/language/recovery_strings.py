@@ -51,20 +51,20 @@ def is_near(suspect: Suspect, at: int) -> bool:
 def shortened(source: SourceFile, table: Table, tokens: Sequence[Token], suspect: Suspect, stack: Stack) -> Cut | None:
     """The input with the suspect ending on its first line, or with its quote left out as a stray one; None if neither
     parses better. A string that has no end at all ends on its line in any case."""
-    string = suspect.token
+    string, before = suspect.token, tokens[: suspect.at]
     end = _end_on_line(source, string, stack)
     shorter = Token("STRING", '""', string.start, end, string.line, string.column)
-    on_line = Cut([*tokens[: suspect.at], shorter, *tokenize(source, table, end)], suspect.at)
-    if _goes_on(stack, on_line):
-        return on_line
-    without = Cut([*tokens[: suspect.at], *tokenize(source, table, string.start + 1)], suspect.at)
-    if _goes_on(stack, without):
-        return without
-    return on_line if string.kind == UNCLOSED else None
+    if _goes_on(stack, [shorter, *tokenize(source, table, end, _TRIED)]):
+        return Cut([*before, shorter, *tokenize(source, table, end)], suspect.at)
+    if _goes_on(stack, tokenize(source, table, string.start + 1, _TRIED)):
+        return Cut([*before, *tokenize(source, table, string.start + 1)], suspect.at)
+    if string.kind != UNCLOSED:
+        return None
+    return Cut([*before, shorter, *tokenize(source, table, end)], suspect.at)
 
 
-def _goes_on(stack: Stack, cut: Cut) -> bool:
-    following = [token.kind for token in cut.tokens[cut.at : cut.at + _TRIED + 1]]
+def _goes_on(stack: Stack, tokens: Sequence[Token]) -> bool:
+    following = [token.kind for token in tokens]
     fitting = stack.fits(following)
     return fitting == len(following) or following[fitting] == UNCLOSED
 

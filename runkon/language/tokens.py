@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from bisect import bisect_right
+from itertools import islice
 from typing import NamedTuple
 
 from runkon.language.source import SourceFile, Span
@@ -40,8 +41,9 @@ class Token(NamedTuple):
         return Span(file, self.start, self.end, self.line, self.column)
 
 
-def tokenize(source: SourceFile, table: Table, first: int = 0) -> list[Token]:
-    """All tokens from offset `first` on, the last one of kind END. A byte-order mark at the very start is skipped."""
+def tokenize(source: SourceFile, table: Table, first: int = 0, most: int | None = None) -> list[Token]:
+    """All tokens from offset `first` on, the last one of kind END; or the first `most` of them, without an END if
+    there are more. A byte-order mark at the very start is skipped."""
     text = source.text
     words = table.words
     starts = source.line_starts
@@ -51,7 +53,7 @@ def tokenize(source: SourceFile, table: Table, first: int = 0) -> list[Token]:
     add, new = tokens.append, tuple.__new__
     if first == 0 and text.startswith(_BYTE_ORDER_MARK):
         first = 1
-    for match in _scanner(table.skipped, table.tokens).finditer(text, first):
+    for match in islice(_scanner(table.skipped, table.tokens).finditer(text, first), most):
         kind = match.lastgroup
         if kind is None:
             break
@@ -65,6 +67,8 @@ def tokenize(source: SourceFile, table: Table, first: int = 0) -> list[Token]:
         elif end - start > _LONGEST_NUMBER and (kind == "NUMBER" or kind == "DURATION"):
             kind = BAD_NUMBER
         add(new(Token, (kind, word, start, end, line, start - begin + 1)))
+    if len(tokens) == most:
+        return tokens
     last = tokens[-1] if tokens else None
     at = last.end if last else len(text)
     place = source.span(at, at)
