@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from runkon.language.checks.context import Context
+from runkon.language.checks.defaults import check_input_defaults
 from runkon.language.checks.facts import facts_of
 from runkon.language.checks.names import check_ambiguous_keys, check_duplicate_inputs, check_duplicate_workflows
 from runkon.language.checks.never_true import check_never_true
@@ -36,6 +37,7 @@ RULES: tuple[Rule, ...] = (
     check_templates,
     check_tainted_shell,
     check_duplicate_inputs,
+    check_input_defaults,
     check_duplicate_workflows,
     check_ambiguous_keys,
     check_resources,
