@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote
 
 from runkon.store import faults
 from runkon.store import statements as sql
@@ -21,7 +20,8 @@ BUSY_MS = 5_000  # one wait inside SQLite; the store repeats it up to its patien
 
 
 def open_writer(path: Path, durability: Literal["full", "normal"]) -> sqlite3.Connection:
-    """A connection that writes to `path`, its tables in place. Raises UserError when that can't be."""
+    """A connection that writes to `path`, its tables in place. Raises UserError when that can't be, and SQLite's own
+    error when waiting can help."""
     _make_folder(path)
     faults.check_header(path)
     try:
@@ -32,7 +32,7 @@ def open_writer(path: Path, durability: Literal["full", "normal"]) -> sqlite3.Co
         _prepare(connection, path, durability)
     except BaseException as error:
         connection.close()
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, sqlite3.Error) and not faults.may_pass(error):
             raise _opening(error, path) from error
         raise
     return connection
@@ -60,15 +60,16 @@ def _open_reader(path: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         connection.close()
         alone = not path.with_name(path.name + "-wal").exists()
-        if faults.code_of(error) != sqlite3.SQLITE_CANTOPEN or not alone:
+        if faults.code_of(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) or not alone:
             raise
         return _connect(path, "ro&immutable=1")  # a folder nobody may write to: nobody writes the file either
     return connection
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    place = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     return sqlite3.connect(
-        f"file:{quote(str(path.absolute()))}?mode={mode}",
+        f"file:{place}?mode={mode}",
         uri=True,
         isolation_level=None,
         check_same_thread=False,

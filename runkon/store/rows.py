@@ -7,7 +7,6 @@ stored is found before anything is written.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from runkon.errors import UserError
@@ -25,19 +24,22 @@ Value: TypeAlias = str | int | None
 EventRow: TypeAlias = tuple[Value, ...]
 
 
-@dataclass(slots=True)
 class Batch:
-    """What one transaction writes for one run, ready to be executed in this order."""
+    """What one transaction writes for one run: its row's move from event `first` - 1 to `last`, then events, changes
+    and payments in this order."""
 
-    number: int
-    first: int
-    last: int
-    base: int  # an event's key is this plus its number
-    advance: str = sql.ADVANCE
-    calls: int = 0
-    events: list[EventRow] = field(default_factory=list)
-    changes: list[tuple[str, tuple[Value, ...], Envelope]] = field(default_factory=list)
-    payments: list[tuple[Value, ...]] = field(default_factory=list)
+    __slots__ = ("advance", "base", "calls", "changes", "events", "first", "last", "number", "payments")
+
+    def __init__(self, number: int, first: int, last: int) -> None:
+        self.number = number
+        self.first = first
+        self.last = last
+        self.base = number * sql.PLACES  # an event's key is this plus its number
+        self.advance = sql.ADVANCE
+        self.calls = 0
+        self.events: list[EventRow] = []
+        self.changes: list[tuple[str, tuple[Value, ...], Envelope]] = []
+        self.payments: list[tuple[Value, ...]] = []
 
     def change(self, statement: str, envelope: Envelope, *values: Value) -> None:
         """A statement that must change exactly one row, or `envelope` can't follow what is recorded."""
@@ -66,7 +68,7 @@ def build(number: int, lease: Lease, envelopes: Sequence[Envelope]) -> Batch:
     """The rows of `envelopes`, for run `number`. Raises ValueError or TypeError for a value JSON can't hold,
     UserError `corrupt-run` for a gap in the numbers or another leg's or fence's event."""
     first = envelopes[0].seq
-    batch = Batch(number, first, first + len(envelopes) - 1, number * sql.PLACES)
+    batch = Batch(number, first, first + len(envelopes) - 1)
     for seq, envelope in enumerate(envelopes, first):
         if envelope.seq != seq or envelope.fence != lease.fence or envelope.leg != lease.leg:
             found = f"number {envelope.seq}, leg {envelope.leg}, fence {envelope.fence}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from runkon.model.fold import fold
@@ -17,6 +18,7 @@ PROCESSES, RUNS, STEPS = 4, 3, 25
 
 WRITE_RUNS = f"""
 import sys
+import tempfile
 from pathlib import Path
 from runkon.model.events import RunCompleted
 from runkon.store.sqlite import SqliteRunStore
@@ -128,3 +130,39 @@ sys.exit(os.waitstatus_to_exitcode(status))
     message, count = out.splitlines()
     assert "forked" in message
     assert count == "2"
+
+
+def test_a_user_without_the_right_to_write_can_read_and_is_told_before_a_run_begins() -> None:
+    code = """
+import os, sys
+from pathlib import Path
+from runkon.errors import UserError
+from runkon.store.sqlite import SqliteRunStore
+from runkon.testing.store_story import Story
+
+path = Path(sys.argv[1])
+store = SqliteRunStore(path)
+story = Story(store)
+story.begin()
+store.close()
+path.chmod(0o444)
+path.parent.chmod(0o555)
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+store = SqliteRunStore(path, patience=0.0)
+assert list(store.events(story.run)) == story.envelopes
+for place in (path, path.parent / "deeper" / "runs.db"):
+    try:
+        Story(SqliteRunStore(place, patience=0.0))
+    except UserError as error:
+        print(error.code)
+"""
+    with tempfile.TemporaryDirectory() as folder:  # not `tmp_path`, which only its owner may enter
+        state = Path(folder, "state")
+        Path(folder).chmod(0o755)
+        with start(code, state / "runs.db") as process:
+            out, err = process.communicate()
+        state.chmod(0o755)
+    assert (process.returncode, err) == (0, "")
+    assert out.split() == ["store-read-only", "store-unavailable"]
