@@ -121,7 +121,7 @@ class Reading:
         while self._stack.open_brackets():
             if self._stack.accepts("RBRACE"):
                 return True
-            self._stack.drop()
+            self._stack.drop_whole()
         return False
 
 

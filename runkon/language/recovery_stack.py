@@ -138,6 +138,15 @@ class Stack:
             return found
         return found[:-1]  # its closing bracket is on top, the rule completes with the next token
 
+    def drop_whole(self) -> None:
+        """Take back the top entry; if it closes a bracket, all of the bracket, or it would be open again."""
+        closed = self.shifted[-1] if self.shifted else None
+        if closed is None or closed.kind not in OPENING.values():
+            self.drop()
+            return
+        opened = [n for n, token in enumerate(self.shifted) if token is not None and token.kind in OPENING]
+        self.drop(len(self.shifted) - opened[-1])
+
     def head(self, bracket: int) -> Token:
         """The word that a bracket belongs to: the keyword of its statement, or the key in front of `=`."""
         opening = self.shifted[bracket]
