@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from runkon.errors import UserError
@@ -100,28 +100,34 @@ def _result(status: StepStatus, payload: codec.Payload) -> tuple[Output, StepErr
     return NO_OUTPUT, None, None
 
 
-def envelopes(connection: sqlite3.Connection, run: RunID, after: int) -> Iterator[Envelope]:
-    """The events above `after`. Raises UserError `corrupt-run` for a gap, a missing end, an unreadable payload."""
+def page(connection: sqlite3.Connection, run: RunID, after: int, size: int) -> list[Envelope]:
+    """The next events above `after`, at most `size`; none when there are no more. Raises UserError `corrupt-run` for a
+    gap, a missing end, an unreadable payload."""
     found = connection.execute(sql.SELECT_LAST, (run,)).fetchone()
     if found is None:
-        return
+        return []
     number, last = found
-    expected = max(after, 0)
-    for row in connection.execute(sql.SELECT_EVENTS, (number, after)):
-        expected += 1
-        seq, at, leg, fence, kind, path, epoch, attempt, text = row
-        if seq != expected:
-            raise corrupt(run, expected, "E1", found=f"number {seq}", expected=f"number {expected}")
-        payload = _payload(run, seq, text)
-        if kind == "run_created":
-            payload["sources"] = _texts(connection, run, payload["sources"])
-        try:
-            event = codec.read_event(kind, path, epoch, attempt, payload)
-        except _UNREADABLE as problem:
-            raise _unreadable(run, seq, problem, StepPath(path) if path else None) from problem
-        yield Envelope(run, seq, at, leg, fence, event)
-    if expected < last:
-        raise corrupt(run, expected + 1, "E1", found="no event", expected=f"events up to number {last}")
+    read = []
+    for expected, row in enumerate(connection.execute(sql.SELECT_EVENTS, (number, after, size)), after + 1):
+        if row[0] != expected:
+            raise corrupt(run, expected, "E1", found=f"number {row[0]}", expected=f"number {expected}")
+        read.append(_envelope(connection, run, row))
+    end = after + len(read)
+    if len(read) < size and end < last:
+        raise corrupt(run, end + 1, "E1", found="no event", expected=f"events up to number {last}")
+    return read
+
+
+def _envelope(connection: sqlite3.Connection, run: RunID, row: _Row) -> Envelope:
+    seq, at, leg, fence, kind, path, epoch, attempt, text = row
+    payload = _payload(run, seq, text)
+    if kind == "run_created":
+        payload["sources"] = _texts(connection, run, payload["sources"])
+    try:
+        event = codec.read_event(kind, path, epoch, attempt, payload)
+    except _UNREADABLE as problem:
+        raise _unreadable(run, seq, problem, StepPath(path) if path else None) from problem
+    return Envelope(run, seq, at, leg, fence, event)
 
 
 def sources(connection: sqlite3.Connection, run: RunID) -> Mapping[str, str]:

@@ -25,6 +25,7 @@ from runkon.store.refusals import duplicate_run, is_free, unknown_run
 from runkon.store.writer import Writer
 
 PATIENCE = 60.0  # seconds a full disk or a lock is waited for
+PAGE = 256  # events read at once
 
 
 class SqliteRunStore(RunStore):
@@ -152,9 +153,13 @@ class SqliteRunStore(RunStore):
         return [reading.step_record(run, row) for row in found]
 
     def events(self, run: RunID, after: int = 0) -> Iterator[Envelope]:
-        with connections.reading(self._path) as connection:
-            if connection is not None:
-                yield from reading.envelopes(connection, run, after)
+        following, after = True, max(after, 0)
+        while following:  # page by page: no read stays open while the caller looks at an event
+            with connections.reading(self._path) as connection:
+                page = reading.page(connection, run, after, PAGE) if connection else []
+            yield from page
+            after += len(page)
+            following = len(page) == PAGE
 
     def sources(self, run: RunID) -> Mapping[str, str]:
         with connections.reading(self._path) as connection:

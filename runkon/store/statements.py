@@ -130,7 +130,7 @@ SELECT_STEPS = (
 )
 SELECT_EVENTS = (
     f"SELECT place & {PLACES - 1}, at, leg, fence, kind, path, epoch, attempt, payload FROM events "
-    f"WHERE place > ?1 * {PLACES} + ?2 AND place < (?1 + 1) * {PLACES} ORDER BY place"
+    f"WHERE place > ?1 * {PLACES} + ?2 AND place < (?1 + 1) * {PLACES} ORDER BY place LIMIT ?3"
 )
 SELECT_FIRST = f"SELECT payload FROM events WHERE place = (SELECT number FROM runs WHERE id = ?) * {PLACES} + 1"
 SELECT_LAST = "SELECT number, seq FROM runs WHERE id = ?"

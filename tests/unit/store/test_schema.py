@@ -78,7 +78,7 @@ def test_what_every_step_writes_has_no_index_but_its_key() -> None:
         "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name IN ('steps', 'events')"
     )
     assert [name for (name,) in found if not name.startswith("sqlite_autoindex")] == []
-    plan = connection.execute(f"EXPLAIN QUERY PLAN {statements.SELECT_EVENTS}", (1, 0)).fetchall()
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {statements.SELECT_EVENTS}", (1, 0, 9)).fetchall()
     assert "PRIMARY KEY" in plan[0][3]
     connection.close()
 

@@ -12,7 +12,7 @@ from runkon.errors import StoreUnavailable, UserError
 from runkon.model.events import Envelope, RunCompleted
 from runkon.model.ids import new_run_id
 from runkon.model.output import Output
-from runkon.store.sqlite import SqliteRunStore
+from runkon.store.sqlite import PAGE, SqliteRunStore
 from runkon.testing.store_story import Story, completed, started
 
 
@@ -356,3 +356,17 @@ def test_reading_while_another_object_writes_sees_whole_transactions(store: Sqli
     assert [first, *rest] == story.envelopes[:2]
     assert list(reader.events(story.run, after=2)) == story.envelopes[2:]
     reader.close()
+
+
+def test_no_read_stays_open_while_events_are_looked_at(store: SqliteRunStore, path: Path) -> None:
+    story = Story(store)
+    story.begin()
+    for number in range(3 * PAGE // 2):
+        story.write(started(f"s#{number}", order=number), completed(f"s#{number}"))
+    following = store.events(story.run)
+    seen = [next(following)]
+    story.write(started("late"), completed("late"))
+    busy, _, _ = connection_of(store).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert busy == 0
+    seen += following
+    assert seen == story.envelopes
