@@ -36,6 +36,7 @@ from runkon.model.records import StepError, StepRecord
 from runkon.model.status import StepStatus
 
 if TYPE_CHECKING:
+    from runkon.engine.cancellation import CancelReason
     from runkon.engine.results import StepResult
 
 
@@ -97,12 +98,16 @@ def settle(leaf: Leaf, scope: Scope) -> StepResult:
             return skip_by_condition(leaf, scope, path, record)
     if record is not None and record.status is StepStatus.SKIPPED:
         record = supersede(leg, record, "its condition holds now")
-    attempts = Attempts(leaf, scope, path, record)
+    return settle_attempts(Attempts(leaf, scope, path, record))
+
+
+def settle_attempts(attempts: Attempts) -> StepResult:
+    """The result of a step that is not settled on record. Raises `Stopped`."""
     try:
         return attempts.settle()
     except Stopped as stopped:
         if not stopped.is_recorded and attempts.number > attempts.first:  # between two attempts
-            scope.never_ran(leaf, stopped.reason)
+            attempts.scope.never_ran(attempts.leaf, stopped.reason)
             stopped.is_recorded = True
         raise
 
@@ -110,7 +115,7 @@ def settle(leaf: Leaf, scope: Scope) -> StepResult:
 class Attempts:
     """The attempts of one step in this leg. Numbers go on from those of earlier legs; retries are granted afresh."""
 
-    __slots__ = ("elapsed_ms", "epoch", "first", "leaf", "number", "path", "previous", "record", "scope")
+    __slots__ = ("elapsed_ms", "epoch", "first", "is_begun", "leaf", "number", "path", "previous", "record", "scope")
 
     def __init__(self, leaf: Leaf, scope: Scope, path: StepPath, record: StepRecord | None) -> None:
         self.leaf = leaf
@@ -119,6 +124,7 @@ class Attempts:
         self.record = record
         self.previous: str | None = None
         self.elapsed_ms = 0
+        self.is_begun = False  # the next attempt has its slot and its beginning on record already
         if record is None:
             self.number = self.first = 0
             self.epoch = 1
@@ -134,7 +140,7 @@ class Attempts:
             return close_failed(self, Failed(lost))
         if record is not None and record.status is StepStatus.BACKOFF and record.due_at is not None:
             self.wait((record.due_at - scope.leg.clock.now_ms()) / 1000)
-        name = scope.leg.config.executors.get(leaf.key) or options.executor or leaf.called
+        name = self._executor_name()
         answer = self.attempt(name)
         while isinstance(answer, Failed) and may_retry(options, answer, self.number - self.first - 1):
             self.wait(schedule(self, answer))
@@ -148,6 +154,26 @@ class Attempts:
         if isinstance(answer, Failed):
             return close_failed(self, answer)
         return complete(self, answer)
+
+    def _executor_name(self) -> str:
+        leaf = self.leaf
+        return self.scope.leg.config.executors.get(leaf.key) or leaf.options.executor or leaf.called
+
+    def begin_early(self) -> AttemptStarted | None:
+        """Take a slot for the first attempt and give its beginning to a caller that records several at once; None if
+        it has to begin by itself."""
+        leg = self.scope.leg
+        executor = leg.executor(self._executor_name())
+        if executor is None or executor.name in leg.exhausted or not leg.slots.try_acquire():
+            return None
+        self.is_begun = True
+        return self._started(executor, None)
+
+    def drop(self, reason: CancelReason) -> None:
+        """Close an attempt that began early and came to nothing, because everything was stopped before."""
+        self.is_begun = False
+        self.scope.leg.slots.release()
+        close_stopped(self.scope.leg, self.path, self.number, self.epoch, reason, is_given_up=False)
 
     def wait(self, seconds: float) -> None:
         """Wait before an attempt; raises `Stopped` if told to stop meanwhile."""
@@ -179,11 +205,14 @@ class Attempts:
         """Hold a slot, record the beginning, call. Raises `Stopped` (recorded) or `GivenUp`."""
         scope = self.scope
         leg, token = scope.leg, scope.token
-        leg.slots.acquire(token)
+        is_begun, self.is_begun = self.is_begun, False
+        if not is_begun:
+            leg.slots.acquire(token)
         try:
-            if token.reason is not None:
-                raise Stopped(token.reason)
-            leg.recorder.commit(self._started(executor, why))
+            if not is_begun:
+                if token.reason is not None:
+                    raise Stopped(token.reason)
+                leg.recorder.commit(self._started(executor, why))
             try:
                 answer = self._call(executor)
             except StepFailure as failure:  # a value the request needs

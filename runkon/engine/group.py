@@ -17,6 +17,7 @@ from runkon.engine.scope import GivenUp, Leg
 from runkon.model.status import StepStatus
 
 if TYPE_CHECKING:
+    from runkon.engine.attempt import Attempts
     from runkon.engine.plan import Planned
     from runkon.engine.results import StepResult
     from runkon.engine.scope import Failure, Scope
@@ -26,13 +27,14 @@ class Branch(Strand):
     """One branch and how it went. `end` is `completed failed skipped`, or None if it never ran or was stopped;
     `is_recorded` then says that its record tells so already."""
 
-    __slots__ = ("end", "failures", "index", "is_leaf", "is_recorded", "planned", "result", "scope")
+    __slots__ = ("attempts", "end", "failures", "index", "is_leaf", "is_recorded", "planned", "result", "scope")
 
     def __init__(self, index: int, planned: Planned, on_over: Callable[[Strand], None], *, is_leaf: bool) -> None:
         super().__init__(on_over)
         self.index = index
         self.planned = planned
         self.is_leaf = is_leaf
+        self.attempts: Attempts | None = None  # of a leaf whose first attempt began with those of others
         self.end: StepStatus | None = None
         self.is_recorded = False
         self.failures: list[Failure] = []

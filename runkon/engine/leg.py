@@ -118,7 +118,7 @@ class LegRun:
         UserError that ended the leg, and InternalError."""
         system_clock().start()  # its thread runs what a signal handler asks for
         try:
-            self._recorder.commit(*begun)
+            self._recorder.append(*begun)  # durable with the first beginning of a step, before anything happens
             self._watch_timeout()
             control.listen(self.asked)
             end = self._walk_body()

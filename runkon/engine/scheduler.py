@@ -141,6 +141,14 @@ class Slots:
         assert token.reason is not None
         raise Stopped(token.reason)
 
+    def try_acquire(self) -> bool:
+        """A slot if one is free at once."""
+        with self._lock:
+            if self._free <= 0:
+                return False
+            self._free -= 1
+            return True
+
     def release(self) -> None:
         with self._lock:
             if not self._waiting:
@@ -180,8 +188,7 @@ class Pool:
             self._unclaimed -= 1
             if self._unclaimed >= 0 or len(self._threads) - self._lost >= self.limit:
                 return
-            thread = self._another()
-        thread.start()
+            self._start_thread()
 
     @property
     def is_contended(self) -> bool:
@@ -192,9 +199,8 @@ class Pool:
         """One thread is stuck in an executor that was given up: another may take its place."""
         with self._lock:
             self._lost += 1
-            thread = self._another() if self._unclaimed < 0 else None
-        if thread is not None:
-            thread.start()
+            if self._unclaimed < 0:
+                self._start_thread()
 
     def close(self) -> None:
         """End the idle threads; those stuck are left behind, they keep nothing alive."""
@@ -207,11 +213,12 @@ class Pool:
             for thread in threads:
                 thread.join()
 
-    def _another(self) -> threading.Thread:
+    def _start_thread(self) -> None:
+        """With the lock held: another thread may finish the work meanwhile, and the pool may be closed."""
         self._unclaimed += 1
         thread = threading.Thread(target=self._loop, name=f"runkon-leaf-{len(self._threads)}", daemon=True)
         self._threads.append(thread)
-        return thread
+        thread.start()
 
     def _loop(self) -> None:
         while True:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 
-from runkon.engine.attempt import end_leaf, settle
+from runkon.engine.attempt import Attempts, end_leaf, settle, settle_attempts
 from runkon.engine.cancellation import FAIL_FAST, INTERNAL, UNTIL_REACHED, Token, run_all
 from runkon.engine.group import Branch, Group
 from runkon.engine.interpreter import run_body
@@ -47,7 +47,8 @@ class _Block:
         self.token: Token = scope.token.child()
         leg = scope.leg
         self.started = leg.clock.monotonic()
-        self.group = Group(leg, self.token, node.max_parallel or leg.pool.limit, self._work, self._over)
+        self.limit = node.max_parallel or leg.pool.limit
+        self.group = Group(leg, self.token, self.limit, self._work, self._over)
         self.lost: list[Branch] = []
         self.inner = scope.inside(f"{self.path}/", f"{scope.order_of(planned)}.", scope.iteration)
         self.branches = [
@@ -71,6 +72,7 @@ class _Block:
                 self._over(branch)
             else:
                 later.append(branch)
+        self._begin_together(later[: min(self.limit, self.scope.leg.pool.limit)])
         self.lost = self.group.run(later)
 
     def _is_answered(self, branch: Branch) -> bool:
@@ -80,13 +82,35 @@ class _Block:
         record = recorded.get(self.inner.path_of(branch.planned))
         return record is not None and record.is_settled and record.skip_reason != SKIP_BY_CONDITION
 
+    def _begin_together(self, first: list[Branch]) -> None:
+        """Record the first attempts of the first branches in one transaction, instead of one after the other.
+
+        Only outside other blocks: every worker of the pool is then free for them, so that no branch keeps a slot
+        while it waits for a worker."""
+        if isinstance(self.scope.strand, Branch) or self.token.reason is not None:
+            return
+        recorded, events = self.scope.leg.recorded, []
+        for branch in first:
+            leaf = branch.planned
+            if isinstance(leaf, Leaf) and leaf.options.condition is None:
+                scope = branch.scope = self._scope_of(branch)
+                path = scope.path_of(leaf)
+                attempts = None if path in recorded else Attempts(leaf, scope, path, None)
+                if attempts is not None and (started := attempts.begin_early()) is not None:
+                    branch.attempts = attempts
+                    events.append(started)
+        if events:
+            self.scope.leg.recorder.commit(*events)
+
     def _work(self, branch: Branch) -> None:
         """One branch's walk, on its own thread. Nothing but GivenUp leaves it."""
-        scope = branch.scope = self._scope_of(branch)
+        scope = branch.scope = branch.scope or self._scope_of(branch)
         try:
-            scope.check()
+            if branch.attempts is None:
+                scope.check()
             if isinstance(branch.planned, Leaf):
-                branch.result = settle(branch.planned, scope)
+                attempts = branch.attempts
+                branch.result = settle(branch.planned, scope) if attempts is None else settle_attempts(attempts)
                 end_leaf(branch.planned, scope, branch.result)
             else:
                 run_body((branch.planned,), scope)
@@ -169,13 +193,18 @@ class _Block:
         self._judge(len(stopped))
 
     def _close_lost(self) -> None:
-        leg = self.scope.leg
+        leg, reason = self.scope.leg, self.token.reason
+        for branch in self.branches:
+            if branch.attempts is not None and branch.attempts.is_begun:
+                assert reason is not None
+                branch.attempts.drop(reason)
+                branch.is_recorded = True
         for branch in self.lost:
             ticket = branch.lost
             assert ticket is not None
-            assert self.token.reason is not None
+            assert reason is not None
             leg.slots.release()
-            close_stopped(leg, ticket.path, ticket.number, ticket.epoch, self.token.reason, is_given_up=True)
+            close_stopped(leg, ticket.path, ticket.number, ticket.epoch, reason, is_given_up=True)
             branch.end = None
             branch.is_recorded = True
 

@@ -18,7 +18,7 @@ from runkon.language.source import SourceFile
 from runkon.model.events import Event
 from runkon.model.ids import RunID, StepPath
 from runkon.model.output import JsonValue
-from runkon.model.ports import Clock, Executors, RunStore
+from runkon.model.ports import Clock, EventSink, Executors, RunStore
 from runkon.model.records import RunRecord, StepRecord
 from runkon.store.memory import MemoryRunStore
 from runkon.testing import ScriptedExecutor
@@ -36,6 +36,7 @@ class Flow:
         self.config = RunConfig(working_dir=folder, kill_grace=0.2)
         self.executor: Executors = ScriptedExecutor(default=None)
         self.clock: Clock | None = None
+        self.sinks: tuple[EventSink, ...] = ()
         self.progress: Callable[[StepPath, str], None] | None = None
         self.inputs: Mapping[str, JsonValue] = {}
         self.run_id = RunID("")
@@ -52,7 +53,7 @@ class Flow:
         return self
 
     def runner(self) -> Runner:
-        return Runner(self.store, self.executor, clock=self.clock, progress=self.progress)
+        return Runner(self.store, self.executor, sinks=self.sinks, clock=self.clock, progress=self.progress)
 
     def start(self, control: RunControl | None = None) -> RunRecord:
         runner = self.runner()

@@ -13,6 +13,7 @@ from runkon.engine.cancellation import RunControl
 from runkon.engine.resume import crash_failure
 from runkon.errors import UserError
 from runkon.language.nodes import StepOptions
+from runkon.model.events import Envelope
 from runkon.model.fold import fold
 from runkon.model.ids import RunID, StepPath
 from runkon.model.records import StepError, StepInfo, StepRecord
@@ -158,6 +159,50 @@ def test_interrupting_at_any_call_and_resuming_runs_every_settled_step_once(flow
         assert summary(case).keys() == summary(whole).keys()
         assert case.record.outputs == whole.record.outputs
         assert max(watched.done.values()) == 1, (number, watched.done)
+
+
+class StopsAt:
+    """A sink that interrupts the run as soon as it hears of one event."""
+
+    def __init__(self, control: RunControl, number: int) -> None:
+        self.control = control
+        self.number = number
+
+    def emit(self, envelope: Envelope) -> None:
+        if envelope.seq == self.number:
+            self.control.interrupt()
+
+
+@pytest.mark.parametrize("body", [PROGRAM, "parallel { call plan call build do { call lint } call deep } call notice"])
+def test_interrupting_at_any_event_and_resuming_comes_to_the_same_end(flow: Make, body: str) -> None:
+    whole = flow(body)
+    whole.answers(answers())
+    whole.start()
+    for number in range(1, len(whole.events) + 1):
+        case = flow(body)
+        control = RunControl()
+        case.sinks = (StopsAt(control, number),)
+        watched = Watched(control, -1)
+        case.answers(watched.answers())
+        if case.start(control).status == "interrupted":
+            assert "running" not in case.statuses.values()
+            case.sinks = ()
+            assert case.resume().status == "completed"
+        assert summary(case) == summary(whole), number
+        assert max(watched.done.values()) == 1, (number, watched.done)
+
+
+def test_branches_that_began_together_and_never_ran_are_closed(flow: Make) -> None:
+    case = flow("parallel { call a call b call c } call d")
+    control = RunControl()
+    case.sinks = (StopsAt(control, 4),)
+    scripted = case.answers({})
+    assert case.start(control).status == "interrupted"
+    assert scripted.calls == ()
+    assert case.statuses == dict.fromkeys(("parallel/a", "parallel/b", "parallel/c"), "interrupted")
+    case.sinks = ()
+    assert case.resume().status == "completed"
+    assert sorted(scripted.paths) == ["d", "parallel/a", "parallel/b", "parallel/c"]
 
 
 def test_a_failed_step_runs_again_and_what_came_before_does_not(flow: Make) -> None:
