@@ -7,19 +7,13 @@ they stand in the file, which the formatter prints and diagnostics point at. Dur
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, TypeVar, Union, dataclass_transform
+from dataclasses import field
+from typing import Literal, TypeAlias, Union
 
+from runkon.frozen import frozen as node
 from runkon.language.source import Span
 
-_Class = TypeVar("_Class")
-
-
 # A span never takes part in equality or repr: two texts that say the same are the same program.
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
-def node(cls: type[_Class]) -> type[_Class]:
-    """The one shape of every node: a frozen, slotted dataclass built with keywords only."""
-    return dataclass(frozen=True, slots=True, kw_only=True)(cls)
 
 
 # ── values ────────────────────────────────────────────────────────────────────────────────────────

@@ -8,20 +8,13 @@ UTC, durations milliseconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple, TypeAlias, TypeVar, dataclass_transform
+from dataclasses import field
+from typing import ClassVar, NamedTuple, TypeAlias
 
+from runkon.frozen import frozen as event
 from runkon.model.ids import RunID, StepPath
 from runkon.model.output import EMPTY, JsonValue, Output, Usage
 from runkon.model.records import StepError, StepInfo
-
-_Class = TypeVar("_Class")
-
-
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
-def event(cls: type[_Class]) -> type[_Class]:
-    """The one shape of every event: a frozen, slotted dataclass built with keywords only."""
-    return dataclass(frozen=True, slots=True, kw_only=True)(cls)
 
 
 # ── the run ───────────────────────────────────────────────────────────────────────────────────────

@@ -242,7 +242,7 @@ def test_a_megabyte_on_one_line_is_cut_for_people_and_kept_for_programs(case):
 def test_a_place_that_cannot_be_written(case):
     case.wf(HELLO).run("run", "x.wf", "--db", "x.wf/below.db").exits(5).stdout("")
     assert case.err.startswith("error[")
-    assert "x.wf/below.db" in case.err
+    assert "x.wf" in case.err
 
 
 def test_a_database_that_is_something_else(case):

@@ -102,7 +102,7 @@ def _formatted(session: Session, source: SourceFile) -> str | None:
     """The canonical text; None after the errors were shown."""
     from runkon.language.formatter import format_source  # late: it brings the whole layout engine
 
-    text, diagnostics = format_source(source)
+    text, diagnostics = format_source(source, parsed=session.app.parsed_files.parse(source))
     if text is None:
         show_findings(session.console, diagnostics, source)
     return text

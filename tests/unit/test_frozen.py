@@ -1,0 +1,56 @@
+"""The shape of nodes and events: what a standard frozen dataclass would do, at a fifth of the cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+
+import pytest
+
+from runkon.frozen import frozen
+
+
+@frozen
+class Point:
+    """A class like those of the syntax tree."""
+
+    place: int = field(compare=False, repr=False)
+    x: int
+    y: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    place: int = field(compare=False, repr=False)
+    x: int
+    y: tuple[int, ...] = ()
+
+
+@frozen
+class Other:
+    x: int
+
+
+def test_equality_hash_and_text_are_those_of_the_standard_class() -> None:
+    for left, right in (
+        ({"place": 1, "x": 2}, {"place": 9, "x": 2}),
+        ({"place": 1, "x": 2}, {"place": 1, "x": 3}),
+        ({"place": 1, "x": 2, "y": (1,)}, {"place": 1, "x": 2}),
+    ):
+        is_equal = Reference(**left) == Reference(**right)  # type: ignore[arg-type]
+        assert (Point(**left) == Point(**right)) is is_equal  # type: ignore[arg-type]
+        assert (hash(Point(**left)) == hash(Point(**right))) is is_equal  # type: ignore[arg-type]
+    assert repr(Point(place=1, x=2, y=(3,))) == repr(Reference(place=1, x=2, y=(3,))).replace("Reference", "Point")
+
+
+def test_another_class_is_never_equal() -> None:
+    assert Other(x=1) != Point(place=0, x=1)
+    assert Other(x=1) != 1
+
+
+def test_it_is_slotted_takes_keywords_only_and_can_be_replaced() -> None:
+    point = Point(place=1, x=2)
+    assert not hasattr(point, "__dict__")
+    assert [f.name for f in fields(Point)] == ["place", "x", "y"]  # type: ignore[arg-type]
+    assert replace(point, x=5).x == 5  # type: ignore[type-var]
+    with pytest.raises(TypeError):
+        Point(1, 2)  # type: ignore[misc]
