@@ -40,6 +40,7 @@ from runkon.language.nodes import (
     Word,
     Workflow,
 )
+from runkon.language.option_reader import repeated_entries
 from runkon.language.source import Span
 from runkon.language.tokens import Token
 
@@ -134,6 +135,8 @@ class Builder(ConditionRules):
         return Separator(token)
 
     def outputs(self, word: Token, entries: MapValue) -> OutputsSection:
+        for repeated in repeated_entries(entries.entries):
+            self._report(repeated)
         return OutputsSection(span=self._between(word, entries.span.end), written=entries.entries)
 
     # ── blocks ──────────────────────────────────────────────────────────────────────────────────

@@ -183,8 +183,19 @@ def _after_key(place: Place, word: Token) -> Iterator[Repair]:
     if statement and (place.same_line or token.kind == "LBRACE"):
         return
     expected = "`=` and a value"
-    report = Report("missing-value", word, {"option": word.text}, label=f"expected {expected}")
+    report = _misplaced_inputs(stack) or Report(
+        "missing-value", word, {"option": word.text}, label=f"expected {expected}"
+    )
     yield Repair(report, (behind(word, "_EQUAL"), behind(word, "STRING", '""')), sound=False)
+
+
+def _misplaced_inputs(stack: Stack) -> Report | None:
+    """Declarations in an `inputs` of a block that passes none on: the section belongs to the workflow."""
+    brackets = stack.open_brackets()
+    head = stack.head(brackets[-1]) if len(brackets) > 1 else None
+    if head is None or head.kind != "INPUTS" or stack.head(brackets[-2]).kind in ("CALL", "FOREACH", "WORKFLOW"):
+        return None
+    return Report("misplaced-section", head, {"section": "inputs"})
 
 
 def _misspelt(place: Place, word: Token) -> Iterator[Repair]:

@@ -75,7 +75,10 @@ def ends_in_escape(token: Token) -> bool:
 
 
 def _end_on_line(source: SourceFile, string: Token, stack: Stack) -> int:
-    """The end of the line, but for the closing brackets of what was opened on this line."""
+    """The end of the line, but for the closing brackets of what was opened on this line; of a text in three quotes,
+    the end of the lines that are indented further."""
+    if string.text.startswith('"""'):
+        return _end_of_indented(source, string.line)
     newline = source.text.find("\n", string.start)
     end = len(source.text) if newline < 0 else newline
     closable = [stack.shifted[n] for n in stack.open_brackets()]
@@ -86,3 +89,15 @@ def _end_on_line(source: SourceFile, string: Token, stack: Stack) -> int:
         shorter = shorter[:-1].rstrip()
         same_line -= 1
     return string.start + 1 + len(shorter)
+
+
+def _end_of_indented(source: SourceFile, line: int) -> int:
+    opening = source.line_text(line)
+    indent = len(opening) - len(opening.lstrip())
+    last = line
+    for following in range(line + 1, len(source.line_starts) + 1):
+        text = source.line_text(following)
+        if text.strip() and len(text) - len(text.lstrip()) <= indent:
+            break
+        last = following
+    return source.line_starts[last - 1] + len(source.line_text(last))

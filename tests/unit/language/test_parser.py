@@ -175,6 +175,10 @@ def test_a_foreach_with_statements_needs_a_list() -> None:
     assert codes("workflow w { foreach f { call a } }") == ["foreach-without-list"]
 
 
+def test_an_output_stands_once() -> None:
+    assert codes("workflow w { outputs { v = a.b v = 2 } }") == ["duplicate-key"]
+
+
 # ── positions ───────────────────────────────────────────────────────────────────────────────────
 def test_spans_cover_what_was_written() -> None:
     text = 'workflow w {\n  call a {\n    with = ["x",\n      "y"]\n  }\n  if a.b == "c" { call d }\n}\n'

@@ -32,7 +32,7 @@ ON_ONE_LINE = [
     ),
     ('workflow w { meta { targets = ["a",,"b"] } }', ["1:36 unexpected-token: unexpected `,`"]),
     ("workflow w { x = 1 call a }", ["1:14 option-out-of-place: option `x` stands directly in the `workflow`"]),
-    ("workflow w { if a.b { inputs { x } } }", ["1:32 missing-value: `x` has no value"]),
+    ("workflow w { if a.b { inputs { x } } }", ["1:23 misplaced-section: `inputs` stands inside a block"]),
     ("workflow w { call gate }", ["1:19 reserved-word: `gate` is a keyword and cannot be a name here"]),
     ("workflow w { call meta }", ["1:19 reserved-word: `meta` is a keyword and cannot be a name here"]),
     ("workflow w { call 3 }", ["1:19 unexpected-token: unexpected `3`"]),

@@ -253,7 +253,7 @@ workflow w {
             "5:7 invalid-declaration: unexpected part of an input declaration",
             '7:5 unexpected-token: unexpected `"t"`',
             "9:21 missing-value: `x` has no value",
-            "10:21 missing-value: `x` has no value",
+            "10:12 misplaced-section: `inputs` stands inside a block",
         ],
     ),
     "open end": (
@@ -276,6 +276,21 @@ workflow w {
 }
 """,
         ["3:12 unclosed-bracket: missing `]`", "6:6 unclosed-bracket: missing `)`"],
+    ),
+    "unclosed text in three quotes": (
+        """\
+workflow w {
+  gate human_review {
+    prompt = \"\"\"
+      Ship it?
+
+      really
+    timeout = 48h
+  }
+  call a { retries 2 }
+}
+""",
+        ["3:14 unterminated-string: unterminated string", "9:20 missing-equals: missing `=` after `retries`"],
     ),
 }
 
