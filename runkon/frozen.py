@@ -29,10 +29,10 @@ def _names(cls: type, *, shown: bool) -> tuple[str, ...]:
 
 
 def _equal(self: Any, other: object) -> object:
-    cls = self.__class__
-    if other.__class__ is not cls:
+    names = _names(self.__class__, shown=False)
+    if other.__class__ is not self.__class__:
         return NotImplemented
-    return self is other or all(getattr(self, name) == getattr(other, name) for name in _names(cls, shown=False))
+    return self is other or all(getattr(self, name) == getattr(other, name) for name in names)
 
 
 def _hash(self: Any) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from runkon.errors import UserError
 from runkon.language.render import render_runtime
 from runkon.language.source import SourceFile
 from runkon.model.records import RunRecord, StepRecord
 from runkon.model.status import StepStatus
+from runkon.views.ending import Ending
 from runkon.views.lines import first_line
 from runkon.views.run_object import error_code
 from runkon.views.status import root_failures
@@ -17,26 +17,16 @@ from runkon.views.status import root_failures
 MOST_SHOWN = 5
 
 
-class NextCommand(NamedTuple):
-    """What to type after a failure, what it keeps, and the short id of the run."""
-
-    command: str
-    keeps: str
-    run: str
-
-
-def failure_blocks(
-    steps: Sequence[StepRecord], texts: Mapping[str, str], next: NextCommand, *, color: bool
-) -> list[str]:
+def failure_blocks(steps: Sequence[StepRecord], texts: Mapping[str, str], end: Ending, *, color: bool) -> list[str]:
     """One block of text per failed step, at most `MOST_SHOWN`; the last one names the next command."""
     failed = root_failures(steps)
     shown = failed[:MOST_SHOWN]
     sources = {file: SourceFile(file, texts[file]) for file in {step.info.file for step in shown} if file in texts}
     blocks = []
     for step in shown:
-        blocks.append(_block(step, sources.get(step.info.file), next, is_last=step is shown[-1], color=color))
+        blocks.append(_block(step, sources.get(step.info.file), end, is_last=step is shown[-1], color=color))
     if len(failed) > MOST_SHOWN:
-        blocks.append(f"… {len(failed) - MOST_SHOWN} more failed steps: runkon show {next.run}")
+        blocks.append(f"… {len(failed) - MOST_SHOWN} more failed steps: runkon show {end.run}")
     return blocks
 
 
@@ -47,7 +37,7 @@ def run_error(run: RunRecord) -> UserError | None:
     return UserError(error_code(run.reason), run.error)
 
 
-def _block(step: StepRecord, source: SourceFile | None, next: NextCommand, *, is_last: bool, color: bool) -> str:
+def _block(step: StepRecord, source: SourceFile | None, end: Ending, *, is_last: bool, color: bool) -> str:
     is_timeout = step.status is StepStatus.TIMED_OUT
     message = step.error.message if step.error else "no reason was given"
     sentence, cause, seen = _parts(message)
@@ -59,13 +49,13 @@ def _block(step: StepRecord, source: SourceFile | None, next: NextCommand, *, is
         file=step.info.file,
         line=step.info.line,
         column=step.info.column,
-        run=next.run,
+        run=end.run,
         step=step.path,
         source=source,
         cause=cause,
         seen=seen,
-        next=next.command if is_last else None,
-        keeps=next.keeps or None,
+        next=end.next if is_last else None,
+        keeps=end.why or None,
         color=color,
     )
 

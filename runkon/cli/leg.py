@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 from runkon.cli.complaints import user_error
 from runkon.cli.console import json_text
 from runkon.cli.exit_codes import exit_code
-from runkon.cli.failures import NextCommand, failure_blocks, run_error
-from runkon.cli.presenters import EventLines, Picture, PlainLines, Presenter
+from runkon.cli.presenters import Picture, PlainLines, Presenter
 from runkon.cli.run_state import short_id
 from runkon.cli.session import Session
 from runkon.cli.signals import carry_out
@@ -23,8 +22,6 @@ from runkon.model.ports import EventSink
 from runkon.model.records import RunRecord, StepRecord
 from runkon.model.status import RunStatus
 from runkon.views.ending import Ending, ending
-from runkon.views.event_object import EventObjects
-from runkon.views.run_object import run_object
 
 if TYPE_CHECKING:
     from runkon.app import Progress
@@ -56,7 +53,7 @@ def watch(
         raise UserError(
             "wrong-use", "`--events -` and `--json` both want standard output", exit_code=EXIT_USAGE, help=_ONE_OF_TWO
         )
-    with _event_lines(events, EventObjects(steps)) as writers:
+    with _event_lines(events, steps) as writers:
         presenter = _presenter(session, picture)
         control = session.app.new_control()
         watched = Watched((presenter, *writers), control, presenter.progress, presenter.say)
@@ -76,9 +73,12 @@ def report(session: Session, run: RunRecord, *, owns_stdout: bool = False) -> in
     steps = session.app.store.steps(run.id)
     short = short_id(session.app, run.id)
     end = ending(run, steps, short, run.status, with_time=console.live)
-    _show_failures(session, run, steps, NextCommand(end.next, end.why, short))
+    if run.status is RunStatus.FAILED:
+        _show_failures(session, run, steps, end)
     console.flush()
     if session.as_json:
+        from runkon.views.run_object import run_object  # late: where it was asked for
+
         console.data(run_object(run, steps))
     elif run.outputs and not owns_stdout:
         for line in output_lines(run.outputs):
@@ -87,17 +87,17 @@ def report(session: Session, run: RunRecord, *, owns_stdout: bool = False) -> in
     return exit_code(run)
 
 
-def _show_failures(session: Session, run: RunRecord, steps: Sequence[StepRecord], next: NextCommand) -> None:
+def _show_failures(session: Session, run: RunRecord, steps: Sequence[StepRecord], end: Ending) -> None:
     """Failures of a run that failed: its steps, or else the run itself."""
-    if run.status is not RunStatus.FAILED:
-        return
+    from runkon.cli.failures import failure_blocks, run_error  # late: on the way to an error
+
     console = session.console
     texts = session.app.store.sources(run.id)
-    blocks = failure_blocks(steps, texts, next, color=console.err_color)
+    blocks = failure_blocks(steps, texts, end, color=console.err_color)
     error = run_error(run)
     if error is not None and (not blocks or run.reason != "step_failed"):
-        keeps = f"        ({next.keeps})" if next.keeps else ""
-        error.next = None if blocks else next.command + keeps
+        keeps = f"        ({end.why})" if end.why else ""
+        error.next = None if blocks else end.next + keeps
         blocks.append(user_error(error, color=console.err_color))
     for block in blocks:
         console.error(f"\n{block}")
@@ -143,16 +143,19 @@ def _presenter(session: Session, picture: Picture) -> Presenter:
 
 
 @contextmanager
-def _event_lines(target: str | None, objects: EventObjects) -> Iterator[Sequence[EventSink]]:
+def _event_lines(target: str | None, steps: Sequence[StepRecord]) -> Iterator[Sequence[EventSink]]:
     """The sink that writes NDJSON, if one was asked for."""
     if target is None:
         yield ()
         return
+    from runkon.cli.event_lines import EventLines  # late: where it was asked for
+    from runkon.views.event_object import EventObjects
+
     if target == STDOUT:
-        yield (EventLines(sys.stdout, objects),)
+        yield (EventLines(sys.stdout, EventObjects(steps)),)
         return
     with _opened(target) as stream:
-        yield (EventLines(stream, objects),)
+        yield (EventLines(stream, EventObjects(steps)),)
 
 
 def _opened(target: str) -> TextIO:

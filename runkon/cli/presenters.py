@@ -1,16 +1,15 @@
-"""What a run shows while it goes: plain lines, a live tree, NDJSON. Each is an event sink of the run."""
+"""What people see while a run goes: plain lines here, the live tree in `live.py`. Each is an event sink of the run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol, TextIO
+from typing import NamedTuple, Protocol
 
-from runkon.cli.console import Console, json_text
+from runkon.cli.console import Console
 from runkon.language.columns import visible
 from runkon.model.events import Envelope
 from runkon.model.ids import StepPath
 from runkon.model.ports import EventSink
-from runkon.views.event_object import EventObjects
 from runkon.views.lines import Lines, first_line
 
 
@@ -62,15 +61,3 @@ class PlainLines(Presenter):
 
     def close(self) -> None:
         """Every line is out already."""
-
-
-class EventLines(EventSink):
-    """NDJSON, each line written out at once."""
-
-    def __init__(self, stream: TextIO, objects: EventObjects) -> None:
-        self._stream = stream
-        self._objects = objects
-
-    def emit(self, envelope: Envelope) -> None:
-        self._stream.write(json_text(self._objects.of(envelope)) + "\n")
-        self._stream.flush()

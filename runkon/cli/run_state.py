@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from runkon.app import App
 from runkon.errors import EXIT_NOT_FOUND, EXIT_USAGE, UserError
-from runkon.language.suggest import closest
 from runkon.model.holder import is_alive
 from runkon.model.ids import RunID
 from runkon.model.records import RunRecord, StepRecord
@@ -70,6 +69,8 @@ def step_named(run: RunRecord, steps: Sequence[StepRecord], text: str) -> StepRe
             help="give the whole path",
             exit_code=EXIT_USAGE,
         )
+    from runkon.language.suggest import closest  # late: on the way to an error
+
     close = closest(text, [*by_path, *(step.info.key for step in steps)])
     raise UserError(
         "unknown-step",

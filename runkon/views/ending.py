@@ -12,11 +12,12 @@ from runkon.views.times import counted, elapsed, money
 
 
 class Ending(NamedTuple):
-    """`headline` begins with the status; `next` is a command, `why` what it is good for (may be empty)."""
+    """`headline` begins with the status; `next` is a command, `why` what it keeps, `run` the short id."""
 
     headline: str
     next: str
     why: str
+    run: str
 
 
 def ending(run: RunRecord, steps: Sequence[StepRecord], short: str, status: RunStatus, *, with_time: bool) -> Ending:
@@ -28,7 +29,7 @@ def ending(run: RunRecord, steps: Sequence[StepRecord], short: str, status: RunS
         parts.append(money(run.cost_usd, known=run.cost_known))
     if with_time and run.started_at is not None and run.ended_at is not None:
         parts.append(elapsed(run.ended_at - run.started_at))
-    return Ending(" · ".join(parts), *_next(status, short, steps))
+    return Ending(" · ".join(parts), *_next(status, short, steps), short)
 
 
 def _counts(steps: Sequence[StepRecord]) -> list[str]:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import click
 
+from runkon.cli.event_lines import EventLines
 from runkon.cli.options import VariableOption
 from runkon.cli.options import command as runkon_command
-from runkon.cli.presenters import EventLines
 from runkon.cli.run_state import is_held, record_of
 from runkon.cli.session import Session
 from runkon.model.events import Envelope

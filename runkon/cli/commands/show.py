@@ -8,7 +8,7 @@ import click
 
 from runkon.cli.complaints import user_error
 from runkon.cli.console import json_text, visible_lines
-from runkon.cli.failures import NextCommand, failure_blocks, run_error
+from runkon.cli.failures import failure_blocks, run_error
 from runkon.cli.leg import output_lines
 from runkon.cli.options import VariableOption
 from runkon.cli.options import command as runkon_command
@@ -68,9 +68,8 @@ def _show_run(session: Session, run: RunRecord, steps: Sequence[StepRecord]) -> 
         for line in output_lines(run.outputs):
             console.result(line)
     if status is RunStatus.FAILED:
-        next = NextCommand(end.next, end.why, short)
         texts = session.app.store.sources(run.id)
-        for block in failure_blocks(steps, texts, next, color=console.out_color):
+        for block in failure_blocks(steps, texts, end, color=console.out_color):
             console.result(f"\n{block}")
         error = None if root_failures(steps) else run_error(run)
         if error is not None:
