@@ -92,7 +92,7 @@ class _Grouping:
             span=Span(self._file, name.start, end, name.line, name.column),
             name=name.text,
             type=type_,
-            choices=choices,
+            choices=choices if type_ == "one_of" else (),
             required=type_ != "boolean" and (required or default is None),
             default=default,
             description=None if description is None else self._scalar(description),

@@ -335,3 +335,7 @@ def test_deep_nesting_is_formatted() -> None:
     depth = 90
     text = fmt("workflow w { call a " + "if a.b { " * depth + "call c" + " }" * depth + " }")
     assert "  " * (depth + 1) + "call c\n" in text
+
+
+def test_the_last_type_of_an_input_stands_alone() -> None:
+    assert body('inputs { a one_of ["x"] boolean }') == "inputs { a boolean }"
