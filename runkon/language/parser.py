@@ -25,13 +25,14 @@ from runkon.language.tokens import Token, tokenize
 DEEPEST = 100  # levels of nesting; builder, checks and formatter walk the tree recursively
 
 
-def parse(source: SourceFile) -> ParseResult:
+def parse(source: SourceFile, table: Table | None = None) -> ParseResult:
     """The workflows of a file, with all independent findings in the order of their places. Never raises, on any text;
-    a workflow in which statements had to be left out is missing from the result."""
+    a workflow in which statements had to be left out is missing from the result. `table` saves building it."""
+    table = table or parse_table()
     collecting = gc.isenabled()
     gc.disable()  # a growing tree is no garbage: looking for some takes half the time of a very long file
     try:
-        return _Parsing(source, parse_table()).result()
+        return _Parsing(source, table).result()
     finally:
         if collecting:
             gc.enable()

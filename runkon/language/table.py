@@ -8,9 +8,12 @@ the time, decides about contextual words exactly, and its stack can be copied wh
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from runkon.language.entries import read_entry, write_entry
 from runkon.language.grammar_files import grammar_text
 
 if TYPE_CHECKING:
@@ -57,10 +60,41 @@ class Table(NamedTuple):
 @functools.cache
 def parse_table() -> Table:
     """The table of the whole language; built once per process, in about 50 ms."""
-    # late: a parsed file that comes from the cache never needs lark
+    # late: a table that comes from its file needs no lark
     from lark import Lark
 
     return _table(Lark(grammar_text(), parser="lalr", lexer="basic", start=list(STARTS), maybe_placeholders=False))
+
+
+@functools.cache
+def kept_table(file: Path) -> Table:
+    """The table as it stands in `file`; where it does not, it is built and written there. The name of the file has to
+    say which grammar it belongs to."""
+    content = read_entry(file)
+    if content is not None:
+        return _from_json(content)
+    table = parse_table()
+    write_entry(file, _to_json(table))
+    return table
+
+
+def _to_json(table: Table) -> bytes:
+    reductions = [(r.origin, r.size, r.method, r.kept, sorted(r.spliced)) for r in table.reductions]
+    plain = table._replace(reductions=tuple(reductions), contextual=sorted(table.contextual))  # type: ignore[arg-type]
+    return json.dumps(plain, separators=(",", ":")).encode("ascii")
+
+
+def _from_json(content: bytes) -> Table:
+    table = Table(*json.loads(content))
+    return table._replace(
+        rows=tuple(table.rows),
+        reductions=tuple(
+            Reduction(origin, size, method, tuple(kept), frozenset(spliced))
+            for origin, size, method, kept, spliced in table.reductions
+        ),
+        tokens=tuple((name, pattern) for name, pattern in table.tokens),
+        contextual=frozenset(table.contextual),
+    )
 
 
 def _table(lark: Lark) -> Table:

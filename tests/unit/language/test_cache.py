@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from runkon.language import cache, codec
-from runkon.language.cache import MAX_ENTRIES, ParsedFiles
+from runkon.language.cache import ParsedFiles
 from runkon.language.codec import NotATree, decode, encode
+from runkon.language.entries import MAX_ENTRIES, digest
 from runkon.language.parser import parse
 from runkon.language.source import SourceFile
+from runkon.language.table import kept_table, parse_table
 
 TEXT = """\
 workflow w {
@@ -36,7 +38,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that were really parsed, in order."""
     seen: list[str] = []
 
-    def counting(source: SourceFile) -> object:
+    def counting(source: SourceFile, table: Path | None) -> object:
         seen.append(source.text)
         return parse(source)
 
@@ -95,23 +97,23 @@ def test_any_text_can_be_kept(tmp_path: Path, text: str) -> None:
 
 
 def damaged(whole: bytes) -> dict[str, bytes]:
-    digest, _, payload = whole.partition(b"\n")
+    first, _, payload = whole.partition(b"\n")
     forged = b'[-1,[-1,[34,1,"x"]],[-1]]'
     return {
         "empty": b"",
         "truncated": whole[: len(whole) // 2],
         "cut by one": whole[:-1],
         "one byte changed": whole.replace(b'"plan"', b'"plam"', 1),
-        "digest only": digest,
+        "digest only": first,
         "no digest": payload,
         "binary": bytes(range(256)) * 4,
         "pickle": b"\x80\x04\x95\x0b\x00\x00\x00",
-        "foreign but with its digest": cache._digest(forged).encode() + b"\n" + forged,
-        "another shape": cache._digest(b"{}").encode() + b"\n{}",
-        "a number": cache._digest(b"7").encode() + b"\n7",
-        "not a pair": cache._digest(b"[-1]").encode() + b"\n[-1]",
-        "a pair of numbers": cache._digest(b"[-1,1,2]").encode() + b"\n[-1,1,2]",
-        "deep": cache._digest(b"[" * 100_000).encode() + b"\n" + b"[" * 100_000,
+        "foreign but with its digest": digest(forged) + b"\n" + forged,
+        "another shape": digest(b"{}") + b"\n{}",
+        "a number": digest(b"7") + b"\n7",
+        "not a pair": digest(b"[-1]") + b"\n[-1]",
+        "a pair of numbers": digest(b"[-1,1,2]") + b"\n[-1,1,2]",
+        "deep": digest(b"[" * 100_000) + b"\n" + b"[" * 100_000,
     }
 
 
@@ -174,9 +176,36 @@ def test_an_entry_that_is_a_folder_is_no_entry(tmp_path: Path, parsed: list[str]
     assert [e.name for e in entries(tmp_path)] == [entry.name]
 
 
-def test_nothing_temporary_stays_behind(tmp_path: Path) -> None:
+def test_the_table_is_kept_beside_and_nothing_temporary(tmp_path: Path) -> None:
     ParsedFiles(tmp_path).parse(SourceFile("a.wf", TEXT))
-    assert [entry.suffix for entry in entries(tmp_path)] == [".parsed"]
+    ParsedFiles(tmp_path).parse(SourceFile("b.wf", "workflow b {}"))
+    assert sorted(entry.suffix for entry in entries(tmp_path)) == [".parsed", ".parsed", ".table"]
+
+
+def test_a_kept_table_is_the_table(tmp_path: Path) -> None:
+    built = kept_table(tmp_path / "t.table")
+    kept_table.cache_clear()
+    assert kept_table(tmp_path / "t.table") == built == parse_table()
+
+
+@pytest.mark.parametrize("damage", [b"", b"x\n[]", b"\x00" * 99])
+def test_a_damaged_table_is_built_again(tmp_path: Path, damage: bytes) -> None:
+    file = tmp_path / "t.table"
+    file.write_bytes(damage)
+    assert kept_table(file) == parse_table()
+    assert len(file.read_bytes()) > len(damage)
+
+
+def test_an_edited_file_needs_no_lark_once_the_table_is_kept(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from runkon.language.cache import ParsedFiles;"
+        "from runkon.language.source import SourceFile;"
+        f"r = ParsedFiles(Path({str(tmp_path)!r})).parse(SourceFile('a.wf', 'workflow edited {{}}')); assert r.ok;"
+        "print('lark' in sys.modules, 'runkon.language.parser' in sys.modules)"
+    )
+    ParsedFiles(tmp_path).parse(SourceFile("a.wf", TEXT))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
 
 
 def test_the_oldest_entries_beyond_the_limit_go_and_strangers_stay(tmp_path: Path) -> None:
@@ -189,7 +218,7 @@ def test_the_oldest_entries_beyond_the_limit_go_and_strangers_stay(tmp_path: Pat
     names = {entry.name for entry in entries(tmp_path)}
     assert len(names) == MAX_ENTRIES + 1
     assert "README" in names
-    assert {"005.parsed", "204.parsed"} & names == {"204.parsed"}
+    assert {"004.parsed", "204.parsed"} & names == {"204.parsed"}
 
 
 def test_a_hit_imports_neither_lark_nor_pydantic_nor_package_metadata(tmp_path: Path) -> None:
