@@ -181,17 +181,19 @@ class RunControl:
         self._ask(KILL)
 
     def listen(self, listener: Callable[[CancelReason], None] | None) -> None:
-        """Where requests go from now on; earlier ones are handed over first. None: nowhere, they are kept."""
+        """Where requests go from now on; earlier ones are handed over first. None: nowhere, they are kept
+        for the next leg."""
         with self._lock:
             self._listener = listener
-            asked = list(self._asked)
+            asked, self._asked = (self._asked, []) if listener is not None else ([], self._asked)
         if listener is not None:
             for reason in asked:
                 listener(reason)
 
     def _ask(self, reason: CancelReason) -> None:
         with self._lock:
-            self._asked.append(reason)
             listener = self._listener
+            if listener is None:
+                self._asked.append(reason)
         if listener is not None:
             listener(reason)

@@ -8,6 +8,7 @@ cuts it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from runkon.engine.cancellation import (
@@ -86,6 +87,7 @@ class LegRun:
         self._body_token = Token(clock)
         self._always_token = Token(clock)
         self._undo: list[Action] = []
+        self._keyboard = 0
         limit = max(1, min(config.max_parallel, meta.max_parallel or config.max_parallel))
         self._leg = Leg(
             run=record.id,
@@ -115,7 +117,7 @@ class LegRun:
 
     def run(self, begun: Sequence[Event], control: RunControl) -> None:
         """Record `begun`, walk, record the end and give the lease back. Raises LeaseLost, StoreUnavailable, the
-        UserError that ended the leg, and InternalError."""
+        UserError that ended the leg, InternalError, and KeyboardInterrupt if one came, after the end."""
         system_clock().start()  # its thread runs what a signal handler asks for
         try:
             self._recorder.append(*begun)  # durable with the first beginning of a step, before anything happens
@@ -131,6 +133,11 @@ class LegRun:
         except StoreUnavailable:
             self._stop_everything(STORE_LOST)
             raise
+        except BaseException as error:
+            self._stop_everything(INTERNAL)
+            with suppress(RunkonError):  # the lease is not to be kept for a leg that is over
+                self._recorder.close(RunInterrupted(cause="crash", error=repr(error)))
+            raise
         finally:
             control.listen(None)
             for undo in self._undo:
@@ -138,6 +145,8 @@ class LegRun:
             self._leg.pool.close()
         if end.error is not None:
             raise end.error
+        if self._keyboard:
+            raise KeyboardInterrupt
 
     # ── requests from outside ─────────────────────────────────────────────────────────────────────
     def asked(self, reason: CancelReason) -> None:
@@ -149,6 +158,12 @@ class LegRun:
             self._leg.kill_grace = HURRY
             actions = [*self._body_token.mark(INTERRUPT), *self._always_token.mark(KILL), self._hurry]
         system_clock().call_at(0.0, lambda: run_all(actions))
+
+    def _on_keyboard(self) -> None:
+        """Nobody handles ^C, so it reached the waiting thread: the first pauses the run, the next one kills. It is
+        raised once the leg has ended."""
+        self._keyboard += 1
+        self.asked(INTERRUPT if self._keyboard == 1 else KILL)
 
     def _hurry(self) -> None:
         """Attempts that were told to stop are to be gone now: process groups die, nothing else is waited for."""
@@ -192,7 +207,7 @@ class LegRun:
             if scope.failures:
                 raise BodyFailed(scope.failures[0])
 
-        strand = run_strand(self._leg, self._body_token, work, "runkon-body")
+        strand = run_strand(self._leg, self._body_token, work, "runkon-body", self._on_keyboard)
         reason = self._body_token.reason
         if strand.lost is not None:
             assert reason is not None
@@ -259,7 +274,7 @@ class LegRun:
                 done.append(planned)
                 planned.run(planned, scope)
 
-        strand = run_strand(leg, token, work, "runkon-always")
+        strand = run_strand(leg, token, work, "runkon-always", self._on_keyboard)
         if strand.lost is not None:
             assert token.reason is not None
             self._close_lost(strand, token.reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runkon.engine.cancellation import FINAL, SILENT, CancelReason
@@ -39,8 +40,6 @@ def complete(attempts: Attempts, output: Output, *, is_degraded: bool = False) -
     """Queue the end; it is durable with the next commit, before anything can depend on it."""
     leg = attempts.scope.leg
     if is_degraded:
-        from dataclasses import replace  # late: fallbacks are rare
-
         output = replace(output, degraded=True)
     leg.recorder.append(
         StepCompleted(path=attempts.path, output=output, epoch=attempts.epoch, elapsed_ms=attempts.elapsed_ms)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING
 
 from runkon.engine.dispatch import Failed
@@ -57,5 +56,7 @@ def delay_ms(options: StepOptions, step: int, run: RunID, path: StepPath, number
     delay = base if is_fixed else min(limit, base * 2 ** min(step, 40))
     has_jitter = options.jitter if options.jitter is not None else not is_fixed
     if has_jitter:
+        import random  # late: most runs never wait
+
         delay = round(delay * random.Random(f"{run}:{path}:{number}").uniform(0.5, 1.0))
     return delay

@@ -77,30 +77,53 @@ class Strand:
             self.on_over(self)
 
 
-def run_strand(leg: Leg, token: Token, work: Callable[[Strand], None], name: str) -> Strand:
-    """Run `work` on a thread of its own and wait for its end, or until it is given up. What it raised is `error`."""
+def run_strand(
+    leg: Leg,
+    token: Token,
+    work: Callable[[Strand], None],
+    name: str,
+    on_keyboard: Callable[[], None] | None = None,
+) -> Strand:
+    """Run `work` on a thread of its own and wait for its end, or until it is given up. What it raised is `error`.
+    With `on_keyboard` a KeyboardInterrupt of the waiting thread calls it, and the wait goes on."""
     waiter = Waiter()
     strand = Strand(lambda _: waiter.wake())
+    claim = threading.Lock()  # a KeyboardInterrupt may come while a thread starts: of two, only one does the work
+    threads: list[threading.Thread] = []
 
     def body() -> None:
-        try:
-            work(strand)
-        except GivenUp:
-            return
-        except BaseException as error:  # noqa: BLE001  handed to the thread that waits
-            strand.error = error
-        strand.finish()
+        if claim.acquire(blocking=False):
+            _walk(strand, work)
 
     undo = token.on_cancel(lambda: strand.stop(leg))
-    thread = threading.Thread(target=body, name=name, daemon=True)
-    thread.start()
     try:
-        waiter.wait()
+        while not strand.is_over:
+            try:
+                if not claim.locked():
+                    threads.append(threading.Thread(target=body, name=name, daemon=True))
+                    threads[-1].start()
+                waiter.wait()
+            except KeyboardInterrupt:
+                if on_keyboard is None:
+                    raise
+                on_keyboard()
     finally:
         undo()
     if strand.lost is None:
-        thread.join()
+        for thread in threads:
+            if thread.is_alive():
+                thread.join()
     return strand
+
+
+def _walk(strand: Strand, work: Callable[[Strand], None]) -> None:
+    try:
+        work(strand)
+    except GivenUp:
+        return
+    except BaseException as error:  # noqa: BLE001  handed to the thread that waits
+        strand.error = error
+    strand.finish()
 
 
 def in_background(action: Callable[[], object], name: str) -> None:

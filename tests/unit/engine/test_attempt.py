@@ -312,14 +312,21 @@ def test_an_executor_that_ignores_its_timeout_is_given_up(flow: Make) -> None:
 
 
 def test_a_result_within_the_grace_of_a_timeout_counts(flow: Make) -> None:
-    case = flow("call a { timeout = 20ms }").configure(kill_grace=30.0)
+    case = flow("call a { timeout = 20s }").configure(kill_grace=30.0)
+    clock = case.clock = FakeClock()
+    begun, told = threading.Event(), threading.Event()
 
     def late(request: Any) -> Any:
-        request.cancel.wait(30)
+        request.cancel.on_cancel(told.set)
+        begun.set()
+        told.wait(30)
         return {"markers": ["ok"]}
 
     case.answers({"a": late})
-    assert case.start().status == "completed"
+    end = case.begin()
+    begun.wait(30)
+    clock.advance(20)
+    assert end().status == "completed"
 
 
 def test_signs_of_life_put_the_idle_timeout_off(flow: Make) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -249,6 +251,39 @@ def test_a_deadline_that_passed_between_legs_ends_the_run_at_once(flow: Make) ->
     record = case.resume()
     assert (record.status, record.reason) == ("failed", "run_timeout")
     assert scripted.paths == ["always#2/z"]
+
+
+PROGRAM = """
+import os, signal, sys
+from pathlib import Path
+from runkon.engine.config import RunConfig
+from runkon.engine.runner import Runner
+from runkon.language.parser import parse
+from runkon.language.program import CheckedWorkflow
+from runkon.language.source import SourceFile
+from runkon.store.memory import MemoryRunStore
+from runkon.testing import ScriptedExecutor
+
+def press(request):
+    os.kill(os.getpid(), signal.SIGINT)
+    request.cancel.wait(30)
+    request.cancel.raise_if_cancelled()
+
+source = SourceFile("flow.wf", "workflow w { call a call b always { call z } }")
+program = CheckedWorkflow(parse(source).workflows[0], source)
+store, config = MemoryRunStore(), RunConfig(working_dir=Path("."))
+runner = Runner(store, ScriptedExecutor({"a": press}, default=None))
+run = runner.create(program, {}, config)
+try:
+    runner.execute(run, program, config)
+except KeyboardInterrupt:
+    print(store.run(run).status, [f"{step.path} {step.status}" for step in store.steps(run)])
+"""
+
+
+def test_a_keyboard_interrupt_nobody_handles_pauses_the_run_before_it_is_raised() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "interrupted ['a interrupted', 'always#1/z completed']\n", done.stderr
 
 
 def test_no_thread_stays_behind(flow: Make) -> None:
