@@ -132,7 +132,8 @@ class App:
                 builtin=(executors,),
                 blocked=settings.plugins_blocked,
             )
-            names: dict[NameKind, Sequence[str]] = {"executor": tuple(loaded.registry.names())}
+            kinds: tuple[NameKind, ...] = ("executor", "runtime", "provider", "gate", "reducer")
+            names = {kind: tuple(loaded.registry.names_of(kind)) for kind in kinds}
             known = Surroundings(roots, loaded, Project(settings.root, names, self.parsed_files))
             self._surroundings[roots] = known
         return known
@@ -154,23 +155,29 @@ class App:
         """The file behind `FILE` or `NAME`. Raises UserError `workflow-not-found` with the places searched."""
         return self._finder.find_workflow(target, Path.cwd())
 
-    def check_file(self, path: Path, *, syntax_only: bool = False) -> FileCheck:
-        """Read, parse and check one file. Raises UserError if it can't be read; findings are in the result."""
+    def check_file(
+        self, path: Path, *, syntax_only: bool = False, executors: Mapping[str, str] | None = None
+    ) -> FileCheck:
+        """Read, parse and check one file; `executors` are those a run will use instead, by result key. Raises
+        UserError if it can't be read; findings are in the result."""
         from runkon.language.loader import read_source
 
-        return self.check_source(read_source(path, str(path)), syntax_only=syntax_only)
+        return self.check_source(read_source(path, str(path)), syntax_only=syntax_only, executors=executors)
 
-    def check_source(self, source: SourceFile, *, syntax_only: bool = False) -> FileCheck:
+    def check_source(
+        self, source: SourceFile, *, syntax_only: bool = False, executors: Mapping[str, str] | None = None
+    ) -> FileCheck:
         """Parse and check a text that is already read."""
         from runkon.language.project import SyntaxOnly
 
-        return self._check(source, SyntaxOnly() if syntax_only else self.around(source.path).project)
+        return self._check(source, SyntaxOnly() if syntax_only else self.around(source.path).project, executors)
 
-    def _check(self, source: SourceFile, catalog: Catalog) -> FileCheck:
+    def _check(self, source: SourceFile, catalog: Catalog, executors: Mapping[str, str] | None = None) -> FileCheck:
         from runkon.language.check import check
 
         parsed = self.parsed_files.parse(source)
-        results = tuple(check(parsed, workflow, catalog) for workflow in parsed.workflows) if parsed.ok else ()
+        workflows = parsed.workflows if parsed.ok else ()
+        results = tuple(check(parsed, workflow, catalog, executors=executors or {}) for workflow in workflows)
         return FileCheck(source, parsed, results)
 
     # ── runs ──────────────────────────────────────────────────────────────────────────────────────
@@ -222,19 +229,23 @@ class App:
                 next=f"runkon run {record.file}",
                 exit_code=EXIT_NOT_FOUND,
             )
-        checked = self.stored_program(run)
         config = self._stored_config(record, options)
+        checked = self.stored_program(run, executors=config.executors)
         runner = self._runner(self.around(checked.source.path), sinks, progress)
         return runner.execute(run, checked, config, control)
 
-    def stored_program(self, run: RunID) -> CheckedWorkflow:
-        """The program a run was started with, from its stored text. Files on disk do not matter; executors do.
-        Raises UserError `program-unusable` when this version or its plugins can't run it any more."""
+    def stored_program(self, run: RunID, *, executors: Mapping[str, str] | None = None) -> CheckedWorkflow:
+        """The program a run was started with, from its stored text. Files on disk do not matter; executors do
+        (`executors` by result key; unless given, those the run was started with). Raises UserError
+        `program-unusable` when this version or its plugins can't run it any more."""
+        from runkon.engine.config import RunConfig
         from runkon.language.project import StoredProgram
         from runkon.language.source import SourceFile
 
         sources = [SourceFile(path, text) for path, text in self.store.sources(run).items()]
-        found = self._check(sources[0], StoredProgram(self.around(sources[0].path).project))
+        if executors is None:
+            executors = RunConfig.from_json(self._record(run).config).executors
+        found = self._check(sources[0], StoredProgram(self.around(sources[0].path).project), executors)
         if not found.ok or found.results[0].checked is None:
             first = next((d for d in found.diagnostics if d.severity == "error"), None)
             raise UserError(

@@ -70,7 +70,7 @@ def command(
     durability: str | None,
 ) -> int:
     session.flags |= {"jobs": jobs, "model": model, "plugins": plugins, "durability": durability}
-    checked = _checked(session, session.app.find_workflow(target))
+    checked = _checked(session, session.app.find_workflow(target), executors)
     if checked is None:
         return EXIT_INVALID
     inputs = given_inputs(pairs, inputs_file)
@@ -109,11 +109,11 @@ def _on_created(session: Session, watched: Watched, title: str, run: RunID) -> N
             sink.emit(envelope)
 
 
-def _checked(session: Session, path: Path) -> CheckedWorkflow | None:
+def _checked(session: Session, path: Path, executors: Mapping[str, str]) -> CheckedWorkflow | None:
     """The workflow of a file; None after everything wrong with it was shown."""
     from runkon.language.checks.unsupported import unsupported  # late: runs only
 
-    check = session.app.check_file(path)
+    check = session.app.check_file(path, executors=executors)
     warn_about_plugins(session, session.app.around(path).loaded.warnings)
     show_findings(session.console, check.diagnostics, check.source)
     checked = check.results[0].checked if check.results else None
