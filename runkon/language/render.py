@@ -41,7 +41,9 @@ class _Paint:
 
 
 def render(diagnostic: Diagnostic, source: SourceFile | None, *, color: bool = False) -> str:
-    """One finding as text without a final newline. Without a source: the sentence, the place and the help only."""
+    """One finding as text without a final newline. Without its source: the sentence, the place, the help."""
+    if source is not None and source.path != diagnostic.span.file:
+        source = None  # an excerpt of another file would lie
     paint = _Paint(color=color)
     style = diagnostic.severity.value
     lines = [_headline(style, diagnostic.code, diagnostic.message, paint)]

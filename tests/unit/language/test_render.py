@@ -100,6 +100,11 @@ def test_without_a_source_there_is_only_the_place() -> None:
     assert render(found, None) == "error[some-code]: what is wrong\n  ┌─ review.wf:12:3\n  = help: do this"
 
 
+def test_a_source_of_another_file_is_not_drawn() -> None:
+    found = finding(REVIEW, "parralel")
+    assert render(found, SourceFile("other.wf", "x\n" * 20)) == render(found, None)
+
+
 # ── second places ─────────────────────────────────────────────────────────────────────────────────
 def test_a_second_place_is_shown_in_line_order() -> None:
     source = SourceFile("x.wf", "workflow w {\n  one\n\n\n  two\n}")
