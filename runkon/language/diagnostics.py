@@ -112,7 +112,7 @@ CATALOGUE: dict[str, Wording] = {
     ),
     "missing-name": Wording(
         about="a keyword or an operator without the name or condition it needs",
-        message="something is missing after `{before}`",
+        message="{missing} is missing after `{before}`",
         label="expected {expected}",
     ),
     "missing-brace": Wording(

@@ -22,6 +22,7 @@ from runkon.language.recovery_repairs import (
     closing_repairs,
     header_text,
     may_begin_statement,
+    missing_name,
     plain_report,
     repairs,
 )
@@ -142,8 +143,7 @@ class Recovery(Reading):
                 names = {"option": self._stack.kept[-2].text}
                 self._report(Report("missing-value", before, names), sound=False)
             else:
-                names = {"before": before.text, "expected": expected_words(self._stack.expected(), before)}
-                self._report(Report("missing-name", before, names), sound=False)
+                self._report(missing_name(self._stack, before), sound=False)
             for kind in kinds:
                 self._stack.take(behind(before, kind, '""'))
             return True

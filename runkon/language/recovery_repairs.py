@@ -21,6 +21,7 @@ from runkon.language.recovery_wording import (
     VALUES,
     expected_words,
     found_words,
+    missing_word,
     shown,
 )
 from runkon.language.suggest import closest
@@ -284,11 +285,18 @@ def _missing_parts(place: Place) -> Iterator[Repair]:
         yield Repair(report, (opening,))
         yield Repair(report, (opening, behind(before, "RBRACE", "}")), sound=False)
     if stack.accepts("NAME") and before.kind in _INCOMPLETE:
-        expected = expected_words(stack.expected(), before)
-        report = Report("missing-name", where, {"before": before.text, "expected": expected})
+        report = missing_name(stack, where)
         for kind, text in (("NAME", before.text), ("STRING", '""')):
             if stack.accepts(kind):
                 yield Repair(report, (behind(before, kind, text),), sound=False)
+
+
+def missing_name(stack: Stack, where: Token) -> Report:
+    """Nothing stands where the last token needs a name, an agent or a condition."""
+    before = stack.kept[-1]
+    kinds = stack.expected()
+    names = {"before": before.text, "missing": missing_word(before), "expected": expected_words(kinds, before)}
+    return Report("missing-name", where, names)
 
 
 def header_text(kept: Sequence[Token]) -> str:

@@ -60,6 +60,15 @@ def _expected(kinds: Set[str], before: Token | None) -> list[str]:
     return words[:_MOST] or ["something else"]
 
 
+def missing_word(before: Token) -> str:
+    """What a token needs behind it, in two or three words."""
+    if before.kind == "CALL":
+        return "an agent name"
+    if before.kind in ("IF", "UNLESS", "WHILE", "AND", "OR", "NOT", "LPAR"):
+        return "a condition"
+    return "a value" if before.kind in ("EQ", "NE", "LT", "LE", "GT", "GE", "IN") else "a name"
+
+
 def one_of(words: list[str]) -> str:
     """`a`, `a or b`, `a, b, or c`."""
     if len(words) <= 2:

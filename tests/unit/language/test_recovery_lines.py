@@ -156,8 +156,8 @@ workflow w {
             "3:12 missing-value: `output` has no value",
             "6:19 missing-value: `output` has no value",
             "9:9 missing-value: `run` has no value",
-            "11:3 missing-name: something is missing after `gate`",
-            "13:3 missing-name: something is missing after `call`",
+            "11:3 missing-name: a name is missing after `gate`",
+            "13:3 missing-name: an agent name is missing after `call`",
         ],
     ),
     "many mistakes": (
@@ -229,7 +229,7 @@ workflow w {
 """,
         [
             "2:13 unexpected-token: unexpected `inn`",
-            "5:16 missing-name: something is missing after `in`",
+            "5:16 missing-name: a value is missing after `in`",
             "8:11 foreach-without-list: `foreach f` has statements but no list to go through",
         ],
     ),
