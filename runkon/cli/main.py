@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
 
 from runkon.cli.overview import FIRST_STEPS, overview, version_line
 
+_OBJECTS_PER_COLLECTION = 50_000
 _PIPE_CLOSED = 141  # what a shell shows for a program whose reader went away
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Never raises, but for what the interpreter itself raises."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    gc.set_threshold(
+        _OBJECTS_PER_COLLECTION
+    )  # a start makes many objects and drops none: looking for garbage costs a tenth
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:  # a terminal that can't show a sign gets its number, not an exception
