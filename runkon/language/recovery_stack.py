@@ -163,14 +163,6 @@ class Stack:
             at -= 1
         return opening
 
-    def header(self, bracket: int) -> list[Token]:
-        """The tokens from the head of a bracket up to it."""
-        head, end = self.head(bracket), self._begins[bracket]
-        begin = end
-        while begin > 0 and self.kept[begin] is not head:
-            begin -= 1
-        return self.kept[begin:end]
-
 
 _HEADS = frozenset(
     {"WORKFLOW", "META", "INPUTS", "OUTPUTS", "CALL", "SCRIPT", "GATE", "FOREACH", "PARALLEL", "IF", "UNLESS", "ELSE"}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from runkon.language import nodes
@@ -238,3 +241,12 @@ def test_tokens_grow_with_the_text_and_nothing_is_read_twice() -> None:
 
 def test_a_file_of_many_steps_is_read_whole() -> None:
     assert len(workflow("call a { retries = 2 }\n" * 5000).body) == 5000
+
+
+def test_threads_may_parse_at_the_same_time() -> None:
+    texts = [f"workflow w{n} {{ {'call a { retries 2 } ' * (n % 2)} call b{n} }}" for n in range(40)]
+    alone = [(read(text).workflows, read(text).diagnostics) for text in texts]
+    with ThreadPoolExecutor(8) as pool:
+        together = [(result.workflows, result.diagnostics) for result in pool.map(read, texts)]
+    assert together == alone
+    assert gc.isenabled()
