@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 from benchmarks.measure import Workload
-from benchmarks.yardsticks import bare_python, launch
+from benchmarks.yardsticks import bare_python, launch, launch_once
 
 RUNKON = [sys.executable, "-c", "import sys; from runkon.cli.main import main; sys.exit(main())"]
 ONE_STEP = 'workflow one {\n  script only { run = "true" }\n}\n'
@@ -29,12 +28,12 @@ def _file(folder: Path) -> str:
     """A one-step file in a project of its own, parsed once before, so that it comes from the cache."""
     (folder / ".runkon").mkdir()
     (folder / "one.wf").write_text(ONE_STEP, encoding="utf-8")
-    subprocess.run([*RUNKON, "run", "one.wf", "-q"], cwd=folder, stdout=subprocess.DEVNULL, check=True)
+    launch_once([*RUNKON, "run", "one.wf", "-q"], folder)
     return "one.wf"
 
 
 WORKLOADS = (
-    Workload("--help", "P", 8.0, 6.0, show_help, bare_python),
-    Workload("validate of a one-step file, cached", "P", 12.0, 9.0, validate, bare_python),
-    Workload("run of a one-step file, cached", "P", 18.0, 14.0, run, bare_python),
+    Workload("--help", "P", 2.0, 1.5, show_help, bare_python),
+    Workload("validate of a one-step file, cached", "P", 11.0, 8.0, validate, bare_python),
+    Workload("run of a one-step file, cached", "P", 15.0, 11.0, run, bare_python),
 )
