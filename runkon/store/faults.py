@@ -12,6 +12,7 @@ from runkon.errors import EXIT_ENVIRONMENT, StoreUnavailable, UserError
 
 _PASSING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_SMALLEST = 512  # bytes of a database with anything in it
 _HEADER = b"SQLite format 3\x00"
 
 
@@ -109,8 +110,12 @@ def after_fork(path: Path) -> StoreUnavailable:
 
 
 def check_header(path: Path) -> None:
-    """Raises `store-corrupt` for a file that is no SQLite database. An empty file is a database without tables."""
+    """Raises `store-corrupt` for a small file that is no SQLite database, which SQLite would take for an empty one. Of
+    a larger one SQLite says so itself; opening it here would be wrong: closing it again gives up this process's locks,
+    and another process then removes the log under a writer."""
     try:
+        if not 0 < path.stat().st_size < _SMALLEST:
+            return
         with path.open("rb") as file:
             head = file.read(len(_HEADER))
     except FileNotFoundError:
