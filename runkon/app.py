@@ -6,12 +6,13 @@ Everything expensive is opened on first use, so that a command pays only for wha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from runkon.errors import EXIT_NOT_FOUND, EXIT_USAGE, UserError
+from runkon.frozen import value_class
 from runkon.model.ids import RunID, StepPath
 from runkon.model.output import JsonValue
 from runkon.model.ports import EventSink, RunStore
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 Progress = Callable[[StepPath, str], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """What one `run` or `resume` asks for. `timeout` in seconds; `jobs` is how many executor calls run at once."""
 

@@ -1,13 +1,16 @@
-"""The shape of syntax nodes and events: value classes that are cheap to define, for every start defines them all.
+"""The shape of nodes, events and records: value classes that are cheap to define, for every start defines them all.
 
 A standard frozen dataclass compiles six methods per class. Here one is compiled, `__init__`; the others are shared.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from functools import cache
-from typing import Any, TypeVar, dataclass_transform
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
+
+__all__ = ["frozen", "value_class"]
 
 _Class = TypeVar("_Class")
 
@@ -16,7 +19,22 @@ _Class = TypeVar("_Class")
 def frozen(cls: type[_Class]) -> type[_Class]:
     """A slotted dataclass built with keywords only, equal by its compared fields, hashable. The type checker refuses
     to change one; at run time nobody is asked."""
-    made = dataclass(slots=True, kw_only=True, repr=False, eq=False)(cls)
+    return _made(cls, kw_only=True)
+
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass as value_class
+else:
+
+    def value_class(*, frozen: bool, slots: bool, kw_only: bool = False) -> Callable[[type], type]:
+        """To be written, and type-checked, like the standard decorator of a frozen, slotted dataclass."""
+        if not (frozen and slots):
+            raise TypeError("a value class is frozen and slotted")
+        return partial(_made, kw_only=kw_only)
+
+
+def _made(cls: type[_Class], *, kw_only: bool) -> type[_Class]:
+    made = dataclass(slots=True, kw_only=kw_only, repr=False, eq=False)(cls)
     for name, method in (("__eq__", _equal), ("__hash__", _hash), ("__repr__", _repr)):
         setattr(made, name, method)
     return made

@@ -10,11 +10,11 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, cast
 
 from runkon.errors import EXIT_ENVIRONMENT, EXIT_USAGE, UserError
+from runkon.frozen import value_class
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -34,7 +34,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What holds for every command of one invocation. Times in seconds; `jobs` is executor calls at once. `root` is
     the project's folder, `state_dir` the `.runkon` inside it, `db` the database file, `cache_dir` the user's own

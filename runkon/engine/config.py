@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from runkon.frozen import value_class
 from runkon.model.output import EMPTY, JsonValue
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class RunConfig:
     """Execution settings of one run. Times in seconds. `executors` overrides a step's executor, by result key;
     `until` names the step (key or path) after which the run stops as `interrupted`."""

@@ -6,9 +6,9 @@ holds one entry per code; `diagnose` fills its wording. Drawing is `render.py`'s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from runkon.frozen import value_class
 from runkon.language.source import Span
 from runkon.language.wording import CHECKS, Severity, Wording
 
@@ -22,7 +22,7 @@ class Related(NamedTuple):
     label: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Diagnostic:
     """One finding. `message` is lower case, names in backticks, no full stop; `label` stands behind the carets."""
 
@@ -154,7 +154,7 @@ CATALOGUE: dict[str, Wording] = {
         about="text in quotes that should be a condition and is none",
         message="`{found}` is not a condition",
         label="does not fit here",
-        help="a condition is a reference or a comparison: `step.marker`, `step.field == \"text\"`",
+        help='a condition is a reference or a comparison: `step.marker`, `step.field == "text"`',
     ),
     "invalid-declaration": Wording(
         about="a part of an `inputs` section that belongs to no declaration",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
+from runkon.frozen import value_class
 from runkon.language.diagnostics import Diagnostic, Severity
 from runkon.language.nodes import Workflow
 from runkon.language.source import SourceFile
@@ -15,7 +16,7 @@ ResourceKind: TypeAlias = Literal["agent", "snippet", "schema", "script"]
 NameKind: TypeAlias = Literal["executor", "runtime", "provider", "gate", "reducer"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ParseResult:
     """The workflows of one file, the first is the entry; a workflow with errors inside may be missing."""
 
@@ -72,7 +73,7 @@ class Facts(NamedTuple):
     missing: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class CheckedWorkflow:
     """A workflow without errors: the only thing the engine runs. `source` is the entry file; `children` are the
     workflows it calls, by name."""
@@ -83,7 +84,7 @@ class CheckedWorkflow:
     children: Mapping[str, CheckedWorkflow] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class CheckResult:
     """`checked` is None if any diagnostic is an error. Diagnostics are sorted by position."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from runkon.frozen import value_class
 from runkon.model.ids import RunID, StepPath
 from runkon.model.output import EMPTY, NO_OUTPUT, JsonValue, Output
 from runkon.model.status import RunStatus, StepStatus
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class StepError:
     """Why an attempt or step failed. `kind` is one of `exception exit timeout idle schema transient fatal value
     cancelled replay crash_limit`; `message` is one paragraph for people."""
@@ -19,7 +20,7 @@ class StepError:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class StepInfo:
     """What is fixed about a step before it runs: its place in the program. `key` is the result key, `order` sorts
     steps in program order, `iteration` is the innermost loop's, `line` and `column` those of its statement in
@@ -35,7 +36,7 @@ class StepInfo:
     column: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Lease:
     """The right to advance `run` until `expires_at` (milliseconds UTC); `fence` makes a stale holder's write fail."""
 
@@ -46,7 +47,7 @@ class Lease:
     expires_at: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class RunRecord:
     """One run. Times are milliseconds UTC or None; `config` holds the execution settings a resume restores."""
 
@@ -73,7 +74,7 @@ class RunRecord:
     calls: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class StepRecord:
     """One step at its path: the current epoch. `attempts` counts opened ones, `leg` is the one that last wrote it.
     `handled` says what took a failure (`continue edge min_success until`), else None."""
