@@ -33,7 +33,7 @@ def _file(folder: Path) -> str:
 
 
 WORKLOADS = (
-    Workload("--help", "P", 2.0, 1.5, show_help, bare_python),
-    Workload("validate of a one-step file, cached", "P", 11.0, 8.0, validate, bare_python),
-    Workload("run of a one-step file, cached", "P", 15.0, 11.0, run, bare_python),
+    Workload("--help", "P", 5.0, 3.0, show_help, bare_python),
+    Workload("validate of a one-step file, cached", "P", 10.0, 6.0, validate, bare_python),
+    Workload("run of a one-step file, cached", "P", 10.0, 6.0, run, bare_python),
 )
