@@ -1,4 +1,4 @@
-"""`docs/errors.md` lists every code there is, those of files with the line of the catalogue."""
+"""`runkon/ERRORS.md` lists every code there is, those of files with the line of the catalogue."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from runkon.language.diagnostics import CATALOGUE, Severity
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "runkon" / "ERRORS.md").read_text(encoding="utf-8")
 IN_FILES, _, ELSEWHERE = PAGE.partition("## Everywhere else")
 RAISED = ("UserError", "ValueFailure")
 
