@@ -40,7 +40,7 @@ from runkon.errors import InternalError, LeaseLost, RunkonError, StoreUnavailabl
 from runkon.language.program import CheckedWorkflow
 from runkon.model.events import Event, RunCancelled, RunCompleted, RunEvent, RunFailed, RunInterrupted
 from runkon.model.failures import StepFailure
-from runkon.model.ids import StepPath
+from runkon.model.ids import StepPath, is_in_always
 from runkon.model.ports import Clock, Executors, Recorder
 from runkon.model.records import Lease, RunRecord, StepRecord
 
@@ -113,7 +113,8 @@ class LegRun:
             injected=config.injected,
         )
         self._env = Environment(facts, dict(inputs))
-        self.reused = sum(step.is_settled for step in recorded.values())
+        of_body = [step.is_settled for path, step in recorded.items() if not is_in_always(path)]
+        self.reused, self.rerun = of_body.count(True), of_body.count(False)
 
     def run(self, begun: Sequence[Event], control: RunControl) -> None:
         """Record `begun`, walk, record the end and give the lease back. Raises LeaseLost, StoreUnavailable, the

@@ -111,7 +111,7 @@ class Runner:
             progress=self._progress,
         )
         recorder.on_failure = leg.failed_to_record
-        begun = [*cut_offs(steps), _begun(record, lease, leg.reused, len(steps) - leg.reused)]
+        begun = [*cut_offs(steps), _begun(record, lease, leg.reused, leg.rerun)]
         try:
             leg.run(begun, control if control is not None else RunControl())
         except LeaseLost as error:

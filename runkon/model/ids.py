@@ -43,6 +43,11 @@ def keyed(segment: str, key: str) -> str:
     return f"{segment}[{escape_key(key)}]"
 
 
+def is_in_always(path: StepPath) -> bool:
+    """True for a step of a leg's always block. Later legs run their own and never read an earlier one's."""
+    return path.startswith("always#")
+
+
 def escape_key(key: str) -> str:
     for char in "%/[]#":
         key = key.replace(char, f"%{ord(char):02X}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from runkon.model.ids import is_in_always
 from runkon.model.records import RunRecord, StepRecord
 from runkon.model.status import RunStatus, StepStatus
 
@@ -34,7 +35,7 @@ def shown_status(run: RunRecord, *, is_held: bool) -> RunStatus:
 
 def is_reused(step: StepRecord, leg: int) -> bool:
     """True if the latest leg answered the step from its record instead of running it."""
-    return step.is_settled and step.leg < leg
+    return step.is_settled and step.leg < leg and not is_in_always(step.path)
 
 
 def is_unhandled_failure(step: StepRecord) -> bool:

@@ -184,8 +184,9 @@ class _Block:
             if branch.error is not None:
                 raise branch.error
         for branch in self.branches:
-            if branch.end is not None:
-                self._apply(branch, scope.env.results)
+            if branch.end is None:
+                branch.result = self._result_of_stopped(branch)
+            self._apply(branch, scope.env.results)
         stopped = [branch for branch in self.branches if branch.end is None]
         if stopped:
             self._record_stopped(stopped)
@@ -215,8 +216,16 @@ class _Block:
             if isinstance(branch.planned, Leaf) and not branch.is_recorded:
                 self.inner.never_ran(branch.planned, reason)
 
+    def _result_of_stopped(self, branch: Branch) -> StepResult | None:
+        """A stopped step leaves a result too: an earlier one under its key must not answer for it."""
+        if not isinstance(branch.planned, Leaf):
+            return None
+        status = StepStatus.SKIPPED if self.token.reason == UNTIL_REACHED else StepStatus.CANCELLED
+        begun = branch.attempts.number if branch.attempts is not None else int(branch.is_recorded)
+        return StepResult(branch.planned.key, status, attempts=begun, iteration=self.inner.iteration)
+
     def _apply(self, branch: Branch, results: Results) -> None:
-        if branch.scope is not None and branch.scope.env is not self.inner.env:
+        if branch.end is not None and branch.scope is not None and branch.scope.env is not self.inner.env:
             results.join([branch.scope.env.results])
         if branch.result is not None:
             results.put(branch.planned.key, branch.result)
