@@ -29,7 +29,7 @@ from runkon.language.recovery_repairs import (
 from runkon.language.recovery_strings import Suspect
 from runkon.language.recovery_wording import LATER_WORDS, NAMES, SECTIONS, STATEMENTS, expected_words, found_words
 from runkon.language.table import END
-from runkon.language.tokens import UNCLOSED, Token
+from runkon.language.tokens import BAD_NUMBER, UNCLOSED, Token
 
 _ENOUGH = 2  # a repair is worth taking when so many tokens fit behind it
 _CUT_COSTS = 50  # repairs: the rest of the text is scanned again
@@ -80,7 +80,7 @@ class Recovery(Reading):
         if token.kind == UNCLOSED:
             if not self._blame(self._string_suspects()):
                 self._end_string(Suspect(token, self._at, self._stack.save()))
-        elif self._blame(self._near_suspects()) or self._begins_workflow():
+        elif (token.kind != BAD_NUMBER and self._blame(self._near_suspects())) or self._begins_workflow():
             return
         elif not self._stack.open_brackets() and self._is_between_workflows():
             self._outside(token)
@@ -174,7 +174,8 @@ class Recovery(Reading):
         """Text before, between or behind the workflows."""
         kept = self._stack.kept
         if token.kind == END:
-            self._report(Report("no-workflow", token, {}), sound=False)
+            if not self._found:  # whatever stands there instead is reported already
+                self._report(Report("no-workflow", token, {}), sound=False)
             self._at += 1
             return
         last = kept[-1] if kept else None

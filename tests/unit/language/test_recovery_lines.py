@@ -277,6 +277,20 @@ workflow w {
 """,
         ["3:12 unclosed-bracket: missing `]`", "6:6 unclosed-bracket: missing `)`"],
     ),
+    "a number that is none, above a string that never ends": (
+        """\
+workflow w {
+  script s { run = "echo {{nope}}" timeout = 5x }
+  script t { run = "echo hi
+  }
+}
+""",
+        [
+            "2:46 invalid-value: invalid `5x`: expected a number, or a duration such as `90s` or `1h30m`",
+            "3:20 unterminated-string: unterminated string",
+        ],
+    ),
+    "no workflow at all": ("bSRH SGqi\nAKPc\n", ["1:1 expected-workflow: unexpected `bSRH` at the start of the file"]),
     "unclosed text in three quotes": (
         """\
 workflow w {
