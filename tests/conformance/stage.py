@@ -1,0 +1,147 @@
+"""What a run case plays on: answers written as JSON, executors that give them, and what was seen on the way.
+
+Besides the answers of `runkon.testing`, an object may hold one of these keys; its other keys are the answer itself.
+  $show         names of fields of the request: the context tells what they held
+  $hold         wait until the step is cancelled
+  $after        wait until the step at that path has ended;  $when_started: until its first attempt has begun
+  $meet         wait until that many calls run at once
+  $interrupt    ask the run to pause: `cut` stops as told, `finish` answers all the same;  $cancel: end the run
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+
+from runkon.engine.cancellation import RunControl
+from runkon.executors.script import ScriptExecutor
+from runkon.model.events import Envelope
+from runkon.model.output import Output
+from runkon.model.ports import ActionExecutor, StepRequest
+from runkon.testing import Hold, ScriptedExecutor, answers_from_json
+
+PATIENCE = 30.0  # seconds until a wait is a failure of the case
+
+
+class Stage:
+    """The executors of one case and everything they wait for. Also the sink that tells it what happened."""
+
+    def __init__(self, answers: Mapping[str, object], *, metered: Sequence[str] = ()) -> None:
+        self.control = RunControl()
+        self.scripted = ScriptedExecutor({key: self._answer(value) for key, value in answers.items()})
+        self.most = 0
+        self.interrupt_at: int | None = None
+        self._running = 0
+        self._metered = frozenset(metered)
+        self._changed = threading.Condition()
+        self._started: set[str] = set()
+        self._ended: set[str] = set()
+
+    # ── as a set of executors ─────────────────────────────────────────────────────────────────────
+    def find(self, name: str) -> ActionExecutor:
+        if name == "script":
+            return ScriptExecutor()
+        return Player(name, self, metered=name in self._metered)
+
+    def names(self) -> Sequence[str]:
+        return ("script",)
+
+    def play(self, request: StepRequest) -> Output:
+        with self._changed:
+            self._running += 1
+            self.most = max(self.most, self._running)
+            self._changed.notify_all()
+        try:
+            return self.scripted.execute(request)
+        finally:
+            with self._changed:
+                self._running -= 1
+
+    # ── as an event sink ──────────────────────────────────────────────────────────────────────────
+    def emit(self, envelope: Envelope) -> None:
+        path = str(getattr(envelope.event, "path", ""))
+        kind = envelope.event.kind
+        with self._changed:
+            if kind == "attempt_started":
+                self._started.add(path)
+            elif kind in ("step_completed", "step_failed", "step_timed_out", "step_cancelled", "step_skipped"):
+                self._ended.add(path)
+            self._changed.notify_all()
+        if envelope.seq == self.interrupt_at:
+            self.control.interrupt()
+
+    # ── answers ───────────────────────────────────────────────────────────────────────────────────
+    def _answer(self, value: object) -> object:
+        if isinstance(value, list):
+            return [self._answer(item) for item in value]
+        if not isinstance(value, dict) or not any(key.startswith("$") for key in value):
+            return answers_from_json({"it": value})["it"]  # type: ignore[dict-item]
+        rest = {key: item for key, item in value.items() if not key.startswith("$")}
+        return lambda request: self._act(value, rest, request)
+
+    def _act(self, asked: Mapping[str, object], rest: Mapping[str, object], request: StepRequest) -> object:
+        answer = answers_from_json({"it": dict(rest) or None})["it"]  # type: ignore[dict-item]
+        match next(key for key in asked if key.startswith("$")), next(v for k, v in asked.items() if k[0] == "$"):
+            case "$show", list(paths):
+                answer = {**rest, "context": "; ".join(f"{path}={shown(request, path)}" for path in paths)}
+            case "$hold", _:
+                answer = Hold().answer(request)
+            case "$after", str(path):
+                self._wait(lambda: path in self._ended, request)
+            case "$when_started", str(path):
+                self._wait(lambda: path in self._started, request)
+            case "$meet", int(count):
+                self._wait(lambda: self.most >= count, request)
+            case "$interrupt", str(how):
+                self.control.interrupt()
+                if how == "cut":
+                    answer = Hold().answer(request)
+            case "$cancel", str(reason):
+                self.control.cancel("somebody", reason)
+                answer = Hold().answer(request)
+            case key, found:
+                raise AssertionError(f"no such answer: {key} = {found!r}")
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def _wait(self, condition: object, request: StepRequest) -> None:
+        assert callable(condition)
+        undo = request.cancel.on_cancel(self._wake)
+        try:
+            with self._changed:
+                if not self._changed.wait_for(lambda: condition() or request.cancel.is_cancelled, PATIENCE):
+                    raise AssertionError(f"`{request.path}` waited in vain")
+        finally:
+            undo()
+        request.cancel.raise_if_cancelled()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+
+class Player:
+    """One executor of the stage, by name."""
+
+    version = "1"
+    effect = "read"
+
+    def __init__(self, name: str, stage: Stage, *, metered: bool) -> None:
+        self.name = name
+        self.metered = metered
+        self._stage = stage
+
+    def execute(self, request: StepRequest) -> Output:
+        return self._stage.play(request)
+
+
+def shown(request: StepRequest, path: str) -> str:
+    """A field of a request, or one of its inputs, as JSON; `-` for an input that is not there."""
+    head, _, name = path.partition(".")
+    found = getattr(request, head)
+    if name and name not in found:
+        return "-"
+    value = found[name] if name else found
+    return json.dumps(value, ensure_ascii=False, default=list)

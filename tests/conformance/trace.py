@@ -1,0 +1,110 @@
+"""Events as lines of text: what `.events` files hold.
+
+One line per event, in the order of the record: kind, path, essential facts. Notes are left out. Branches of a `parallel`
+run at the same time, so the lines of each branch are put together, the branches sorted by path.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+
+from runkon.model import events as ev
+from runkon.model.output import Output
+
+
+def trace(events: Sequence[ev.Event], blocks: frozenset[str]) -> str:
+    """The whole record; `blocks` are the names of parallel blocks, besides `parallel` itself."""
+    kept = [event for event in events if not isinstance(event, ev.Note)]
+    return "".join(f"{line(event)}\n" for event in in_stable_order(kept, blocks | {"parallel"}))
+
+
+def in_stable_order(events: Sequence[ev.Event], blocks: frozenset[str]) -> Iterator[ev.Event]:
+    """Each stretch of events inside one parallel block sorted by path; equal paths keep their order."""
+    stretch: list[ev.Event] = []
+    inside = None
+    for event in events:
+        block = block_of(str(getattr(event, "path", "") or ""), blocks)
+        if block != inside:
+            yield from by_branch(stretch)
+            stretch, inside = [], block
+        if block is None:
+            yield event
+        else:
+            stretch.append(event)
+    yield from by_branch(stretch)
+
+
+def by_branch(stretch: Sequence[ev.Event]) -> Sequence[ev.Event]:
+    """Sorted by path, what a block inside came to behind its contents."""
+    paths = {path_of(event) for event in stretch}
+    outer = {path for path in paths if any(one.startswith(f"{path}/") and one != f"{path}/on_fail" for one in paths)}
+    return sorted(stretch, key=lambda event: path_of(event) + ("/~" if path_of(event) in outer else ""))
+
+
+def path_of(event: ev.Event) -> str:
+    return str(getattr(event, "path", ""))
+
+
+def block_of(path: str, blocks: frozenset[str]) -> str | None:
+    """The outermost parallel block that a path is inside of."""
+    parts = path.split("/")
+    for count, part in enumerate(parts[:-1], 1):
+        if re.sub(r"#\d+$", "", part) in blocks:
+            return "/".join(parts[:count])
+    return None
+
+
+def line(event: ev.Event) -> str:
+    path = str(getattr(event, "path", ""))
+    return " ".join(word for word in (event.kind, path, *facts(event)) if word)
+
+
+def facts(event: ev.Event) -> Iterator[str]:
+    match event:
+        case ev.RunCreated():
+            yield event.workflow
+            yield "dry" if event.dry else ""
+        case ev.RunResumed():
+            yield f"reused={event.reused} rerun={event.rerun}"
+        case ev.RunCompleted():
+            yield as_json(dict(event.outputs))
+        case ev.RunFailed():
+            yield f"{event.reason} at={event.at_path or '-'}"
+        case ev.RunCancelled():
+            yield f"by={event.by} reason={event.reason}"
+        case ev.RunInterrupted():
+            yield event.cause
+        case ev.AttemptStarted():
+            yield str(event.number)
+            yield f"by={event.executor}" if event.executor != event.info.name and event.executor != "script" else ""
+        case ev.AttemptFailed() | ev.AttemptTimedOut():
+            yield f"{event.number} {event.error.kind}"
+        case ev.AttemptCancelled():
+            yield str(event.number)
+        case ev.AttemptCutOff():
+            yield f"{event.number} {event.certainty}"
+        case ev.RetryScheduled():
+            yield f"delay={event.delay_ms}ms left={event.retries_left}"
+        case ev.StepCompleted():
+            yield result(event.output)
+        case ev.StepFailed() | ev.StepTimedOut():
+            yield event.error.kind
+            yield f"handled={event.handled}" if event.handled else ""
+        case ev.StepHandled():
+            yield event.handled
+        case ev.ChoiceMade():
+            yield f"{event.construct} {event.text} {as_json(event.result)} {as_json(dict(event.operands))}"
+
+
+def result(output: Output) -> str:
+    words = [f"[{' '.join(sorted(output.markers))}]"] if output.markers else []
+    words += [as_json(output.context)] if output.context else []
+    words += [as_json(dict(output.values))] if output.values else []
+    words += ["degraded"] if output.degraded else []
+    return " ".join(words)
+
+
+def as_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
