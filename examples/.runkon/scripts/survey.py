@@ -40,7 +40,7 @@ def is_test(name: str) -> bool:
 def main() -> int:
     root = Path(os.environ.get("TREE") or ".")
     if not root.is_dir():
-        print(f"there is no folder `{root}`; give one with -i path=FOLDER", file=sys.stderr)
+        print(f"there is no folder `{root}`, seen from {Path.cwd()}", file=sys.stderr)
         return 1
     listed = tracked(root)
     names = listed or walked(root)  # git lists nothing in a tree it ignores

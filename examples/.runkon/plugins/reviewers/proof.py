@@ -105,7 +105,7 @@ _LARGE_FILE = 5_000_000
 _GIT_TIMEOUT = 60
 _BEGIN, _MIDDLE, _END = re.compile(r"<{7} "), re.compile(r"={7}$"), re.compile(r">{7} ")
 _SETTING = re.compile(
-    rb"(?m)^\s*(?:export\s+)?\w*(?:PASSWORD|PASSWD|SECRET|KEY|TOKEN)\s*=\s*['\"]?[^\s'\"<$]", re.IGNORECASE
+    rb"(?m)^\s*(?:export\s+)?\w*(?:PASSWORD|PASSWD|SECRET|KEY|TOKEN)[ \t]*=[ \t]*['\"]?[^\s'\"<$]", re.IGNORECASE
 )
 _PRIVATE_FILES = {
     "id_rsa": b"PRIVATE KEY", "id_ed25519": b"PRIVATE KEY", ".netrc": b"password", ".pypirc": b"password",
