@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from runkon.errors import EXIT_NOT_FOUND, EXIT_USAGE, UserError
 from runkon.frozen import value_class
-from runkon.model.ids import RunID, StepPath
+from runkon.model.ids import RunID, StepPath, is_in_always
 from runkon.model.output import JsonValue
 from runkon.model.ports import EventSink, RunStore
 from runkon.model.records import RunRecord, StepRecord
@@ -279,8 +279,9 @@ class App:
         return found[0]
 
     def plan_resume(self, run: RunID) -> tuple[PlanLine, ...]:
-        """What a resume would do with each recorded step, in program order. Writes nothing, takes no lease."""
-        return tuple(_plan(step) for step in self.store.steps(run))
+        """What a resume would do with each recorded step, in program order; those of `always` run anew at every end.
+        Writes nothing, takes no lease."""
+        return tuple(_plan(step) for step in self.store.steps(run) if not is_in_always(step.path))
 
     # ── wiring ────────────────────────────────────────────────────────────────────────────────────
     def _record(self, run: RunID) -> RunRecord:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from runkon.model.ids import is_in_always
 from runkon.model.records import RunRecord, StepRecord
 from runkon.model.status import RunStatus, StepStatus
 from runkon.views.status import BAD_STEP, BLOCKS, root_failures
@@ -46,5 +47,5 @@ def _counts(steps: Sequence[StepRecord]) -> list[str]:
 def _next(status: RunStatus, short: str, steps: Sequence[StepRecord]) -> tuple[str, str]:
     if status in (RunStatus.COMPLETED, RunStatus.CANCELLED):
         return f"runkon show {short}", ""
-    kept = sum(1 for step in steps if step.is_settled)
+    kept = sum(1 for step in steps if step.is_settled and not is_in_always(step.path))
     return f"runkon resume {short}", f"keeps {counted(kept, 'finished step')}" if kept else ""

@@ -25,7 +25,7 @@ from runkon.model.records import RunRecord
 
 @runkon_command(
     "run",
-    summary="""Check a workflow and execute it. TARGET is a file, or the name of a workflow of the project.
+    summary="""Check a workflow and execute it: a FILE, or the NAME of a workflow of the project.
 
     The outputs are printed to standard output, everything else to standard error. ^C pauses: the run can be resumed.
 
