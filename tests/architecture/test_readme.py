@@ -179,6 +179,15 @@ def test_what_this_version_refuses_is_said():
         assert any(f"`{name}`" in word and f"`{name}`" in PROSE for name in ("gate", "foreach", "call workflow"))
 
 
+def test_an_agent_file_is_found_and_refused_as_is_said(tmp_path):
+    (tmp_path / ".runkon" / "agents").mkdir(parents=True)
+    (tmp_path / ".runkon" / "agents" / "plan.md").write_text("---\nrole: reviewer\n---\nPlan.\n")
+    (tmp_path / "a.wf").write_text("workflow a { call plan }\n")
+    output, code = said("runkon run a.wf", tmp_path)
+    assert (output.split(":")[0], code) == ("error[unknown-runtime]", errors.EXIT_INVALID)
+    assert "`unknown-runtime`" in PROSE
+
+
 # ── commands ──────────────────────────────────────────────────────────────────────────────────────
 ROWS = table("command | what it does | options")
 COMMON = {name for option in common_options() for name in option.opts} | {"--help"}
