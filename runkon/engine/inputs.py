@@ -166,9 +166,13 @@ def _number(value: JsonValue) -> int | float:
         text = value.strip()
         with suppress(ValueError):  # more digits than Python converts
             value = float(text) if any(char in text for char in ".eE") else int(text)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise _Problem(f"must be a number, not {_quoted(value)}")
     return value
+
+
+def _is_finite(value: int | float) -> bool:
+    return isinstance(value, int) or math.isfinite(value)  # an int may be larger than every float
 
 
 def _integer(value: JsonValue) -> int:

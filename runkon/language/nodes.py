@@ -8,10 +8,25 @@ they stand in the file, which the formatter prints and diagnostics point at. Dur
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Literal, TypeAlias, Union
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, Union
 
 from runkon.frozen import frozen as node
 from runkon.language.source import Span
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
+
+
+class _ByKind:
+    """Tells pydantic to choose the member of a union by its `kind`: trying each takes time exponential in depth."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        # late: only where a tree becomes JSON or comes from it
+        from pydantic import Discriminator
+
+        return Discriminator("kind").__get_pydantic_core_schema__(source, handler)
+
 
 # A span never takes part in equality or repr: two texts that say the same are the same program.
 
@@ -142,9 +157,13 @@ class Or:
     kind: Literal["or"] = "or"
 
 
-Condition: TypeAlias = Union["Reference", "Constant", "ListLiteral", "Compare", "Not", "And", "Or"]
+Condition: TypeAlias = Annotated[
+    Union["Reference", "Constant", "ListLiteral", "Compare", "Not", "And", "Or"], _ByKind()
+]
 Operand: TypeAlias = Condition  # parentheses make any condition an operand
-Value: TypeAlias = Union["Text", "Word", "Number", "DurationValue", "ListValue", "MapValue", Condition]
+Value: TypeAlias = Annotated[
+    Union["Text", "Word", "Number", "DurationValue", "ListValue", "MapValue", Condition], _ByKind()
+]
 
 
 # ── options ───────────────────────────────────────────────────────────────────────────────────────
@@ -373,18 +392,21 @@ class ForEachBlock:
     kind: Literal["foreach"] = "foreach"
 
 
-Statement: TypeAlias = Union[
-    "CallStep",
-    "ScriptStep",
-    "CallWorkflow",
-    "IfBlock",
-    "WhileBlock",
-    "DoWhileBlock",
-    "DoBlock",
-    "ParallelBlock",
-    "AlwaysBlock",
-    "GateStep",
-    "ForEachBlock",
+Statement: TypeAlias = Annotated[
+    Union[
+        "CallStep",
+        "ScriptStep",
+        "CallWorkflow",
+        "IfBlock",
+        "WhileBlock",
+        "DoWhileBlock",
+        "DoBlock",
+        "ParallelBlock",
+        "AlwaysBlock",
+        "GateStep",
+        "ForEachBlock",
+    ],
+    _ByKind(),
 ]
 
 

@@ -46,14 +46,15 @@ def missing_braces(tokens: Sequence[Token]) -> int:
 def has_spare_brace(tokens: Sequence[Token], at: int) -> bool:
     """True if, from `tokens[at]` on, one `}` more is closed than opened before the next workflow begins."""
     depth = 0
-    for token, following in zip(tokens[at:], tokens[at + 1 :], strict=False):
-        if token.kind == "LBRACE":
+    for number in range(at, len(tokens) - 1):
+        kind = tokens[number].kind
+        if kind == "LBRACE":
             depth += 1
-        elif token.kind == "RBRACE":
+        elif kind == "RBRACE":
             depth -= 1
             if depth < 0:
                 return True
-        elif token.kind == "WORKFLOW" and depth == 0 and following.kind == "NAME":
+        elif kind == "WORKFLOW" and depth == 0 and tokens[number + 1].kind == "NAME":
             return False
     return False
 

@@ -101,20 +101,13 @@ class Reading:
         """Close what is open, blaming the blocks that the indentation tells, and drop an unfinished statement."""
         open_blocks = [n for n in self._stack.open_brackets() if _kind(self._stack.shifted[n]) == "LBRACE"]
         heads = {self._stack.shifted[n]: self._stack.head(n) for n in open_blocks}
-        for opening in blocks.unclosed(self._source, self._stack.kept, len(open_blocks))[:1]:
-            head = heads.get(opening) or self._word_before(opening)
+        inside = self._stack.since(open_blocks[0]) if open_blocks else []  # what came before is closed
+        for opening in blocks.unclosed(self._source, inside, len(open_blocks))[:1]:
+            head = heads.get(opening) or _word_before(opening, inside)
             found = Related(until.span(self._source.path), "still open here")
             self._report(Report("unclosed-block", head, {"head": head.text}), sound=False, related=(found,))
         while self._drop_unfinished():
             self._stack.take(behind(self._stack.kept[-1], "RBRACE", "}"))
-
-    def _word_before(self, opening: Token) -> Token:
-        """The keyword on the line of a brace that closed long ago."""
-        kept = self._stack.kept
-        at = kept.index(opening)
-        while at > 0 and kept[at - 1].line == opening.line and kept[at].kind not in STATEMENTS:
-            at -= 1
-        return kept[at]
 
     def _drop_unfinished(self) -> bool:
         """Take back tokens until the innermost block can be closed; False if none is open."""
@@ -123,6 +116,14 @@ class Reading:
                 return True
             self._stack.drop_whole()
         return False
+
+
+def _word_before(opening: Token, tokens: Sequence[Token]) -> Token:
+    """The keyword on the line of a brace that closed long ago."""
+    at = tokens.index(opening)
+    while at > 0 and tokens[at - 1].line == opening.line and tokens[at].kind not in STATEMENTS:
+        at -= 1
+    return tokens[at]
 
 
 def _kind(token: Token | None) -> str:

@@ -30,6 +30,7 @@ from runkon.language.tokens import BAD_NUMBER, ODD, QUOTED, Token
 _LIKE = {"&&": ("AND", "and"), "||": ("OR", "or"), "!": ("NOT", "not"), ":": ("_EQUAL", "=")}
 _ELSE_IF_WORDS = ("elif", "elsif", "elseif")
 _INCOMPLETE = STATEMENTS | {"WORKFLOW", "_DOT", "AND", "OR", "NOT", "IN", "EQ", "NE", "LE", "GE", "LT", "GT", "LPAR"}
+_LONGEST_RUN = 64  # tokens that a repair looks over; no path and no reference is longer
 _NUMBERS = "a number, or a duration such as `90s` or `1h30m`"
 
 
@@ -137,10 +138,14 @@ def _glued(place: Place, report: Report) -> Iterator[Repair]:
     while first > 0 and kept[first - 1].end == begin and _is_part(kept[first - 1]):
         first -= 1
         begin = kept[first].start
+        if len(kept) - first > _LONGEST_RUN:
+            return
     count, end = 1, token.end
     while _is_part(place.ahead(count)) and place.ahead(count).start == end:
         end = place.ahead(count).end
         count += 1
+        if count > _LONGEST_RUN:
+            return
     undo = place.stack.entries_since(first)
     if undo is None or (end - begin == 1 and not token.text.isalpha()):
         return
@@ -160,7 +165,7 @@ def _obsolete_do(place: Place) -> Iterator[Repair]:
     kept = place.stack.kept
     if place.token.kind == "_DOT" and len(kept) > 1 and kept[-2].kind == "DO" and kept[-2].line == kept[-1].line:
         count = 1
-        while place.ahead(count).kind in NAMES or place.ahead(count).kind == "_DOT":
+        while count < _LONGEST_RUN and (place.ahead(count).kind in NAMES or place.ahead(count).kind == "_DOT"):
             count += 1
         yield Repair(Report("obsolete-do", kept[-1], {}), skip=count, undo=1, sound=False)
 
@@ -209,7 +214,7 @@ def _misspelt(place: Place, word: Token) -> Iterator[Repair]:
     if word.text == "else":
         skip = 0
         if token.kind == "IF":
-            while place.ahead(skip).kind not in ("LBRACE", "RBRACE", "$END"):
+            while skip < _LONGEST_RUN and place.ahead(skip).kind not in ("LBRACE", "RBRACE", "$END"):
                 skip += 1
         for closing in closing_repairs(place):
             yield closing._replace(insert=(*closing.insert, at(word, "ELSE", "else")), undo=1)

@@ -147,6 +147,10 @@ class Stack:
         opened = [n for n, token in enumerate(self.shifted) if token is not None and token.kind in OPENING]
         self.drop(len(self.shifted) - opened[-1])
 
+    def since(self, bracket: int) -> list[Token]:
+        """The tokens from a bracket on."""
+        return self.kept[self._begins[bracket] :]
+
     def head(self, bracket: int) -> Token:
         """The word that a bracket belongs to: the keyword of its statement, or the key in front of `=`."""
         opening = self.shifted[bracket]

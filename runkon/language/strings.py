@@ -24,12 +24,14 @@ def _without_indentation(text: str) -> str:
         return text  # text behind the quotes: nothing says what its indentation would be
     lines = text[1:].split("\n")
     filled = [line for line in lines if line.strip(" \t\r")]
-    common = min((len(line) - len(line.lstrip(" \t")) for line in filled), default=0)
-    first = filled[0][:common] if filled else ""
-    while common and not all(line.startswith(first) for line in filled):
-        common -= 1
-        first = first[:common]
+    common = _common_start([line[: len(line) - len(line.lstrip(" \t"))] for line in filled])
     return "\n".join(line[common:] if line.strip(" \t\r") else line.lstrip(" \t") for line in lines)
+
+
+def _common_start(texts: list[str]) -> int:
+    """How many characters all texts begin with; the first and the last in order differ the soonest."""
+    first, last = min(texts, default=""), max(texts, default="")
+    return next((n for n, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
 
 
 def quoted(text: str) -> str:

@@ -23,7 +23,8 @@ from .tree import ROOT
 KEYWORDS = {"call_workflow": ("call", "workflow"), "do_while": ("do", "while"), "if": ("if", "unless", "else")}
 CASES = ROOT / "tests" / "conformance"
 CLASSES = [
-    getattr(nodes, name if isinstance(name, str) else name.__forward_arg__) for name in get_args(nodes.Statement)
+    getattr(nodes, name if isinstance(name, str) else name.__forward_arg__)
+    for name in get_args(nodes.Statement.__origin__)
 ]
 
 
