@@ -7,11 +7,13 @@ inside the engine.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Generic, Protocol, TypeVar
 
@@ -30,14 +32,23 @@ class Stoppable(Protocol):
 
 
 class _Work(Generic[T]):
-    """A function carried out on a thread of its own; its result or exception is handed over once."""
+    """A function carried out on a thread of its own; its result or exception is handed over once.
+
+    Waiting means reading a pipe: into `bell` the system writes a byte for every signal. A thread that waits for a lock
+    is not always woken by one, and its handler would run only with the next."""
 
     def __init__(self, function: Callable[[], T]) -> None:
         self._function = function
-        self._done = threading.Event()
+        self._is_done = False
         self._result: list[T] = []
         self._error: BaseException | None = None
-        threading.Thread(target=self._run, name="runkon-run", daemon=True).start()
+        self._heard, self.bell = os.pipe()
+        os.set_blocking(self._heard, False)
+        os.set_blocking(self.bell, False)
+        self._thread = threading.Thread(target=self._run, name="runkon-run", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
 
     def _run(self) -> None:
         try:
@@ -45,12 +56,27 @@ class _Work(Generic[T]):
         except BaseException as error:  # noqa: BLE001  # handed to the waiting thread
             self._error = error
         finally:
-            self._done.set()
+            self._is_done = True
+            with suppress(BlockingIOError):  # full of signals: then somebody is about to look anyway
+                os.write(self.bell, b"d")
 
     def wait(self, seconds: float | None = None) -> bool:
-        return self._done.wait(seconds)
+        """True once the work is done; handlers of signals run in here."""
+        end = None if seconds is None else time.monotonic() + seconds
+        poll = select.poll()
+        poll.register(self._heard, select.POLLIN)
+        while not self._is_done:
+            left = None if end is None else max(0.0, end - time.monotonic())
+            if not poll.poll(None if left is None else left * 1000):
+                break
+            with suppress(BlockingIOError):
+                os.read(self._heard, 4096)
+        return self._is_done
 
     def take(self) -> T:
+        self._thread.join()
+        os.close(self._heard)
+        os.close(self.bell)
         if self._error is not None:
             raise self._error
         return self._result[0]
@@ -89,8 +115,9 @@ def carry_out(function: Callable[[], T], control: Stoppable, say: Callable[[str]
     """Run `function` and return its result, while signals go to `control`. After a second signal the record gets
     `KILL_PATIENCE` seconds; then the process leaves with the signal's exit code."""
     stop = _Stop(control, say)
-    with _handling(stop):
-        work = _Work(function)
+    work = _Work(function)
+    with _handling(stop, work.bell):
+        work.start()
         try:
             work.wait()
         except _Killed:
@@ -100,7 +127,7 @@ def carry_out(function: Callable[[], T], control: Stoppable, say: Callable[[str]
 
 
 @contextmanager
-def _handling(stop: _Stop) -> Iterator[None]:
+def _handling(stop: _Stop, bell: int) -> Iterator[None]:
     """Signals go to `stop` inside; before and after, whoever had them has them."""
     if threading.current_thread() is not threading.main_thread():  # a caller's thread: signals are not ours
         yield
@@ -109,9 +136,11 @@ def _handling(stop: _Stop) -> Iterator[None]:
     for number in _CAUSES:
         if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` stays in force
             before[number] = signal.signal(number, stop.take)
+    bell_before = signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
     try:
         yield
     finally:
+        signal.set_wakeup_fd(bell_before)
         for number, handler in before.items():
             signal.signal(number, handler)
 
