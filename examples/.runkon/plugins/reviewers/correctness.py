@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -20,7 +21,7 @@ def swallowed_exceptions(module: Module) -> Iterator[Finding]:
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.ExceptHandler):
             continue
-        if node.type is None and not any(isinstance(inner, ast.Raise) for inner in _inside(node.body)):
+        if node.type is None and not any(map(_raises, _inside(node.body))):
             text = "catches every exception, even ^C, and does not raise again"
             yield Finding(module.path, node.lineno, "high", "bare-except", text)
         elif _is_broad(node.type) and all(_says_nothing(statement) for statement in node.body):
@@ -30,6 +31,13 @@ def swallowed_exceptions(module: Module) -> Iterator[Finding]:
 def _is_broad(kind: ast.expr | None) -> bool:
     kinds = kind.elts if isinstance(kind, ast.Tuple) else [kind]
     return any(isinstance(one, ast.Name) and one.id in ("Exception", "BaseException") for one in kinds)
+
+
+def _raises(node: ast.AST) -> bool:
+    """True for `raise`, and for a helper that is named after doing it: `with safe_reraise():`."""
+    name = node.func if isinstance(node, ast.Call) else None
+    named = name.attr if isinstance(name, ast.Attribute) else getattr(name, "id", "")
+    return isinstance(node, ast.Raise) or "reraise" in named
 
 
 def _says_nothing(statement: ast.stmt) -> bool:
@@ -45,6 +53,7 @@ _CHANGES = frozenset(
         "sort", "update",
     }
 )  # fmt: skip
+_MEANT = re.compile(r"^_|cache|memo")  # shared by all calls on purpose
 _READ_ONLY = frozenset(["AbstractSet", "Collection", "Container", "Iterable", "Mapping", "Sequence"])
 
 
@@ -56,7 +65,7 @@ def mutable_defaults(module: Module) -> Iterator[Finding]:
         for argument, default in _defaults(node.args):
             if not (isinstance(default, _DISPLAYS) or _calls(default, {"list", "dict", "set", "defaultdict"})):
                 continue
-            changed = _changes(node, argument.arg)
+            changed = _changes(node, argument.arg) and not _MEANT.search(argument.arg)
             if changed or not _is_read_only(argument.annotation):
                 text = f"all calls share the default of `{argument.arg}`"
                 yield Finding(module.path, default.lineno, "high" if changed else "low", "mutable-default", text)

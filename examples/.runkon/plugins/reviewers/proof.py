@@ -13,6 +13,7 @@ from .findings import FUNCTIONS, Finding, Module, is_test_path
 
 # ── tests ─────────────────────────────────────────────────────────────────────────────────────────
 _WORDS = frozenset(["assert", "asserts", "raises", "warns", "expect", "verify", "check", "fail"])
+_HARMLESS = frozenset(["print", "len", "str", "repr", "list", "dict", "set", "tuple", "range", "type", "object"])
 _WORD = re.compile(r"[A-Z]?[a-z]+")
 _PLAIN_FIXTURES = frozenset(
     {
@@ -28,8 +29,17 @@ def tests_that_cannot_fail(module: Module) -> Iterator[Finding]:
         return
     proofs = _Proofs(module.tree)
     for test in _collected(module):
-        if not proofs.may_assert(test):
+        if proofs.may_assert(test):
+            continue
+        if any(isinstance(n, ast.Call) and getattr(n.func, "id", "") not in _HARMLESS for n in _in_body(test)):
+            text = f"`{test.name}` asserts nothing: it fails only if something raises"
+            yield Finding(module.path, test.lineno, "medium", "empty-test", text)
+        else:
             yield Finding(module.path, test.lineno, "high", "empty-test", f"`{test.name}` asserts nothing")
+
+
+def _in_body(test: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.AST]:
+    return (inner for statement in test.body for inner in ast.walk(statement))
 
 
 def _collected(module: Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -73,8 +83,10 @@ class _Proofs:
         """True also where it can't be told: a fixture or a helper of another test file may do it."""
         arguments = {argument.arg for argument in ast.walk(test.args) if isinstance(argument, ast.arg)}
         unknown = (arguments - _PLAIN_FIXTURES) | self._elsewhere
-        return self._asserts(test) or any(
-            self._is_unknown(node, unknown) for node in ast.walk(test) if isinstance(node, ast.Call)
+        return (
+            self._asserts(test)
+            or any(_root(decorator) in self._names | self._elsewhere for decorator in test.decorator_list)
+            or any(self._is_unknown(node, unknown) for node in ast.walk(test) if isinstance(node, ast.Call))
         )
 
     def _asserts(self, function: ast.AST) -> bool:
@@ -89,13 +101,16 @@ class _Proofs:
         return isinstance(node, ast.Raise)
 
     def _is_unknown(self, call: ast.Call, unknown: set[str]) -> bool:
-        root: ast.expr = call.func
-        while isinstance(root, ast.Attribute | ast.Call | ast.Subscript | ast.Await):
-            root = root.func if isinstance(root, ast.Call) else root.value
-        if not isinstance(root, ast.Name):
-            return False
-        inherited = root.id == "self" and isinstance(call.func, ast.Attribute) and call.func.attr not in self._names
-        return inherited or root.id in unknown
+        root = _root(call.func)
+        inherited = root == "self" and isinstance(call.func, ast.Attribute) and call.func.attr not in self._names
+        return inherited or root in unknown
+
+
+def _root(node: ast.expr) -> str:
+    """The name an expression begins with: `case` of `case.run().exits(0)`."""
+    while isinstance(node, ast.Attribute | ast.Call | ast.Subscript | ast.Await):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 _TEST_FOLDERS = ("tests", "test", "conftest")
