@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from runkon.app import App, RunOptions
 from runkon.engine.cancellation import RunControl
 from runkon.errors import EXIT_INVALID, UserError
+from runkon.frozen import value_class
 from runkon.language.diagnostics import Diagnostic
 from runkon.language.program import CheckedWorkflow
 from runkon.model.ids import RunID
@@ -34,7 +34,7 @@ class InvalidWorkflow(UserError):
         self.diagnostics = tuple(diagnostics)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Loaded:
     """A workflow that was read and checked once; `run` and `start` take it in place of a path."""
 
@@ -42,7 +42,7 @@ class Loaded:
     checked: CheckedWorkflow
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class RunResult:
     """How a run ended. `outputs` is what the workflow's `outputs` block says, empty unless it completed."""
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from runkon.errors import EXIT_NOT_FOUND, EXIT_USAGE, UserError
 from runkon.frozen import value_class
@@ -18,6 +18,7 @@ from runkon.model.output import JsonValue
 from runkon.model.ports import EventSink, RunStore
 from runkon.model.records import RunRecord, StepRecord
 from runkon.model.status import RunStatus, StepStatus
+from runkon.named import NamedTuple
 from runkon.settings import Settings
 
 if TYPE_CHECKING:

@@ -11,10 +11,11 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from runkon.errors import EXIT_ENVIRONMENT, EXIT_USAGE, UserError
 from runkon.frozen import value_class
+from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from runkon.cli.complaints import user_error
 from runkon.cli.console import json_text
@@ -21,6 +21,7 @@ from runkon.model.output import JsonValue
 from runkon.model.ports import EventSink
 from runkon.model.records import RunRecord, StepRecord
 from runkon.model.status import RunStatus
+from runkon.named import NamedTuple
 from runkon.views.ending import Ending, ending
 
 if TYPE_CHECKING:

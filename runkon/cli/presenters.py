@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from runkon.cli.console import Console
 from runkon.language.columns import visible
 from runkon.model.events import Envelope
 from runkon.model.ids import StepPath
 from runkon.model.ports import EventSink
+from runkon.named import NamedTuple
 from runkon.views.lines import Lines, first_line
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from runkon.errors import Cancelled
 from runkon.model.ports import CancelToken, Clock
+from runkon.named import NamedTuple
 
 Action: TypeAlias = Callable[[], None]
 

@@ -6,13 +6,14 @@ Evaluation never fails: what is missing is `null`, what can't be compared is fal
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol, assert_never
+from typing import Protocol, assert_never
 
 from runkon.engine.results import Results, StepResult
 from runkon.engine.variables import UNKNOWN, Found, Variables
 from runkon.language.condition_text import condition_text
 from runkon.language.nodes import And, Compare, Condition, Constant, ListLiteral, Not, Or, Reference
 from runkon.model.output import JsonValue
+from runkon.named import NamedTuple
 
 _SHOWN_TEXT = 400  # characters of an operand that `explain` keeps
 _FACTS = frozenset({"status", "error", "context", "output", "attempts"})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from runkon.engine.cancellation import IDLE, TIMEOUT, CancelReason, Token
 from runkon.engine.scheduler import Strand, Ticket, run_strand
@@ -19,6 +19,7 @@ from runkon.model.json_text import check_json
 from runkon.model.output import Output, as_output
 from runkon.model.ports import StepRequest
 from runkon.model.records import StepError
+from runkon.named import NamedTuple
 
 CLOCKS = frozenset({"timeout", "idle"})
 MAX_MESSAGE = 4_000

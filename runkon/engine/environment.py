@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
 from runkon.engine.conditions import Choice, evaluate, look_up
 from runkon.engine.results import Results
 from runkon.engine.variables import Found, Variables
+from runkon.frozen import value_class
 from runkon.language.nodes import (
     And,
     Compare,
@@ -35,7 +36,7 @@ from runkon.model.value_text import as_text
 Unknown: TypeAlias = Literal["empty", "keep", "fail"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class RunFacts:
     """What is fixed for a whole run. `injected` are the host's variables; `host_environment` holds the process
     variables that conditions may read; `strict` turns every unknown placeholder into a failure."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 from runkon.engine.cancellation import (
     ALWAYS_GRACE,
@@ -43,6 +42,7 @@ from runkon.model.failures import StepFailure
 from runkon.model.ids import StepPath, is_in_always
 from runkon.model.ports import Clock, Executors, Recorder
 from runkon.model.records import Lease, RunRecord, StepRecord
+from runkon.named import NamedTuple
 
 HURRY = 0.5  # seconds an executor gets after a kill
 SIGTERM_GRACE = 20.0  # seconds the always block gets at most when the system ends the process

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from runkon.errors import EXIT_INVALID, UserError
 from runkon.language import nodes as n
 from runkon.model.ids import StepPath, occurrence
 from runkon.model.records import StepInfo
+from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
     pass

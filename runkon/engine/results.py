@@ -8,8 +8,9 @@ what the branches wrote, never the length of the history.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from runkon.frozen import value_class
 from runkon.model.output import NO_OUTPUT, JsonValue, Output
 from runkon.model.records import StepError
 from runkon.model.status import StepStatus
@@ -30,7 +31,7 @@ HOST_NAMES = frozenset(
 RESERVED_NAMES = ENGINE_NAMES | HOST_NAMES
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class StepResult:
     """The latest end of a step. `attempts` counts those made; `iteration` is the innermost loop's, from 0. `block`
     marks the result of a whole block (`parallel`, `foreach`): it is read by its key only, it adds neither to the

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from runkon.engine.cancellation import FINAL, UNTIL, CancelReason, Token
 from runkon.errors import EXIT_ENVIRONMENT, UserError
 from runkon.model.events import ChoiceMade, StepCancelled, StepSkipped
 from runkon.model.ids import RunID, StepPath
+from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
     from runkon.engine.conditions import Choice

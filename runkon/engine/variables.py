@@ -7,10 +7,10 @@ adds (`inputs` of a step, a loop variable), what steps exported, what the host i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from runkon.engine.results import ENGINE_NAMES, Results
 from runkon.model.output import JsonValue
+from runkon.named import NamedTuple
 
 
 class Found(NamedTuple):

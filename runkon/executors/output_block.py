@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import NamedTuple
 
 from runkon.model.output import Output, as_output
+from runkon.named import NamedTuple
 
 START, END = "<<<FLOW_OUTPUT>>>", "<<<END_FLOW_OUTPUT>>>"
 _FENCE = "```"

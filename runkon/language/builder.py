@@ -7,7 +7,7 @@ options and statements; it leaves as written options and a body.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from runkon.language import assemble
 from runkon.language.builder_conditions import ConditionRules
@@ -43,6 +43,7 @@ from runkon.language.nodes import (
 from runkon.language.option_reader import repeated_entries
 from runkon.language.source import Span
 from runkon.language.tokens import Token
+from runkon.named import NamedTuple
 
 _SECTIONS = (MetaSection, InputsSection, OutputsSection, AlwaysSection)
 

@@ -6,10 +6,10 @@ kept the same way, so that an edited file does not wait for the grammar to be an
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
+from runkon.digest import hex_digest
 from runkon.language.codec import SHAPE, NotATree, decode, encode
 from runkon.language.diagnostics import Diagnostic
 from runkon.language.entries import read_entry, write_entry
@@ -45,7 +45,7 @@ class ParsedFiles:
     def _key(self, content: str) -> str:
         if self._origin is None:
             self._origin = f"{LANGUAGE_VERSION}\n{SHAPE}\n{_code_state()}\n"
-        return hashlib.sha256(f"{self._origin}{content}".encode()).hexdigest()[:40]
+        return hex_digest(f"{self._origin}{content}".encode())[:40]
 
 
 def _parse(source: SourceFile, table: Path | None) -> ParseResult:

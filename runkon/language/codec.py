@@ -7,8 +7,10 @@ again is a reference. Spans keep no file name: the reader of a tree says what it
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple, TypeAlias, cast
+from functools import cache
+from typing import TypeAlias, cast
 
+from runkon.frozen import is_value
 from runkon.language import nodes
 from runkon.language.diagnostics import Diagnostic, Related, Severity
 from runkon.language.source import Span
@@ -22,26 +24,20 @@ class NotATree(Exception):
     """The value to be decoded was not written by this codec."""
 
 
-class _Shape(NamedTuple):
-    number: int
-    type: type[object]
-    fields: tuple[tuple[str, object], ...]  # name and default, MISSING where there is none
-
-
-def _shapes() -> dict[type[object], _Shape]:
-    found = [c for c in vars(nodes).values() if isinstance(c, type) and dataclasses.is_dataclass(c)]
-    shapes: dict[type[object], _Shape] = {}
-    for number, class_ in enumerate([*found, Diagnostic]):
-        fields = tuple((f.name, f.default) for f in dataclasses.fields(cast("type[nodes.Text]", class_)))
-        shapes[class_] = _Shape(number, class_, fields)
-    return shapes
-
-
-_SHAPES = _shapes()
-_BY_NUMBER = tuple((shape.type, tuple(name for name, _ in shape.fields)) for shape in _SHAPES.values())
+# The classes by number, with the names of their fields.
+_BY_NUMBER: tuple[tuple[type[object], tuple[str, ...]], ...] = tuple(
+    (class_, class_.__slots__) for class_ in (*filter(is_value, vars(nodes).values()), Diagnostic)
+)
+_NUMBERS = {class_: number for number, (class_, _) in enumerate(_BY_NUMBER)}
 
 # What a tree looks like; a file written under another shape must not be read under this one.
-SHAPE = ";".join(f"{shape.type.__name__}({','.join(name for name, _ in shape.fields)})" for shape in _SHAPES.values())
+SHAPE = ";".join(f"{class_.__name__}({','.join(names)})" for class_, names in _BY_NUMBER)
+
+
+@cache
+def _defaults(kind: int) -> tuple[tuple[str, object], ...]:
+    """The fields of a class with their defaults, MISSING where there is none."""
+    return tuple((f.name, f.default) for f in dataclasses.fields(cast("type[nodes.Text]", _BY_NUMBER[kind][0])))
 
 
 def encode(tree: object) -> Encoded:
@@ -69,14 +65,14 @@ class _Encoder:
             for item in value:
                 encoded.append(self.encode(item))
             return encoded
-        shape = _SHAPES.get(type(value))
-        if shape is None:
+        kind = _NUMBERS.get(type(value))
+        if kind is None:
             raise TypeError(f"no part of a syntax tree: {type(value).__name__}")
         known = self._numbers.get(id(value))
         if known is not None:
             return [_AGAIN, known]
-        encoded.append(shape.number)
-        for number, (name, default) in enumerate(shape.fields):
+        encoded.append(kind)
+        for number, (name, default) in enumerate(_defaults(kind)):
             given = getattr(value, name)
             if type(given) is not type(default) or given != default:
                 encoded.append(number)

@@ -6,13 +6,14 @@ any order, until a word that can only be the next name.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias, cast
+from typing import Literal, TypeAlias, cast
 
 from runkon.language.builder_values import Report
 from runkon.language.diagnostics import diagnose
 from runkon.language.nodes import DurationValue, InputDecl, ListValue, Number, Text, Value, Word
 from runkon.language.source import Span
 from runkon.language.tokens import Token
+from runkon.named import NamedTuple
 
 _Type: TypeAlias = Literal["string", "boolean", "number", "integer", "list", "secret", "one_of"]
 _TYPES = frozenset({"boolean", "number", "integer", "list", "secret", "one_of"})

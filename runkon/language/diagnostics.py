@@ -6,11 +6,10 @@ holds one entry per code; `diagnose` fills its wording. Drawing is `render.py`'s
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from runkon.frozen import value_class
 from runkon.language.source import Span
 from runkon.language.wording import CHECKS, Severity, Wording
+from runkon.named import NamedTuple
 
 __all__ = ["CATALOGUE", "Diagnostic", "Related", "Severity", "Wording", "diagnose"]
 

@@ -5,10 +5,11 @@ A file that is damaged, cut short or unreadable counts as absent. Where nothing 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from pathlib import Path
+
+from runkon.digest import hex_digest
 
 MAX_ENTRIES = 200
 SUFFIXES = (".parsed", ".table", ".part")
@@ -37,7 +38,7 @@ def write_entry(file: Path, content: bytes) -> None:
 
 def digest(content: bytes) -> bytes:
     """The first line of an entry."""
-    return hashlib.blake2b(content, digest_size=16).hexdigest().encode("ascii")
+    return hex_digest(content)[:32].encode("ascii")
 
 
 def _prune(folder: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from runkon.language import nodes
 from runkon.language.condition_text import condition_text
 from runkon.language.format_values import agent_text
 from runkon.language.trivia import Trivia
+from runkon.named import NamedTuple
 
 Item: TypeAlias = nodes.Workflow | nodes.Section | nodes.Statement | nodes.InputDecl | nodes.Entry | nodes.Value
 

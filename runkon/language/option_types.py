@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from runkon.language import nodes
+from runkon.named import NamedTuple
 
 U32_MAX = 2**32 - 1
 U64_MAX = 2**64 - 1

@@ -8,10 +8,10 @@ field are two words for one thing: giving both is giving one twice.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from runkon.language import option_types as types
 from runkon.language.option_types import ValueType, one_of
+from runkon.named import NamedTuple
 
 
 class Option(NamedTuple):

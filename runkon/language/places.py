@@ -7,9 +7,9 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from runkon.language.program import Located
+from runkon.named import NamedTuple
 
 PROJECT_FOLDERS = (".runkon", ".conductor")
 NAME = re.compile(r"[A-Za-z0-9_-]+")

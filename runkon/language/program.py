@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from runkon.frozen import value_class
 from runkon.language.diagnostics import Diagnostic, Severity
 from runkon.language.nodes import Workflow
 from runkon.language.source import SourceFile
+from runkon.named import NamedTuple
 
 ResourceKind: TypeAlias = Literal["agent", "snippet", "schema", "script"]
 NameKind: TypeAlias = Literal["executor", "runtime", "provider", "gate", "reducer"]

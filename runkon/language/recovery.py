@@ -8,7 +8,6 @@ from the result afterwards is the file as its author most likely meant it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from runkon.language import recovery_blocks as blocks
 from runkon.language import recovery_strings as strings
@@ -30,6 +29,7 @@ from runkon.language.recovery_strings import Suspect
 from runkon.language.recovery_wording import LATER_WORDS, NAMES, SECTIONS, STATEMENTS, expected_words, found_words
 from runkon.language.table import END
 from runkon.language.tokens import BAD_NUMBER, UNCLOSED, Token
+from runkon.named import NamedTuple
 
 _ENOUGH = 2  # a repair is worth taking when so many tokens fit behind it
 _CUT_COSTS = 50  # repairs: the rest of the text is scanned again

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 from runkon.language.recovery_stack import OPENING, Stack
 from runkon.language.recovery_wording import (
@@ -26,6 +25,7 @@ from runkon.language.recovery_wording import (
 )
 from runkon.language.suggest import closest
 from runkon.language.tokens import BAD_NUMBER, ODD, QUOTED, Token
+from runkon.named import NamedTuple
 
 _LIKE = {"&&": ("AND", "and"), "||": ("OR", "or"), "!": ("NOT", "not"), ":": ("_EQUAL", "=")}
 _ELSE_IF_WORDS = ("elif", "elsif", "elseif")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from runkon.language.table import END, NAME, Table
 from runkon.language.tokens import Token
+from runkon.named import NamedTuple
 
 OPENING = {"LBRACE": "RBRACE", "LSQB": "RSQB", "LPAR": "RPAR"}
 

@@ -8,12 +8,12 @@ puts the blame on it, if the text parses with the string ending on its first lin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from runkon.language.recovery_stack import Saved, Stack
 from runkon.language.source import SourceFile
 from runkon.language.table import Table
 from runkon.language.tokens import UNCLOSED, Token, tokenize
+from runkon.named import NamedTuple
 
 _NEAR = 4  # a mistake so many tokens behind a string may be the string's
 _TRIED = 4  # so many tokens have to fit behind the shorter string

@@ -6,11 +6,11 @@ The only place that draws. Plain ANSI colours on request; nothing of a source re
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from runkon.language.columns import cells, display_column, visible, width
 from runkon.language.diagnostics import Diagnostic, Severity
 from runkon.language.source import SourceFile, Span
+from runkon.named import NamedTuple
 
 LINE_WIDTH = 100  # columns of a source line before it is cut around the span
 LEFT_CONTEXT = 40  # columns kept before the span of a cut line

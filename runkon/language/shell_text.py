@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
 
 from runkon.language.template import parse_template
+from runkon.named import NamedTuple
 
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:@%+,=-]+")
 _HEREDOC = re.compile(r"<<-?[ \t]*(?:'([^'\n]*)'|\"([^\"\n]*)\"|([A-Za-z0-9_.-]+))")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_right
-from typing import NamedTuple
+
+from runkon.digest import hex_digest
+from runkon.named import NamedTuple
 
 TAB_WIDTH = 4
 
@@ -33,7 +34,7 @@ class SourceFile:
     @property
     def sha256(self) -> str:
         """Lowercase hex SHA-256 of the text as UTF-8 (lone surrogates are kept apart, never an error)."""
-        return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+        return hex_digest(self.text.encode("utf-8", "surrogatepass"))
 
     @property
     def line_starts(self) -> list[int]:

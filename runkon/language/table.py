@@ -11,10 +11,11 @@ import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from runkon.language.entries import read_entry, write_entry
 from runkon.language.grammar_files import grammar_text
+from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
     from lark import Lark

@@ -7,7 +7,8 @@ without a later `}}` is ordinary text. Values put in are never looked at again.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+
+from runkon.named import NamedTuple
 
 OPEN, CLOSE = "{{", "}}"
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "'": "'", "\\": "\\"}

@@ -6,10 +6,10 @@ import functools
 import re
 from bisect import bisect_right
 from itertools import islice
-from typing import NamedTuple
 
 from runkon.language.source import SourceFile, Span
 from runkon.language.table import END, NAME, Table
+from runkon.named import NamedTuple
 
 UNCLOSED = "UNCLOSED"  # a string without its closing quote, up to the end of the text
 BAD_NUMBER = "BAD_NUMBER"  # digits glued to something else: `5x`, `1.5h`

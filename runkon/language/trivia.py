@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from typing import NamedTuple
 
 from runkon.language.source import SourceFile
+from runkon.named import NamedTuple
 
 _PIECE = re.compile(
     r"(?P<comment>(?://|\#)[^\n]*)"

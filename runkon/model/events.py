@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import ClassVar, NamedTuple, TypeAlias
+from typing import ClassVar, TypeAlias
 
 from runkon.frozen import frozen as event
 from runkon.model.ids import RunID, StepPath
 from runkon.model.output import EMPTY, JsonValue, Output, Usage
 from runkon.model.records import StepError, StepInfo
+from runkon.named import NamedTuple
 
 
 # ── the run ───────────────────────────────────────────────────────────────────────────────────────

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import TypeAlias
+
+from runkon.frozen import value_class
 
 JsonValue: TypeAlias = bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"] | None
 
 EMPTY: Mapping[str, JsonValue] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Usage:
     """What an attempt cost. `cost_usd` is None where the price is not known."""
 
@@ -22,7 +24,7 @@ class Usage:
     turns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Output:
     """The result of a step. `markers` are its named yeses, `context` its text for later steps, `values` its
     structured output (JSON). `degraded` is true when a fallback produced it. `text` is a sentence for people."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Protocol
 
+from runkon.frozen import value_class
 from runkon.model.events import Envelope, Event, RunCreated
 from runkon.model.ids import RunID, StepPath
 from runkon.model.output import EMPTY, JsonValue, Output
@@ -54,7 +55,7 @@ def _drop(text: str) -> None:
     """The `emit` of a request nobody watches."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class StepRequest:
     """What an executor is asked to do: one attempt of one step.
 

@@ -7,12 +7,12 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 from runkon.errors import InternalError, UserError
+from runkon.frozen import value_class
 from runkon.plugin import entry_points
 from runkon.plugin.manager import Origin, PluginManager, PluginRecord, executors_of, has_hooks
 from runkon.plugin.registry import Registry
@@ -20,7 +20,7 @@ from runkon.plugin.registry import Registry
 FOLDER = Path(".runkon") / "plugins"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Loaded:
     """What a run can use, every plugin found, and one line per plugin that was left out."""
 

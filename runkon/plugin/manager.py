@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import ModuleType
 
 import pluggy
 
 from runkon.errors import UserError
+from runkon.frozen import value_class
 from runkon.plugin import hookspecs
 from runkon.plugin.decorator import FunctionExecutor
 from runkon.plugin.registry import Kind, Registry
@@ -31,7 +31,7 @@ KIND_OF_HOOK: dict[str, Kind] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Origin:
     """Which plugin, and where it comes from, as people should read it."""
 
@@ -43,7 +43,7 @@ class Origin:
         return f"the plugin `{self.name}` ({self.source})"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PluginRecord:
     """One plugin after loading. `problem` says why it was left out, `blocked` that a setting did it."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 from runkon.errors import UserError
 from runkon.model.ports import ActionExecutor, EventSink, Executors
+from runkon.named import NamedTuple
 from runkon.plugin.decorator import as_executor
 
 Kind: TypeAlias = Literal["executor", "runtime", "gate", "provider", "reducer", "sink", "store", "substrate", "command"]

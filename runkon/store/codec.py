@@ -7,10 +7,10 @@ put together by hand; defaults are left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from hashlib import sha256
 from json.encoder import encode_basestring as quote
 from typing import Any
 
+from runkon.digest import hex_digest
 from runkon.model import events as ev
 from runkon.model.ids import StepPath
 from runkon.model.json_text import dumps
@@ -20,7 +20,7 @@ from runkon.model.records import StepError, StepInfo
 
 def text_id(text: str) -> str:
     """The id of a workflow text: the SHA-256 of its UTF-8 bytes, lowercase hex."""
-    return sha256(text.encode()).hexdigest()
+    return hex_digest(text.encode())
 
 
 # ── writing ───────────────────────────────────────────────────────────────────────────────────────

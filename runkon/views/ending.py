@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from runkon.model.ids import is_in_always
 from runkon.model.records import RunRecord, StepRecord
 from runkon.model.status import RunStatus, StepStatus
+from runkon.named import NamedTuple
 from runkon.views.status import BAD_STEP, BLOCKS, root_failures
 from runkon.views.times import counted, elapsed, money
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
+from runkon.named import NamedTuple
 from runkon.views.outline import Outline, Overlay
 
 Shape: TypeAlias = Literal["step", "choice", "point", "gate"]

@@ -3,10 +3,9 @@ no times, no ids."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from runkon.model import events as ev
 from runkon.model.output import Output
+from runkon.named import NamedTuple
 from runkon.views.times import counted
 
 LONGEST_TEXT = 200  # of a message or marker list on one line

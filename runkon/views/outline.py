@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from runkon.model.output import JsonValue
 from runkon.model.records import StepRecord
+from runkon.named import NamedTuple
 from runkon.views.times import elapsed
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from runkon.model.records import StepRecord
 from runkon.model.status import StepStatus
+from runkon.named import NamedTuple
 from runkon.views.lines import first_line, result_text, skip_text
 from runkon.views.outline import static_path
 from runkon.views.run_tree import KEYWORDS, TreeNode

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+import copy
+import pickle
+from dataclasses import FrozenInstanceError, dataclass, field, fields, is_dataclass, replace
+from typing import ClassVar
 
 import pytest
 
-from runkon.frozen import frozen
+from runkon.frozen import frozen, is_value, value_class
 
 
 @frozen
@@ -54,3 +57,33 @@ def test_it_is_slotted_takes_keywords_only_and_can_be_replaced() -> None:
     assert replace(point, x=5).x == 5  # type: ignore[type-var]
     with pytest.raises(TypeError):
         Point(1, 2)  # type: ignore[misc]
+
+
+@value_class(frozen=True, slots=True)
+class Sealed:
+    x: int
+    y: list[int] = field(default_factory=list)
+
+
+def test_a_value_class_refuses_every_change_and_can_be_copied() -> None:
+    value = Sealed(1)
+    with pytest.raises(FrozenInstanceError):
+        value.x = 2  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        del value.x
+    assert copy.deepcopy(value) == value == pickle.loads(pickle.dumps(value))
+    assert value.y is not Sealed(1).y
+
+
+def test_fields_are_known_before_the_first_object() -> None:
+    @frozen
+    class Fresh:
+        kind: ClassVar[str] = "fresh"
+        x: int
+        y: int = field(default=3, compare=False)
+
+    assert Fresh.__slots__ == ("x", "y")  # type: ignore[attr-defined]
+    assert is_value(Fresh)
+    assert is_dataclass(Fresh)
+    assert [(f.name, f.compare) for f in fields(Fresh)] == [("x", True), ("y", False)]
+    assert (Fresh.kind, Fresh(x=1).y) == ("fresh", 3)

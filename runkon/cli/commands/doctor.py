@@ -8,7 +8,6 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 
@@ -18,6 +17,7 @@ from runkon.cli.files import shown
 from runkon.cli.options import command as runkon_command
 from runkon.cli.session import Session
 from runkon.errors import EXIT_ENVIRONMENT, EXIT_OK, UserError
+from runkon.named import NamedTuple
 from runkon.settings import Settings
 from runkon.views.times import counted
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 
@@ -20,6 +19,7 @@ from runkon.language.columns import visible
 from runkon.language.loader import decode, read_source
 from runkon.language.source import SourceFile
 from runkon.model.output import JsonValue
+from runkon.named import NamedTuple
 
 STDIN = "-"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 from runkon.language.keys import all_statements, result_key
@@ -12,14 +11,16 @@ from runkon.language.program import Catalog, LoadedWorkflow, Located, ParseResul
 from runkon.language.source import SourceFile, Span
 
 
-@dataclass(frozen=True, eq=False)
 class Context:
     """One check of one workflow. `overrides` are executors chosen for a run, by result key."""
 
-    parsed: ParseResult
-    workflow: Workflow
-    catalog: Catalog
-    overrides: Mapping[str, str]
+    def __init__(
+        self, parsed: ParseResult, workflow: Workflow, catalog: Catalog, overrides: Mapping[str, str]
+    ) -> None:
+        self.parsed = parsed
+        self.workflow = workflow
+        self.catalog = catalog
+        self.overrides = overrides
 
     @property
     def source(self) -> SourceFile:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from runkon.language.checks.context import Context
 from runkon.language.checks.resources import Missing, missing_resources
@@ -27,6 +26,7 @@ from runkon.language.nodes import (
     Workflow,
 )
 from runkon.language.program import Facts
+from runkon.named import NamedTuple
 
 
 class Bound(NamedTuple):

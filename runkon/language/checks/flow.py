@@ -7,7 +7,7 @@ other, the top-level `always` sees the whole body.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 from runkon.language.checks.context import Context, option_span, written_option
 from runkon.language.keys import bodies, result_key, step_options
@@ -28,6 +28,7 @@ from runkon.language.nodes import (
     Workflow,
 )
 from runkon.language.source import Span
+from runkon.named import NamedTuple
 
 Producer: TypeAlias = Literal["step", "gate", "typed_gate", "foreach", "parallel", "child"]
 _EXPORTERS = frozenset({"step", "child"})

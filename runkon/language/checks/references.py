@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from runkon.language.checks.context import Context, name_span
 from runkon.language.checks.flow import KeyUse, Passed, Scope, Test, sites
@@ -11,6 +11,7 @@ from runkon.language.diagnostics import Diagnostic, Related, diagnose
 from runkon.language.nodes import And, Compare, Condition, ListLiteral, ListValue, Not, Or, Reference, Value, Word
 from runkon.language.source import Span
 from runkon.language.suggest import closest
+from runkon.named import NamedTuple
 
 # fmt: off
 HOST_VARIABLES = frozenset((

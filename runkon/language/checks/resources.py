@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from runkon.language.checks.context import Context, option_span, written_option
 from runkon.language.diagnostics import Diagnostic, diagnose
@@ -25,6 +24,7 @@ from runkon.language.places import names_file
 from runkon.language.program import Located, NameKind
 from runkon.language.source import Span
 from runkon.language.suggest import closest
+from runkon.named import NamedTuple
 
 KNOWN_GATES = ("human_approval", "human_review", "pr_approval", "pr_checks", "quality_gate")
 KNOWN_PROVIDERS = ("files", "lines", "range", "runs")

@@ -1,0 +1,19 @@
+"""SHA-256 as the interpreter has it built in: `hashlib` loads OpenSSL first, a fortieth of a short run."""
+
+from __future__ import annotations
+
+try:
+    from _sha2 import sha256  # type: ignore[import-not-found, unused-ignore]
+except ImportError:
+    try:
+        from _sha256 import sha256  # type: ignore[import-not-found, unused-ignore]  # its name before Python 3.12
+    except ImportError:
+        from hashlib import sha256
+
+__all__ = ["hex_digest"]
+
+
+def hex_digest(content: bytes) -> str:
+    """The lowercase hex SHA-256 of `content`."""
+    text: str = sha256(content).hexdigest()
+    return text
