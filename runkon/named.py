@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 __all__ = ["NamedTuple"]
@@ -20,26 +21,41 @@ else:
         def __new__(cls, name: str, _bases: tuple[type, ...], body: dict[str, Any]) -> type:
             fields = tuple(body.get("__annotations__", ()))
             body["_field_defaults"] = {field: body.pop(field) for field in fields if field in body}
-            body |= {"__slots__": (), "__match_args__": fields, "_fields": fields}
-            return type(name, (tuple,), {**body, "__new__": _new, "_make": classmethod(_make)})
+            body |= {field: property(itemgetter(at)) for at, field in enumerate(fields)}
+            return type(name, (_Late,), {**body, "__slots__": (), "__match_args__": fields, "_fields": fields})
 
     NamedTuple = type.__new__(_Definition, "NamedTuple", (), {})
 
 
-def _new(cls: Any, *values: object, **named: object) -> object:
-    """Stands where the constructor will be; the first call puts it there."""
-    _complete(cls)
-    return cls.__new__(cls, *values, **named)
+class _Late(tuple[Any, ...]):
+    """What a class has until it is complete: each method has the standard one made and calls that."""
 
+    __slots__ = ()
 
-def _make(cls: Any, values: Iterable[object]) -> object:
-    _complete(cls)
-    return cls._make(values)
+    def __new__(cls, *values: object, **named: object) -> Any:
+        _complete(cls)
+        return cls.__new__(cls, *values, **named)
+
+    @classmethod
+    def _make(cls, values: Iterable[object]) -> Any:
+        return cls(*values)
+
+    def _replace(self, **changed: object) -> Any:
+        _complete(type(self))
+        return self._replace(**changed)
+
+    def _asdict(self) -> Any:
+        _complete(type(self))
+        return self._asdict()
+
+    def __repr__(self) -> str:
+        _complete(type(self))
+        return repr(self)
 
 
 def _complete(cls: Any) -> None:
-    """Give the class what the standard one of the same definition has, the ways to make an object last."""
     made = next(c for c in cls.__mro__ if "_fields" in vars(c))
     standard = vars(namedtuple(made.__name__, made._fields, defaults=made._field_defaults.values()))
-    for name in (*standard.keys() - vars(made).keys(), "_make", "__new__"):
-        setattr(made, name, standard[name])
+    for name, value in standard.items():
+        if name in made._fields or name not in vars(made):
+            setattr(made, name, value)

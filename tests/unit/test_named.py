@@ -34,6 +34,14 @@ class Made(NamedTuple):
     y: int = 2
 
 
+class Bare(NamedTuple):
+    x: int
+
+
+class Other(NamedTuple):
+    x: int
+
+
 class Farther(Made):
     """Of a class nobody has made an object of yet."""
 
@@ -72,6 +80,9 @@ def test_every_way_to_the_first_object_works() -> None:
         x: int
 
     assert FromRow._make([4]).x == 4
+    assert tuple.__new__(Bare, (6,)).x == 6
+    assert repr(tuple.__new__(Bare, (6,))) == "Bare(x=6)"
+    assert tuple.__new__(Other, (6,))._replace(x=7) == Other(7)
     assert type(Farther(1)) is Farther
     assert Farther(1).y == 2
     assert pickle.loads(pickle.dumps(Point(3, 4))) == Point(3, 4)
