@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 from runkon.errors import EXIT_ENVIRONMENT, EXIT_USAGE, UserError
 from runkon.frozen import value_class
 from runkon.named import NamedTuple
+from runkon.pattern import pattern
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -32,7 +33,7 @@ _LISTS = frozenset({"plugins", "plugins_blocked"})
 _NAMES = ("db", "durability", "jobs", "fail_fast", "kill_grace", "always_grace", "model", "plugins", "plugins_blocked")
 _VARIABLES = {f"RUNKON_{name.upper()}": name for name in _NAMES} | {"RUNKON_PLUGIN": "plugins"}
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION = pattern(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
 @value_class(frozen=True, slots=True, kw_only=True)

@@ -12,15 +12,16 @@ import re
 
 from runkon.model.output import Output, as_output
 from runkon.named import NamedTuple
+from runkon.pattern import pattern
 
 START, END = "<<<FLOW_OUTPUT>>>", "<<<END_FLOW_OUTPUT>>>"
 _FENCE = "```"
-_LANGUAGE = re.compile(r"[A-Za-z0-9]*")
-_TRAILING_COMMA = re.compile(r",(?=\s*[}\]])")
-_JSON_TEXT = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_BACKSLASH = re.compile(r"\\(.)", re.DOTALL)
+_LANGUAGE = pattern(r"[A-Za-z0-9]*")
+_TRAILING_COMMA = pattern(r",(?=\s*[}\]])")
+_JSON_TEXT = pattern(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_BACKSLASH = pattern(r"\\(.)", re.DOTALL)
 _ESCAPES = frozenset('"\\/bfnrtu')
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = pattern("[\ud800-\udfff]")
 
 
 class BlockReading(NamedTuple):

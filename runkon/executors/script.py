@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
@@ -17,6 +16,7 @@ from runkon.model.output import Output
 from runkon.model.ports import StepRequest
 from runkon.model.secrets import reveal, secret_name
 from runkon.model.value_text import as_text, harmless
+from runkon.pattern import pattern
 
 if TYPE_CHECKING:
     from runkon.executors.capture import OutputStreams
@@ -34,7 +34,7 @@ PROTECTED = frozenset(
     }
 )  # fmt: skip
 _HISTORY = frozenset({"prior_context", "prior_contexts", "prior_output", "prior_output_file"})
-_SAFE_NAME = re.compile(r"[A-Za-z0-9_]+")
+_SAFE_NAME = pattern(r"[A-Za-z0-9_]+")
 _MAX_VARIABLE = 120_000  # bytes: one environment text above 128 KiB makes the system refuse the process
 
 

@@ -13,16 +13,17 @@ from typing import TypeAlias
 
 from runkon.language import nodes
 from runkon.named import NamedTuple
+from runkon.pattern import pattern
 
 U32_MAX = 2**32 - 1
 U64_MAX = 2**64 - 1
 # Longer times mean "for ever"; cutting them here keeps every later sum inside the range of clocks and dates.
 LONGEST_MS = 100 * 365 * 86_400_000
 
-_INTEGER = re.compile(r"\+?[0-9]+", re.ASCII)
-_DECIMAL = re.compile(r"\+?[0-9]+(\.[0-9]+)?", re.ASCII)
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
+_INTEGER = pattern(r"\+?[0-9]+", re.ASCII)
+_DECIMAL = pattern(r"\+?[0-9]+(\.[0-9]+)?", re.ASCII)
+_NAME = pattern(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
+_DURATION = pattern(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
 _UNIT_MS = (86_400_000, 3_600_000, 60_000, 1_000, 1)
 _CONDITIONS = (nodes.Reference, nodes.Constant, nodes.ListLiteral, nodes.Compare, nodes.Not, nodes.And, nodes.Or)
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from runkon.language.program import Located
 from runkon.named import NamedTuple
+from runkon.pattern import pattern
 
 PROJECT_FOLDERS = (".runkon", ".conductor")
-NAME = re.compile(r"[A-Za-z0-9_-]+")
-_FILE_WORD = re.compile(r"[\w./%@+,:-]+")
-_EXTENSION = re.compile(r"\.[A-Za-z][A-Za-z0-9]*$")
+NAME = pattern(r"[A-Za-z0-9_-]+")
+_FILE_WORD = pattern(r"[\w./%@+,:-]+")
+_EXTENSION = pattern(r"\.[A-Za-z][A-Za-z0-9]*$")
 
 
 class Candidate(NamedTuple):

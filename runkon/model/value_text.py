@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 
 from runkon.model.output import JsonValue
 from runkon.model.secrets import secret_mark, secret_name
+from runkon.pattern import pattern
 
 # CSI sequences (colours, cursor), OSC sequences (titles, links) up to BEL or ST, other two-character escapes
-_ESCAPE = re.compile(
+_ESCAPE = pattern(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])?"
     r"|\x9b[0-?]*[ -/]*[@-~]"
 )
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = pattern(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def as_text(value: JsonValue) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 from collections.abc import Callable, Iterator
 from typing import cast
 
 from runkon.model.output import NO_OUTPUT, Output, as_output
 from runkon.model.ports import ActionExecutor, StepRequest
+from runkon.pattern import pattern
 
 EFFECTS = ("pure", "read", "write")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_NAME = pattern(r"[A-Za-z_][A-Za-z0-9_-]*")
 _WHOLE = ("version", "effect", "metered")
 
 

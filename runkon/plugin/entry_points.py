@@ -10,9 +10,10 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from runkon.named import NamedTuple
+from runkon.pattern import pattern
 
 GROUP = "runkon"
-_VALUE = re.compile(r"([\w.]+)\s*(?::\s*([\w.]+)\s*)?(?:\[.*\]\s*)?")
+_VALUE = pattern(r"([\w.]+)\s*(?::\s*([\w.]+)\s*)?(?:\[.*\]\s*)?")
 
 
 class EntryPoint(NamedTuple):

@@ -6,15 +6,15 @@ Binding would refuse them too, but only in the first run that leaves the input o
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 
 from runkon.language.checks.context import Context
 from runkon.language.diagnostics import Diagnostic, diagnose
 from runkon.language.nodes import DurationValue, InputDecl, ListValue, Number, Text, Value, Word
 from runkon.language.option_types import in_words
+from runkon.pattern import pattern
 
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_NUMBER = pattern(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def check_input_defaults(context: Context) -> Iterable[Diagnostic]:

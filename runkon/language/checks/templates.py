@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from runkon.language.checks.context import Context
@@ -13,8 +12,9 @@ from runkon.language.nodes import ListValue, MapValue, Text, Value, Word
 from runkon.language.source import SourceFile, Span
 from runkon.language.suggest import closest
 from runkon.language.template import Placeholder, parse_template
+from runkon.pattern import pattern
 
-_VARIABLE = re.compile(r"[^\W\d][\w-]*(\.[\w-]+)*")
+_VARIABLE = pattern(r"[^\W\d][\w-]*(\.[\w-]+)*")
 
 
 def check_templates(context: Context) -> Iterable[Diagnostic]:
