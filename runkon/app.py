@@ -215,12 +215,14 @@ class App:
         run: RunID,
         options: RunOptions,
         *,
+        inputs: Mapping[str, JsonValue] = {},
         sinks: Sequence[EventSink] = (),
         control: RunControl | None = None,
         progress: Progress | None = None,
     ) -> RunRecord:
         """Continue a run by the door it began with: its stored text and settings, its finished steps answered from
-        their records. A completed run is returned as it is. Raises UserError `not-resumable` for a cancelled one."""
+        their records. A completed run is returned as it is. `inputs` gives its secrets again, which no record holds.
+        Raises UserError `not-resumable` for a cancelled run, `fixed-input` for an input that is no secret of it."""
         record = self._record(run)
         if record.status is RunStatus.COMPLETED:
             return record
@@ -234,6 +236,7 @@ class App:
         config = self._stored_config(record, options)
         checked = self.stored_program(run, executors=config.executors)
         runner = self._runner(self.around(checked.source.path), sinks, progress)
+        runner.give_secrets(run, _secrets_again(record, inputs))
         return runner.execute(run, checked, config, control)
 
     def stored_program(self, run: RunID, *, executors: Mapping[str, str] | None = None) -> CheckedWorkflow:
@@ -341,6 +344,25 @@ def _plan(step: StepRecord) -> PlanLine:
         case _:
             reason = str(step.status)
     return PlanLine(step.path, "rerun", reason)
+
+
+def _secrets_again(record: RunRecord, given: Mapping[str, JsonValue]) -> dict[str, str]:
+    """The values of the secrets a run began with; every other input is what it was."""
+    from runkon.model.secrets import secret_name
+    from runkon.model.value_text import as_text
+
+    secrets = {name for name, value in record.inputs.items() if secret_name(value) is not None}
+    for name in given:
+        if name not in secrets:
+            raise UserError(
+                "fixed-input",
+                f"`{name}` can't be given to run `{record.id}` any more: its inputs are those it began with",
+                help="its secrets are given again: " + ", ".join(f"`{secret}`" for secret in sorted(secrets))
+                if secrets
+                else "leave it out, or start a new run",
+                exit_code=EXIT_USAGE,
+            )
+    return {name: as_text(value) for name, value in given.items()}
 
 
 def _not_found(message: str) -> UserError:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from runkon.engine.dispatch import Answer, Failed, Limits, StoppedCall, call_here, call_within
+from runkon.engine.answers import Answer, Failed
+from runkon.engine.dispatch import Limits, StoppedCall, call_here, call_within
 from runkon.engine.outcome import (
     close_failed,
     close_failed_attempt,

@@ -7,30 +7,18 @@ thread of its own, so that the step can go on (retry, fallback, on_fail) when th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import TypeAlias
 
+from runkon.engine.answers import Answer, Failed, answer_of, failure_of_error
 from runkon.engine.cancellation import IDLE, TIMEOUT, CancelReason, Token
 from runkon.engine.scheduler import Strand, Ticket, run_strand
 from runkon.engine.scope import GivenUp, Leg, Stopped
-from runkon.errors import Fatal, RunkonError, Transient
-from runkon.model.failures import StepFailure
-from runkon.model.json_text import check_json
-from runkon.model.output import Output, as_output
+from runkon.model.output import Output
 from runkon.model.ports import StepRequest
 from runkon.model.records import StepError
 from runkon.named import NamedTuple
 
 CLOCKS = frozenset({"timeout", "idle"})
-MAX_MESSAGE = 4_000
-
-
-class Failed(NamedTuple):
-    """An attempt that did not succeed. `retry_after` (seconds) is the least wait the executor asks for."""
-
-    error: StepError
-    retry_after: float | None = None
-    is_given_up: bool = False
 
 
 class Limits(NamedTuple):
@@ -40,7 +28,6 @@ class Limits(NamedTuple):
     idle: float | None
 
 
-Answer: TypeAlias = Output | Failed
 MakeRequest: TypeAlias = Callable[[Token, Callable[[], None] | None], StepRequest]
 
 
@@ -63,10 +50,10 @@ def call_here(ticket: Ticket, request: StepRequest, strand: Strand, token: Token
         raise GivenUp
     strand.current = None
     if error is None:
-        return checked(value)
+        return answer_of(value, request.secrets)
     if token.reason is not None:
         raise Stopped(token.reason)
-    return failed(error, ticket.executor.name)
+    return failure_of_error(error, ticket.executor.name, request.secrets)
 
 
 def call_within(leg: Leg, ticket: Ticket, make_request: MakeRequest, parent: Token, limits: Limits) -> Answer:
@@ -149,62 +136,7 @@ class _AttemptClock:
             self._watch(due)
 
 
-# ── values and errors ─────────────────────────────────────────────────────────────────────────────
-def checked(value: object) -> Answer:
-    """What an executor returned as an `Output` that can be stored; a failure of kind `value` otherwise."""
-    try:
-        output = value if type(value) is Output else as_output(value)
-        if output.values:
-            kept = check_json(output.values, "output")
-            assert isinstance(kept, dict)
-            _check_texts(output)
-            return replace(output, values=kept)
-        if output.markers or output.context or output.text:
-            _check_texts(output)
-    except (TypeError, ValueError, RecursionError) as error:
-        return Failed(StepError("value", f"the output can't be stored: {error}"))
-    return output
-
-
-def _check_texts(output: Output) -> None:
-    if not isinstance(output.context, str) or not isinstance(output.text, str):
-        raise TypeError("`context` of the output is not text")
-    if not isinstance(output.markers, frozenset) or not all(isinstance(marker, str) for marker in output.markers):
-        raise TypeError("`markers` of the output is not a set of texts")
-    for text in (output.context, output.text, *output.markers):
-        if not text.isascii():
-            text.encode()
-
-
-def failed(error: BaseException, executor: str) -> Failed:
-    """The failure an exception stands for."""
-    if isinstance(error, StepFailure):
-        return Failed(StepError(error.kind, _shortened(error.message)))
-    if isinstance(error, Fatal):
-        return Failed(StepError("fatal", _text(error, executor)))
-    if isinstance(error, Transient):
-        return Failed(StepError("transient", _text(error, executor)), error.retry_after)
-    return Failed(StepError("exception", _text(error, executor)))
-
-
-def _text(error: BaseException, executor: str) -> str:
-    try:
-        words = str(error).strip()
-    except Exception:  # noqa: BLE001  an exception whose text can't even be made
-        words = ""
-    if isinstance(error, RunkonError) and words:
-        return _shortened(words)
-    kind = type(error).__name__
-    return _shortened(
-        f"executor `{executor}` raised {kind}: {words}" if words else f"executor `{executor}` raised {kind}"
-    )
-
-
-def _shortened(text: str) -> str:
-    text = text.encode("utf-8", "replace").decode()
-    return text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + " …"
-
-
+# ── ends ───────────────────────────────────────────────────────────────────────────────────────────
 def _out_of_time(kind: str, limits: Limits) -> Failed:
     if kind == "idle":
         return Failed(StepError("idle", f"no sign of life for {_seconds(limits.idle)}"))

@@ -11,6 +11,7 @@ from contextlib import suppress
 from runkon.errors import EXIT_USAGE, UserError
 from runkon.language.nodes import DurationValue, InputDecl, ListValue, MapValue, Number, Text, Value, Word
 from runkon.language.suggest import closest
+from runkon.model.json_text import check_json
 from runkon.model.output import JsonValue
 from runkon.model.secrets import secret_name, secret_reference
 from runkon.model.value_text import as_text
@@ -86,6 +87,11 @@ class _Binding:
     def take(self, declaration: InputDecl) -> None:
         name = declaration.name
         value = self._given.get(name)  # null is as good as not given
+        try:
+            value = value if isinstance(value, float) else check_json(value, "it")
+        except ValueError as problem:
+            self.problems.append(("invalid-input", f"input `{name}` can't be stored: {problem}"))
+            return
         if value is None and declaration.required:
             self.problems.append(("missing-input", f"input `{name}` is required and was not given"))
             return
@@ -99,15 +105,20 @@ class _Binding:
             self._take_secret(name, value)
             return
         try:
-            self.values[name] = convert(declaration, value)
+            self.values[name] = check_json(convert(declaration, value), "it")
         except _Problem as problem:
             self.problems.append(("invalid-input", f"input `{name}` {problem}"))
+        except ValueError as problem:
+            self.problems.append(("invalid-input", f"input `{name}` can't be stored: {problem}"))
 
     def take_undeclared(self, name: str, declared: Collection[str], *, strict: bool) -> None:
         if strict and name not in UNDECLARED:
             self.problems.append(("unknown-input", _unknown(name, sorted(declared))))
-        else:
-            self.values[name] = self._given[name]
+            return
+        try:
+            self.values[name] = check_json(self._given[name], "it")
+        except ValueError as problem:
+            self.problems.append(("invalid-input", f"input `{name}` can't be stored: {problem}"))
 
     def _take_secret(self, name: str, value: JsonValue) -> None:
         """Keep the value apart. One passed on by a calling workflow goes on under the name it was first given by."""
@@ -219,4 +230,6 @@ def _refusal(problems: list[tuple[str, str]], declared: Sequence[InputDecl]) -> 
     help_text = f"inputs of this workflow: {', '.join(f'`{d.name}`' for d in declared)}" if declared else None
     if missing:
         help_text = f"{help_text}; give them with `-i name=value`"
+    elif all(code == "missing-secret" for code, _ in problems):
+        help_text = "give every secret again with `-i name=value`"
     return UserError(problems[0][0], "; ".join(text for _, text in problems), help=help_text, exit_code=EXIT_USAGE)

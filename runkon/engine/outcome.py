@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from runkon.engine.answers import Failed
 from runkon.engine.cancellation import FINAL, SILENT, CancelReason
-from runkon.engine.dispatch import CLOCKS, Failed
+from runkon.engine.dispatch import CLOCKS
 from runkon.engine.results import StepResult
 from runkon.engine.scope import Failure, Leg, Scope
 from runkon.model.events import (

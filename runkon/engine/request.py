@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from runkon.language.nodes import ScriptStep
 from runkon.model.output import EMPTY, JsonValue
 from runkon.model.ports import StepRequest
+from runkon.model.secrets import redact
 from runkon.model.value_text import as_text
 
 if TYPE_CHECKING:
@@ -68,14 +69,15 @@ def _script_options(node: object, env: Environment, grace: float) -> Mapping[str
 
 
 def _emitter(leg: Leg, path: StepPath, notice: Callable[[], None] | None) -> Callable[[str], None]:
-    progress = leg.progress
-    if notice is None:
-        return _drop if progress is None else partial(progress, path)
+    progress, secrets = leg.progress, leg.secrets
+    if progress is None:
+        return _drop if notice is None else lambda _: notice()
 
     def emit(text: str) -> None:
-        notice()
-        if progress is not None:
-            progress(path, text)
+        if notice is not None:
+            notice()
+        with suppress(Exception):  # whoever watches must not fail the step
+            progress(path, redact(str(text), secrets))
 
     return emit
 

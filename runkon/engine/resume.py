@@ -17,6 +17,7 @@ from runkon.model.records import RunRecord, StepError, StepRecord
 from runkon.model.status import RunStatus, StepStatus
 
 CRASH_LIMIT = 3
+_LOST = "process_lost"  # why a step found running is interrupted: a pause is no crash
 
 
 def refuse_unless_resumable(run: RunID, record: RunRecord | None) -> RunRecord:
@@ -41,7 +42,7 @@ def recorded_by_path(steps: Sequence[StepRecord]) -> dict[StepPath, StepRecord]:
 
 
 def _closed(step: StepRecord) -> StepRecord:
-    return replace(step, status=StepStatus.INTERRUPTED, cut_offs=step.cut_offs + 1)
+    return replace(step, status=StepStatus.INTERRUPTED, cut_offs=step.cut_offs + 1, skip_reason=_LOST)
 
 
 def cut_offs(steps: Sequence[StepRecord]) -> list[AttemptCutOff]:
@@ -56,10 +57,9 @@ def cut_offs(steps: Sequence[StepRecord]) -> list[AttemptCutOff]:
 
 
 def crash_failure(record: StepRecord, options: StepOptions) -> StepError | None:
-    """The failure of a step that must not be tried again: it keeps ending the process it runs in, or its options say
-    that an attempt with an unknown end fails it."""
-    limit = max(CRASH_LIMIT, options.retries + 1)
-    if record.cut_offs >= limit:
+    """The failure of a step that must not be tried again now: it keeps ending the process it runs in, or its options
+    say that an attempt with an unknown end fails it. Resumed after that failure, it is granted as many again."""
+    if record.skip_reason == _LOST and record.cut_offs % max(CRASH_LIMIT, options.retries + 1) == 0:
         return StepError("crash_limit", f"its process was lost {record.cut_offs} times while it ran")
     if record.cut_offs > 0 and record.status is StepStatus.INTERRUPTED and options.on_unknown == "fail":
         return StepError("unknown_outcome", "nobody knows how its last attempt ended")

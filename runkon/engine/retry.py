@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runkon.engine.dispatch import Failed
+from runkon.engine.answers import Failed
 from runkon.language.nodes import StepOptions
 from runkon.model.events import RetryScheduled
 from runkon.model.ids import RunID, StepPath

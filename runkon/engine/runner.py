@@ -121,7 +121,8 @@ class Runner:
                 self._store.append(lease, (), release=True)
             raise StoreUnavailable(error.message, help=error.help, next=f"runkon resume {run}") from error
         after = self._store.run(run)
-        assert after is not None
+        if after is None:
+            raise StoreUnavailable(f"the record of run `{run}` is gone: the database was emptied while it was in use")
         return after
 
     def _inputs(self, run: RunID, program: CheckedWorkflow, record: RunRecord) -> BoundInputs:

@@ -50,7 +50,8 @@ class Variables(Mapping[str, JsonValue]):
         found = self.find(name)
         if not found.known:
             raise KeyError(name)
-        return found.value
+        value = found.value
+        return _copy(value) if isinstance(value, list | dict) else value  # executors get these and may change them
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.find(name).known
@@ -111,3 +112,13 @@ class Variables(Mapping[str, JsonValue]):
         names += [name for name in ("prior_output", "gate_feedback") if self._of_engine(name).known]
         names += [*self._extras, *self._injected, *sorted(self._results.exported_names()), *self._inputs]
         return list(dict.fromkeys(names))
+
+
+def _copy(value: JsonValue) -> JsonValue:
+    match value:
+        case list():
+            return [_copy(item) for item in value]
+        case dict():
+            return {key: _copy(item) for key, item in value.items()}
+        case _:
+            return value

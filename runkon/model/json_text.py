@@ -12,6 +12,7 @@ import math
 from runkon.model.output import JsonValue
 
 MAX_DEPTH = 128
+MAX_BITS = 14_000  # Python reads and writes no decimal text of more than 4300 digits
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _CANONICAL = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
 
@@ -40,7 +41,7 @@ def _checked(value: object, where: str, depth: int) -> JsonValue:
     if isinstance(value, str):
         return _text(value, where)
     if isinstance(value, int):
-        return int(value)
+        return _whole(value, where)
     if isinstance(value, float):
         if math.isfinite(value):
             return float(value)
@@ -52,6 +53,12 @@ def _checked(value: object, where: str, depth: int) -> JsonValue:
     if hasattr(value, "items") and hasattr(value, "keys"):
         return {_key(key, where): _checked(item, f"{where}.{key}", depth + 1) for key, item in value.items()}
     raise ValueError(f"{where} is of type {type(value).__name__}, which JSON can't hold")
+
+
+def _whole(value: int, where: str) -> int:
+    if value.bit_length() > MAX_BITS:
+        raise ValueError(f"{where} is a whole number of more than {MAX_BITS} bits")
+    return int(value)
 
 
 def _key(key: object, where: str) -> str:

@@ -37,6 +37,19 @@ def redact(text: str, secrets: Mapping[str, str]) -> str:
     return text
 
 
+def redact_json(value: JsonValue | Mapping[str, JsonValue], secrets: Mapping[str, str]) -> JsonValue:
+    """A copy of `value` with every text in it redacted, keys too."""
+    match value:
+        case str():
+            return redact(value, secrets)
+        case list():
+            return [redact_json(item, secrets) for item in value]
+        case Mapping():
+            return {redact(key, secrets): redact_json(item, secrets) for key, item in value.items()}
+        case _:
+            return value
+
+
 def reveal(text: str, secrets: Mapping[str, str]) -> str:
     """`text` with every mark of a known secret replaced by its value: for the environment of a script only."""
     for name, value in secrets.items():

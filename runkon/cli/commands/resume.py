@@ -8,6 +8,7 @@ import click
 
 from runkon.app import PlanLine, RunOptions
 from runkon.cli.console import columns
+from runkon.cli.given_inputs import given_inputs
 from runkon.cli.leg import Watched, first_words, report, watch
 from runkon.cli.options import SettingOption, VariableOption, as_pairs, as_seconds
 from runkon.cli.options import command as runkon_command
@@ -29,6 +30,10 @@ from runkon.views.times import counted
     A completed run is not run again: its result is printed.""",
 )
 @click.argument("run", required=False)
+@click.option(
+    "-i", "--input", "pairs", cls=VariableOption, multiple=True, callback=as_pairs, metavar="NAME=VALUE",
+    help="a secret input of the run again, which no record holds (VALUE of @FILE: the file's text)",
+)  # fmt: skip
 @click.option("--dry-run", cls=VariableOption, is_flag=True, help="only print what would be kept and what would run")
 @click.option(
     "--executor", "executors", cls=VariableOption, multiple=True, callback=as_pairs, metavar="STEP=NAME",
@@ -44,6 +49,7 @@ def command(
     session: Session,
     run: str | None,
     *,
+    pairs: Mapping[str, str],
     dry_run: bool,
     executors: Mapping[str, str],
     jobs: int | None,
@@ -61,11 +67,19 @@ def command(
         session.console.note(f"run {record.id} is completed; this is its result")
         return report(session, record, owns_stdout=events == "-")
     options = RunOptions(executors=executors, jobs=jobs, until=until, timeout=timeout)
+    inputs = given_inputs(pairs, None)
     title = f"{record.workflow} · {record.file}"
 
     def execute(watched: Watched) -> RunRecord:
         watched.say(first_words(record.id, f"{title} · resumed"))
-        return app.resume(record.id, options, sinks=watched.sinks, control=watched.control, progress=watched.progress)
+        return app.resume(
+            record.id,
+            options,
+            inputs=inputs,
+            sinks=watched.sinks,
+            control=watched.control,
+            progress=watched.progress,
+        )
 
     return watch(
         session, execute, events=events, picture=_picture(session, record, title), steps=app.store.steps(record.id)

@@ -179,3 +179,28 @@ def test_a_secret_passed_on_keeps_its_first_name() -> None:
 def test_a_secret_may_be_left_out_if_it_is_not_required() -> None:
     inputs = bind_inputs([declare("token", "secret", required=False)], {})
     assert (dict(inputs), inputs.secrets, len(inputs)) == ({}, {}, 0)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [10**5000, "half \ud800", {"a": float("nan")}, {1: 2}, object(), ["a", {"b": {3}}]],
+    ids=["long number", "half a character", "not a number", "key that is no text", "object", "set inside"],
+)
+@pytest.mark.parametrize("type_", ["string", "list", "secret", "number"])
+def test_what_no_record_can_hold_is_refused_before_the_run(value: Any, type_: str) -> None:
+    error = refused(declare("n", type_), n=value)
+    assert error.code == "invalid-input"
+
+
+def test_a_list_given_as_text_is_judged_as_what_it_says() -> None:
+    assert refused(declare("n", "list"), n="[1e999]").code == "invalid-input"
+
+
+def test_undeclared_inputs_that_are_let_in_are_judged_too() -> None:
+    assert refused(n={1: 2}, strict=False).code == "invalid-input"
+
+
+def test_a_secret_that_is_missing_on_resume_is_asked_for_by_its_option() -> None:
+    error = refused(declare("token", "secret"), token={"$secret": "token"})
+    assert error.code == "missing-secret"
+    assert "-i name=value" in str(error.help)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runkon.engine.cancellation import RunControl
-from runkon.engine.resume import crash_failure
+from runkon.engine.resume import crash_failure, recorded_by_path
 from runkon.errors import UserError
 from runkon.language.nodes import StepOptions
 from runkon.model.events import Envelope
@@ -276,11 +276,38 @@ def test_the_crash_limit_grows_with_the_retries(retries: int) -> None:
     limit = max(3, retries + 1)
 
     def lost(times: int) -> StepError | None:
-        record = StepRecord(RunID("r"), StepPath("a"), info, StepStatus.INTERRUPTED, cut_offs=times)
-        return crash_failure(record, options)
+        record = StepRecord(RunID("r"), StepPath("a"), info, StepStatus.RUNNING, cut_offs=times - 1)
+        return crash_failure(recorded_by_path([record])[StepPath("a")], options)
 
     assert lost(limit - 1) is None
     assert lost(limit) is not None
+    assert lost(limit + 1) is None
+
+
+def test_a_resume_after_the_crash_limit_tries_the_step_again_and_a_pause_is_no_crash(flow: Make) -> None:
+    case = flow("call a")
+    case.answers({})
+    case.start()
+    case.store = restored(case, case.kinds.index("attempt_started") + 1)
+    for _ in range(2):
+        case.answers({})
+        case.resume()
+        started = max(index for index, kind in enumerate(case.kinds) if kind == "attempt_started")
+        case.store = restored(case, started + 1)
+    case.answers({})
+    assert case.resume().status == "failed"
+    hold, control = Hold(), RunControl()
+    case.answers({"a": hold})
+    ends: list[str] = []
+    leg = threading.Thread(target=lambda: ends.append(str(case.resume(control).status)), daemon=True)
+    leg.start()
+    hold.wait_begun()
+    control.interrupt()
+    leg.join(30)
+    assert ends == ["interrupted"]
+    scripted = case.answers({})
+    assert case.resume().status == "completed"
+    assert scripted.paths == ["a"]
 
 
 @pytest.mark.parametrize("changed", ["call x { id = a } call b", 'script a { run = "true" } call b'])
