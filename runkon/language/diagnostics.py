@@ -13,6 +13,8 @@ from runkon.named import NamedTuple
 
 __all__ = ["CATALOGUE", "Diagnostic", "Related", "Severity", "Wording", "diagnose"]
 
+_LONGEST_NAME = 300  # characters of the text that a sentence repeats
+
 
 class Related(NamedTuple):
     """A second place that belongs to a finding, with its own short label: `first defined here`."""
@@ -254,12 +256,20 @@ def diagnose(
 
     Raises KeyError for a code the catalogue does not have, or a name its wording needs and the call lacks."""
     wording = CATALOGUE[code]
+    short = {key: _short(name) for key, name in names.items()}
     return Diagnostic(
         code=code,
         severity=wording.severity,
-        message=wording.message.format(**names),
+        message=wording.message.format(**short),
         span=span,
-        label=wording.label.format(**names) if label is None else label,
-        help=(wording.help.format(**names) if wording.help else None) if help is None else help,
+        label=wording.label.format(**short) if label is None else label,
+        help=(wording.help.format(**short) if wording.help else None) if help is None else help,
         related=related,
     )
+
+
+def _short(name: object) -> object:
+    """A name of the text fit for a sentence: one line, and an end."""
+    if not isinstance(name, str) or (len(name) <= _LONGEST_NAME and "\n" not in name):
+        return name
+    return name.partition("\n")[0][: _LONGEST_NAME - 1] + "…"

@@ -13,7 +13,7 @@ from runkon.language.template import parse_template
 from runkon.named import NamedTuple
 
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:@%+,=-]+")
-_HEREDOC = re.compile(r"<<-?[ \t]*(?:'([^'\n]*)'|\"([^\"\n]*)\"|([A-Za-z0-9_.-]+))")
+_HEREDOC = re.compile(r"<<(-?)[ \t]*(?:'([^'\n]*)'|\"([^\"\n]*)\"|([A-Za-z0-9_.-]+))(?=[ \t\n;|&()<>]|\Z)")
 _MARK = "\ue000"  # a private character stands for a placeholder while the text is read
 
 
@@ -49,6 +49,13 @@ def shell_places(text: str) -> ShellPlaces:
     return ShellPlaces(tuple(reading.places()), tuple(reading.delimiters))
 
 
+class _Heredoc(NamedTuple):
+    """A here-document that waits for its lines. With `indented` tabs before its last line do not count."""
+
+    delimiter: str
+    indented: bool
+
+
 class _Reading:
     """One pass over shell text. `stack` holds what is open: `'` `"` `(` (a `$(` or a group), `{` (a `${`), `` ` ``."""
 
@@ -57,7 +64,7 @@ class _Reading:
         self.at = 0
         self.stack: list[str] = []
         self.doubtful = False  # from here on shells may disagree about what is quoted
-        self.heredocs: list[str] = []  # begun on this line
+        self.heredocs: list[_Heredoc] = []  # begun on this line
         self.delimiters: list[str] = []
         self.found: list[bool] = []
 
@@ -171,21 +178,23 @@ class _Reading:
             self.doubtful = True
             self.at += 2
             return
-        self.heredocs.append(next(word for word in match.groups() if word is not None))
-        self.delimiters.append(self.heredocs[-1])
+        delimiter = next(word for word in match.groups()[1:] if word is not None)
+        self.heredocs.append(_Heredoc(delimiter, match[1] == "-"))
+        self.delimiters.append(delimiter)
         self.at = match.end()
 
     def _heredoc_bodies(self) -> None:
         """The lines after this one up to each waiting delimiter: nothing in them is protected."""
         self.at += 1
-        for delimiter in self.heredocs:
+        for delimiter, indented in self.heredocs:
             while self.at < len(self.text):
                 end = self.text.find("\n", self.at)
                 end = len(self.text) if end < 0 else end
                 line = self.text[self.at : end]
                 self._unprotected(line)
+                self.doubtful = self.doubtful or line.endswith("\\")  # the next line may belong to this one
                 self.at = min(end + 1, len(self.text))
-                if line.lstrip("\t") == delimiter:
+                if (line.lstrip("\t") if indented else line) == delimiter:
                     break
         self.heredocs = []
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -160,6 +163,41 @@ def test_work_grows_with_the_text(step: str) -> None:
     assert large / more <= 4 * (small / tokens) + 10
 
 
+LONG_LINES = [
+    ("if a", "@.b", ") {"),
+    ("", "do a.b . . ", ""),
+    ("", "do a.b ", ""),
+    ("call a ", "else if a ", "}"),
+    ("call a } ", "workflow a { do { workflow b { call x } } } ", "workflow w {"),
+]
+
+
+@pytest.mark.parametrize(("before", "again", "after"), LONG_LINES)
+def test_work_grows_with_the_length_of_a_line(before: str, again: str, after: str) -> None:
+    good = "call a { retries = 2 }\n"
+    small = lines_run(f"workflow w {{\n{good * 5}{before}{again * 60}{after} }}")
+    large = lines_run(f"workflow w {{\n{good * 40}{before}{again * 480}{after} }}")
+    assert large <= 11 * small
+
+
+def lines_run(text: str) -> int:
+    """Lines of Python that parsing a text takes, a measure of work that no other process disturbs."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> object:
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        parse(SourceFile("a.wf", text))
+    finally:
+        sys.settrace(before)
+    return count
+
+
 def test_reports_end_at_a_limit() -> None:
     found = parse(SourceFile("a.wf", "workflow w {\n" + "call a { retries 2 }\n" * 500 + "}")).diagnostics
     assert len(found) == MOST_REPORTS + 1
@@ -221,6 +259,13 @@ def test_an_unclosed_block_names_its_line_and_where_the_file_ended() -> None:
         3,
     )
     assert [related.span.line for related in found.related] == [5]
+
+
+def test_what_a_sentence_repeats_is_one_short_line() -> None:
+    found = parse(SourceFile("a.wf", '1{{}call"""\n"""{b=//\nh')).diagnostics
+    assert found
+    assert [d.code for d in found if "\n" in d.message + d.label] == []
+    assert len(only("workflow w { call a { " + "x" * 5000 + " = 1 } }").message) < 400
 
 
 def test_control_characters_are_spelled_out() -> None:
