@@ -8,6 +8,7 @@ is built from those.
 from __future__ import annotations
 
 import gc
+from functools import cached_property
 from typing import cast
 
 from runkon.language import automaton
@@ -15,7 +16,7 @@ from runkon.language.builder import Builder
 from runkon.language.diagnostics import Diagnostic, diagnose
 from runkon.language.nodes import Condition, Workflow
 from runkon.language.program import ParseResult
-from runkon.language.recovery_blocks import too_deep
+from runkon.language.recovery_blocks import Levels, too_deep
 from runkon.language.recovery_wording import shown
 from runkon.language.source import SourceFile, Span
 from runkon.language.strings import string_text
@@ -42,10 +43,11 @@ class _Parsing:
     def __init__(self, source: SourceFile, table: Table) -> None:
         self._source = source
         self._table = table
+        self._tokens: list[Token] = []
         self._found: list[Diagnostic] = []
 
     def result(self) -> ParseResult:
-        tokens = tokenize(self._source, self._table)
+        self._tokens = tokens = tokenize(self._source, self._table)
         deep = too_deep(tokens, DEEPEST)
         if deep is not None:
             span = deep.span(self._source.path)
@@ -78,7 +80,7 @@ class _Parsing:
     def _quoted_condition(self, span: Span) -> Condition | None:
         """The condition that stands as text in the string at `span`; what is wrong with it is reported there."""
         tokens = self._tokens_inside(span)
-        deep = too_deep(tokens, DEEPEST)
+        deep = too_deep(tokens, DEEPEST - self._levels.at(span.start))
         if deep is not None:
             self._found.append(diagnose("nesting-too-deep", deep.span(self._source.path), limit=DEEPEST))
             return None
@@ -91,6 +93,10 @@ class _Parsing:
             self._found.append(diagnose("invalid-condition", place, found=found))
             return None
         return cast(Condition, built)
+
+    @cached_property
+    def _levels(self) -> Levels:
+        return Levels(self._tokens)
 
     def _tokens_inside(self, span: Span) -> list[Token]:
         """The tokens of a string's text, each at its place in the file where the text is written as it is read."""

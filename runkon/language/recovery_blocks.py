@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from runkon.language.source import SourceFile
 from runkon.language.tokens import Token
+
+_CHANGES = {"LBRACE": 1, "LSQB": 1, "LPAR": 1, "RBRACE": -1, "RSQB": -1, "RPAR": -1}
 
 
 def _indent(source: SourceFile, line: int) -> int:
@@ -77,3 +80,19 @@ def too_deep(tokens: Sequence[Token], limit: int) -> Token | None:
             continue
         negations = 0 if kind != "LPAR" else negations
     return None
+
+
+class Levels:
+    """How many blocks, lists, maps and parentheses are open at an offset of the text."""
+
+    def __init__(self, tokens: Sequence[Token]) -> None:
+        self._offsets: list[int] = []
+        self._depths = [0]
+        for token in tokens:
+            change = _CHANGES.get(token.kind)
+            if change is not None:
+                self._offsets.append(token.start)
+                self._depths.append(self._depths[-1] + change)
+
+    def at(self, offset: int) -> int:
+        return max(0, self._depths[bisect_right(self._offsets, offset)])

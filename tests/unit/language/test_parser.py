@@ -225,6 +225,14 @@ def test_nesting_up_to_the_limit_parses() -> None:
     assert codes("workflow w { if " + "(" * times + "a" + ")" * times + " { call x } }") == []
 
 
+def test_a_condition_in_quotes_counts_with_the_blocks_around_it() -> None:
+    """Without its quotes, as the formatter writes it, it must still be within the limit."""
+    nots = DEEPEST - 2
+    assert codes(f'workflow w {{ call a {{ if = "{"not " * nots}x.y" }} }}') == []
+    assert codes(f'workflow w {{ call a {{ if = "{"not " * (nots + 1)}x.y" }} }}') == ["nesting-too-deep"]
+    assert codes(f"workflow w {{ call a {{ if = {'not ' * (nots + 1)}x.y }} }}") == ["nesting-too-deep"]
+
+
 def test_long_chains_are_no_nesting() -> None:
     found = workflow(
         "if a.b { call c } " + "else if a.b { call c } " * 3000 + "if " + " and ".join(["a.b"] * 3000) + " { }"
