@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, Text, text
 from sqlmodel import Field, SQLModel
+from ulid import ULID
 
 from runkon.model.status import RunStatus, StepStatus
 
@@ -44,7 +45,7 @@ class Run(SQLModel, table=True):
         Index("runs_by_workflow", "workflow", "created_at"),
     )
     number: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
-    id: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    id: str = Field(default_factory=lambda: str(ULID()), sa_column=Column(Text, nullable=False, unique=True))
     workflow: str = _column(Text)
     file: str = _column(Text)
     status: str = _column(Text)
