@@ -92,4 +92,7 @@ def declaration(decl: nodes.InputDecl, trivia: Trivia) -> tuple[str, nodes.Value
 def _description(decl: nodes.InputDecl, text: str, trivia: Trivia) -> str:
     # The tree holds only the text; the literal is looked up so that a long one stays over several lines.
     start = trivia.string_behind(_DESCRIPTION, decl.span.start, decl.span.end)
-    return quoted(text) if start is None else literal(start, text, trivia)
+    written = None if start is None else trivia.string_at(start)
+    if start is None or written is None or string_text(written) != text:
+        return quoted(text)  # a later description took the place of the first
+    return literal(start, text, trivia)

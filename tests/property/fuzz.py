@@ -26,8 +26,11 @@ from pathlib import Path
 from queue import Empty as _Empty
 from typing import NamedTuple
 
+from . import fuzz_commands, fuzz_properties
 from .fuzz_inputs import Inputs
-from .fuzz_properties import PROPERTIES, Case, Property, case, hold
+from .fuzz_properties import Case, Property, case, hold
+
+PROPERTIES = (*fuzz_properties.PROPERTIES, fuzz_commands.workflows_can_be_drawn, fuzz_commands.commands_never_break)
 
 LIMIT_SECONDS = 2.0
 LIMIT_PER_CHARACTER = 40e-6

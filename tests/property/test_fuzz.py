@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from .fuzz import shrink, try_all
+from .fuzz import PROPERTIES, shrink, try_all
 from .fuzz_inputs import Inputs, corpus
-from .fuzz_properties import PROPERTIES, Property, case, hold
+from .fuzz_properties import Property, case, hold
 from .programs import programs
 
 SEED = 20_240_601

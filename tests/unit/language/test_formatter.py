@@ -196,6 +196,7 @@ def test_long_strings_keep_what_they_say(written: str) -> None:
         ('a one_of ["x" y]', 'a one_of ["x", "y"]'),
         ('a boolean boolean required description = "say \\"hi\\""', 'a boolean required description = "say \\"hi\\""'),
         ('a description = "two\nlines"', 'a description = "two\nlines"'),
+        ('a description = "one" number description = two', 'a number description = "two"'),
         ("a list default = [1 2]", "a list default = [1, 2]"),
     ],
 )
