@@ -1,19 +1,20 @@
 """The shape of nodes, events and records: value classes that are cheap to define, for every start defines them all.
 
-A standard frozen dataclass compiles six methods while it is defined. Here a class gets its slots, shares what can be
-shared, and has the standard library write its `__init__` and its fields when the first of its objects is made.
+A standard frozen dataclass compiles six methods while it is defined. Here a class gets its slots and shares what can
+be shared. Its first objects are filled field by field; the standard library compiles an `__init__` once it pays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import FrozenInstanceError, dataclass, field, fields
+from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 __all__ = ["frozen", "is_value", "value_class"]
 
 _Class = TypeVar("_Class")
+_FEW = 8  # objects of a class that cost less to fill than an `__init__` to compile
 _FIELDS = "__dataclass_fields__"  # the name by which `dataclasses` knows a class to be one of its own
 
 
@@ -44,7 +45,7 @@ def _made(cls: type[_Class], *, kw_only: bool, sealed: bool) -> type[_Class]:
     written = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
     names = tuple(name for name, kind in written["__annotations__"].items() if not kind.startswith("ClassVar"))
     members = {name: value for name, value in written.items() if name not in names}
-    rest = _Rest(written, kw_only=kw_only, sealed=sealed)
+    rest = _Rest(names, written, kw_only=kw_only, sealed=sealed)
     members |= {"__slots__": names, "__match_args__": () if kw_only else names, _FIELDS: rest, "__init__": rest.init()}
     members |= _SEALED if sealed else _SHARED
     made: type[_Class] = type(cls.__name__, cls.__bases__, members)
@@ -53,12 +54,14 @@ def _made(cls: type[_Class], *, kw_only: bool, sealed: bool) -> type[_Class]:
 
 
 class _Rest:
-    """Stands where the fields of a class will be, and completes the class when they, or its `__init__`, are needed."""
+    """Stands where the fields of a class will be; completes it when they, or a fast `__init__`, are needed."""
 
-    __slots__ = ("_kw_only", "_sealed", "_written", "cls")
+    __slots__ = ("_few", "_kw_only", "_names", "_sealed", "_written", "cls")
 
-    def __init__(self, written: Mapping[str, Any], *, kw_only: bool, sealed: bool) -> None:
+    def __init__(self, names: tuple[str, ...], written: Mapping[str, Any], *, kw_only: bool, sealed: bool) -> None:
+        self._names = names
         self._written = written
+        self._few = iter(range(_FEW))
         self._kw_only = kw_only
         self._sealed = sealed
         self.cls: Any = None
@@ -68,9 +71,24 @@ class _Rest:
 
     def init(self) -> Callable[..., None]:
         def __init__(self_: object, *values: object, **named: object) -> None:  # noqa: N807
-            self._complete().__init__(self_, *values, **named)
+            if next(self._few, None) is None or not self._fill(self_, values, named):
+                self._complete().__init__(self_, *values, **named)
 
         return __init__
+
+    def _fill(self, made: object, values: tuple[object, ...], named: dict[str, object]) -> bool:
+        """Set every field; false where the standard `__init__` will say what is wrong with the arguments."""
+        given = {**dict(zip(self._names, values, strict=False)), **named}
+        if len(given) < len(values) + len(named) or (values and self._kw_only) or given.keys() - set(self._names):
+            return False
+        for name in self._names:
+            value = given.get(name, MISSING)
+            if value is MISSING:
+                value = _default(self._written.get(name, MISSING))
+            if value is MISSING:
+                return False
+            object.__setattr__(made, name, value)
+        return True
 
     def _complete(self) -> Any:
         """The standard class of the same definition, from which ours takes over what it lacks."""
@@ -79,6 +97,13 @@ class _Rest:
         for name in (_FIELDS, "__init__"):
             setattr(self.cls, name, getattr(standard, name))
         return standard
+
+
+def _default(written: object) -> object:
+    """The value for a field that is not given, MISSING if it must be."""
+    if not isinstance(written, Field):
+        return written
+    return written.default if written.default_factory is MISSING else written.default_factory()
 
 
 @cache

@@ -1,5 +1,5 @@
-"""Named tuples that are cheap to define: `NamedTuple` as in `typing`, but compiled when the first of its objects is
-made. The standard one compiles every annotation and a constructor, for each class that a start loads.
+"""Named tuples that are cheap to define: `NamedTuple` as in `typing`, but compiled once it pays. The standard one
+compiles every annotation and a constructor, for each class that a start loads.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 __all__ = ["NamedTuple"]
+
+_FEW = 8  # objects of a class that cost less to put together than a constructor to compile
 
 if TYPE_CHECKING:
     from typing import NamedTuple
@@ -22,23 +24,32 @@ else:
             fields = tuple(body.get("__annotations__", ()))
             body["_field_defaults"] = {field: body.pop(field) for field in fields if field in body}
             body |= {field: property(itemgetter(at)) for at, field in enumerate(fields)}
-            return type(name, (_Late,), {**body, "__slots__": (), "__match_args__": fields, "_fields": fields})
+            body |= {"__slots__": (), "__match_args__": fields, "_fields": fields, "_few": iter(range(_FEW))}
+            return type(name, (_Late,), body)
 
     NamedTuple = type.__new__(_Definition, "NamedTuple", (), {})
 
 
 class _Late(tuple[Any, ...]):
-    """What a class has until it is complete: each method has the standard one made and calls that."""
+    """What a class has until it is complete: a slow constructor, and methods that have the standard ones made."""
 
     __slots__ = ()
 
-    def __new__(cls, *values: object, **named: object) -> Any:
+    def __new__(cls: Any, *values: object, **named: object) -> Any:
+        if next(cls._few, None) is not None:
+            known = {**cls._field_defaults, **named}
+            found = (*values, *(known[field] for field in cls._fields[len(values) :] if field in known))
+            if len(found) == len(cls._fields) and not named.keys() - set(cls._fields[len(values) :]):
+                return tuple.__new__(cls, found)
         _complete(cls)
         return cls.__new__(cls, *values, **named)
 
     @classmethod
     def _make(cls, values: Iterable[object]) -> Any:
         return cls(*values)
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return tuple(self)
 
     def _replace(self, **changed: object) -> Any:
         _complete(type(self))

@@ -87,3 +87,30 @@ def test_fields_are_known_before_the_first_object() -> None:
     assert is_dataclass(Fresh)
     assert [(f.name, f.compare) for f in fields(Fresh)] == [("x", True), ("y", False)]
     assert (Fresh.kind, Fresh(x=1).y) == ("fresh", 3)
+
+
+def test_the_first_objects_are_like_the_later_ones() -> None:
+    @value_class(frozen=True, slots=True)
+    class Fresh:
+        x: int
+        y: list[int] = field(default_factory=list)
+
+    made = [Fresh(1, [2]) for _ in range(5)] + [Fresh(x=1) for _ in range(20)]
+    assert [(each.x, each.y) for each in made] == [(1, [2])] * 5 + [(1, [])] * 20
+    assert len({id(each.y) for each in made}) == 25
+
+
+@pytest.mark.parametrize("used", [0, 20])
+@pytest.mark.parametrize(
+    ("values", "named"), [((), {}), ((1, 2, 3), {}), ((1,), {"x": 1}), ((1,), {"z": 1}), ((), {"y": []})]
+)
+def test_wrong_arguments_are_refused_by_the_first_and_the_later_ones(used, values, named) -> None:
+    @value_class(frozen=True, slots=True)
+    class Fresh:
+        x: int
+        y: list[int] = field(default_factory=list)
+
+    for _ in range(used):
+        Fresh(1)
+    with pytest.raises(TypeError, match="__init__"):
+        Fresh(*values, **named)

@@ -68,11 +68,20 @@ def test_wrong_arguments_are_refused_from_the_first_object_on() -> None:
     class Fresh(NamedTuple):
         x: int
 
-    for _ in range(2):
+    for _ in range(20):
         with pytest.raises(TypeError, match="x"):
             Fresh()  # type: ignore[call-arg]
     with pytest.raises(TypeError):
         Fresh(1, 2)  # type: ignore[call-arg]
+
+
+def test_the_first_objects_are_like_the_later_ones() -> None:
+    class Fresh(NamedTuple):
+        x: int
+        y: int = 2
+
+    assert {tuple(made) for made in [Fresh(1) for _ in range(20)]} == {(1, 2)}
+    assert {tuple(made) for made in [Fresh(y=3, x=4) for _ in range(20)]} == {(4, 3)}
 
 
 def test_every_way_to_the_first_object_works() -> None:
