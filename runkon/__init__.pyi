@@ -12,6 +12,7 @@ from runkon.errors import RunkonError as RunkonError
 from runkon.errors import Transient as Transient
 from runkon.errors import UserError as UserError
 from runkon.model.failures import StepFailure as StepFailure
+from runkon.model.output import JsonValue as JsonValue
 from runkon.model.output import Output as Output
 from runkon.model.output import Usage as Usage
 from runkon.model.ports import ActionExecutor as ActionExecutor
