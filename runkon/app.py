@@ -327,7 +327,8 @@ class App:
             stored,
             max_parallel=options.jobs or stored.max_parallel,
             until=options.until,
-            timeout=options.timeout or stored.timeout,
+            timeout=stored.timeout if options.timeout is None else options.timeout,
+            timeout_anew=options.timeout is not None,
             executors={**stored.executors, **options.executors},
         )
 

@@ -190,7 +190,7 @@ class LegRun:
         if timeout is None:
             return
         now = self._clock.now_ms()
-        is_new = own is not None and own != self._record.config.get("timeout")
+        is_new = own is not None and (self._config.timeout_anew or own != self._record.config.get("timeout"))
         started = now if is_new or self._record.started_at is None else self._record.started_at
         left = timeout - (now - started) / 1000
         if left <= 0:

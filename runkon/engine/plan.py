@@ -7,7 +7,7 @@ counted through them, in text order, as `#2`, `#3`. Order texts sort steps in pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -158,11 +158,13 @@ def agent_leaf(ref: n.AgentRef, host: Leaf, run: Run) -> Leaf:
     return leaf
 
 
-def keys_of(body: tuple[Planned, ...]) -> set[str]:
-    """Every result key and segment below `body`."""
+def keys_of(body: Sequence[Planned]) -> set[str]:
+    """Every result key and segment below `body`, those of agents told about failures too."""
     found: set[str] = set()
     for planned in body:
         found |= {planned.key, planned.segment}
+        if isinstance(planned, Leaf) and isinstance(planned.options.on_fail, n.AgentRef):
+            found.add(agent_key(planned.options.on_fail))
         for inner in planned.bodies:
             found |= keys_of(inner)
     return found

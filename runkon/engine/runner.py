@@ -7,6 +7,7 @@ that does not stop when told to.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
@@ -17,7 +18,7 @@ from runkon.engine.constructs import constructs
 from runkon.engine.inputs import BoundInputs, bind_inputs
 from runkon.engine.lease import lost, take
 from runkon.engine.leg import LegRun
-from runkon.engine.plan import keys_of, plan_always, plan_body
+from runkon.engine.plan import Planned, keys_of, plan_always, plan_body
 from runkon.engine.recorder import BatchRecorder
 from runkon.engine.resume import cut_offs, recorded_by_path, refuse_unless_resumable
 from runkon.errors import EXIT_USAGE, LeaseLost, RunkonError, StoreUnavailable, UserError
@@ -54,8 +55,7 @@ class Runner:
         """A new run, durable on return. Raises UserError for inputs that are missing, unknown or of the wrong type,
         and for a workflow this version can't run; nothing is written then."""
         workflow = program.workflow
-        _check_until(config.until, keys_of(plan_body(workflow.body, constructs())))
-        plan_always(workflow.always, constructs())
+        _check_config(config, plan_body(workflow.body, constructs()), plan_always(workflow.always, constructs()))
         bound = bind_inputs(workflow.inputs, inputs)
         run = new_run_id()
         created = RunCreated(
@@ -86,7 +86,7 @@ class Runner:
             return record
         body = plan_body(program.workflow.body, constructs())
         always = plan_always(program.workflow.always, constructs())
-        _check_until(config.until, keys_of(body))
+        _check_config(config, body, always)
         inputs = self._inputs(run, program, record)
         lease = take(self._store, run, self._clock)
         try:
@@ -145,13 +145,25 @@ def _sources(program: CheckedWorkflow) -> dict[str, str]:
     return sources
 
 
-def _check_until(until: str | None, keys: set[str]) -> None:
-    """Refuse a step nobody can reach; a path inside loops can only be known when it comes."""
-    if until is None or until in keys or any(char in until for char in "/[#"):
-        return
-    raise UserError(
-        "unknown-step",
-        f"no step is called `{until}`",
-        help=f"steps of this workflow: {', '.join(f'`{key}`' for key in sorted(keys))}" if keys else None,
-        exit_code=EXIT_USAGE,
-    )
+def _check_config(config: RunConfig, body: Sequence[Planned], always: Sequence[Planned]) -> None:
+    """Refuse settings for steps nobody can reach; a path inside loops can only be known when it comes. Refuse a
+    timeout nobody can wait for."""
+    if config.timeout is not None and not math.isfinite(config.timeout):
+        raise UserError(
+            "invalid-timeout", f"the timeout of a run is `{config.timeout}`, not seconds", exit_code=EXIT_USAGE
+        )
+    keys = keys_of(body)
+    if config.until is not None and not any(char in config.until for char in "/[#"):
+        _check_step(config.until, keys)
+    for key in config.executors:
+        _check_step(key, keys | keys_of(always))
+
+
+def _check_step(key: str, known: set[str]) -> None:
+    if key not in known:
+        raise UserError(
+            "unknown-step",
+            f"no step is called `{key}`",
+            help=f"steps of this workflow: {', '.join(f'`{key}`' for key in sorted(known))}" if known else None,
+            exit_code=EXIT_USAGE,
+        )

@@ -12,6 +12,7 @@ from runkon.engine.cancellation import RunControl
 from runkon.errors import EXIT_HELD, EXIT_NOT_FOUND, EXIT_USAGE, StoreUnavailable, UserError
 from runkon.model import holder as holders
 from runkon.model.ids import RunID
+from runkon.model.records import RunRecord
 from runkon.store.memory import MemoryRunStore
 from runkon.testing import FakeClock, Hold
 
@@ -208,6 +209,46 @@ def test_until_of_a_step_that_is_not_there_is_refused_before_the_run(flow: Make)
         case.start()
     assert raised.value.code == "unknown-step"
     assert list(case.store.runs()) == []
+
+
+def test_an_executor_for_a_step_that_is_not_there_is_refused_before_the_run(flow: Make) -> None:
+    case = flow("call a { on_fail = c } always { call b }").configure(executors={"zz": "a"})
+    with pytest.raises(UserError) as raised:
+        case.start()
+    assert (raised.value.code, raised.value.exit_code) == ("unknown-step", 2)
+    assert "`a`, `b`, `c`" in str(raised.value.help)
+    assert list(case.store.runs()) == []
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), float("inf")])
+def test_a_timeout_that_is_no_number_of_seconds_is_refused_before_the_run(flow: Make, timeout: float) -> None:
+    case = flow("call a").configure(timeout=timeout)
+    with pytest.raises(UserError) as raised:
+        case.start()
+    assert raised.value.code == "invalid-timeout"
+
+
+def test_a_timeout_given_to_a_resume_counts_from_there_also_if_it_is_the_one_of_the_start(flow: Make) -> None:
+    case = flow("call a call b").configure(timeout=10.0)
+    case.clock = clock = FakeClock()
+    case.answers({"a": RuntimeError("no")})
+    assert case.start().status == "failed"
+    clock.advance(11)
+    case.answers({})
+    assert case.resume().reason == "run_timeout"
+    assert case.configure(timeout_anew=True).resume().status == "completed"
+
+
+def test_a_store_that_was_emptied_under_a_run_is_named(flow: Make) -> None:
+    class Emptied(MemoryRunStore):
+        def run(self, run: RunID) -> RunRecord | None:
+            found = super().run(run)
+            return None if found is not None and found.status == "completed" else found
+
+    case = flow("call a")
+    case.store = Emptied()
+    with pytest.raises(StoreUnavailable, match="is gone"):
+        case.start()
 
 
 def test_a_dry_run_calls_nothing_that_costs_and_runs_no_script(flow: Make) -> None:
