@@ -154,6 +154,7 @@ CHECKS: dict[str, Wording] = {
     "unsupported-construct": Wording(
         about="a construct that this version reads and checks but can't execute yet (reported by `run`)",
         message="`{construct}` can't be executed by this version of runkon yet",
+        help="`runkon validate`, `fmt` and `graph` know it; nothing was started",
     ),
     "unsupported-option": Wording(
         about="an option that this version reads and checks but can't honour yet (reported by `run`)",

@@ -15,6 +15,7 @@ from runkon.cli.options import VariableOption
 from runkon.cli.options import command as runkon_command
 from runkon.cli.session import Session
 from runkon.errors import EXIT_INVALID, EXIT_OK, UserError
+from runkon.language.checks.unsupported import unsupported
 from runkon.language.diagnostics import Severity
 from runkon.language.program import Facts
 from runkon.model.output import JsonValue
@@ -67,7 +68,7 @@ class _Report:
         show_findings(console, check.diagnostics, check.source)
         console.result(f"{path}: {console.paint_out('good', 'ok') if is_ok else _verdict(check)}")
         if facts is not None and check.ok and not console.is_quiet:
-            for line in _facts_lines(facts):
+            for line in (*_facts_lines(facts), *_refused_lines(check)):
                 console.result(f"  {line}")
 
     def unreadable(self, path: Path, error: UserError) -> None:
@@ -115,6 +116,15 @@ def _facts_lines(facts: Facts) -> Iterator[str]:
     for name, values in named:
         if values:
             yield f"{name}: {', '.join(values)}"
+
+
+def _refused_lines(check: FileCheck) -> Iterator[str]:
+    """What `run` would refuse, for a file that is right: `gate` (line 3)."""
+    checked = check.results[0].checked
+    refused = unsupported(checked.workflow) if checked is not None else ()
+    if refused:
+        places = ", ".join(f"{found.message.split('`')[1]} (line {found.span.line})" for found in refused)
+        yield f"not executed by this version: {places}"
 
 
 def _at_most(bound: int | None) -> str:
