@@ -77,6 +77,8 @@ def _wording(error: click.ClickException) -> tuple[str, str, str | None]:
     match error:
         case click.NoSuchOption():
             return "unknown-option", f"there is no option `{error.option_name}`", _did_you_mean(error)
+        case click.BadOptionUsage() if "not take a value" in error.message:
+            return "invalid-value", f"the option `{error.option_name}` takes no value", None
         case click.BadOptionUsage():
             return "missing-value", f"the option `{error.option_name}` needs a value", None
         case click.MissingParameter():

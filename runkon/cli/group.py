@@ -7,7 +7,7 @@ import importlib
 import click
 
 from runkon.cli.commands import COMMANDS
-from runkon.cli.options import HELP, common_options
+from runkon.cli.options import HELP, common_options, with_quick_flags
 from runkon.cli.overview import overview, version_line
 from runkon.cli.session import Session
 from runkon.errors import EXIT_USAGE, UserError
@@ -22,6 +22,9 @@ class RunkonGroup(click.Group):
             ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="the version"
         )
         self.params = [*common_options(), version]
+
+    def make_parser(self, ctx: click.Context) -> click.parser._OptionParser:
+        return with_quick_flags(super().make_parser(ctx))
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         return list(COMMANDS)

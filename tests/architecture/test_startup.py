@@ -21,6 +21,8 @@ HEAVY = (
     "jsonschema",
     "yaml",
     "interegular",
+    "hashlib",
+    "difflib",
 )
 PROBE = """
 import json, sys
@@ -64,7 +66,10 @@ def test_help_and_version_import_nothing_heavy(project, arguments):
     assert heavy_of(modules) == []
 
 
-@pytest.mark.parametrize("arguments", [("validate", "hello.wf"), ("run", "hello.wf"), ("run", "hello.wf", "--json")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("validate", "hello.wf"), ("run", "hello.wf"), ("run", "hello.wf", "--json"), ("run", "hello.wf", "-q")],
+)
 def test_an_unchanged_file_is_handled_without_anything_heavy(project, arguments):
     first, _ = imported_by(project, "validate", "hello.wf")
     assert first == 0

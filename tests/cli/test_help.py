@@ -91,6 +91,14 @@ def test_a_file_in_place_of_a_command(case):
             ("run", "x.wf", "-i", "scope"),
             "error[invalid-value]: `--input`: `scope` is not of the form `key=value`\n  = next: runkon run --help\n",
         ),
+        (
+            ("run", "x.wf", "--quiet=5"),
+            "error[invalid-value]: the option `--quiet` takes no value\n  = next: runkon run --help\n",
+        ),
+        (
+            ("run", "x.wf", "-q=5"),
+            "error[invalid-value]: the option `-q` takes no value\n  = next: runkon run --help\n",
+        ),
         (("run", "x.wf", "-i"), "error[missing-value]: the option `-i` needs a value\n  = next: runkon run --help\n"),
         (("graph",), "error[missing-argument]: the argument `FILE` is missing\n  = next: runkon graph --help\n"),
         (("--json",), "error[wrong-use]: missing command\n  = next: runkon --help\n"),
