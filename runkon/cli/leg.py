@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, TextIO
 
 from runkon.cli.complaints import user_error
@@ -59,7 +59,8 @@ def watch(
         control = session.app.new_control()
         watched = Watched((presenter, *writers), control, presenter.progress, presenter.say)
         try:
-            run = carry_out(lambda: execute(watched), control, presenter.say)
+            with redirect_stdout(sys.stderr):  # what an executor prints is no part of the result
+                run = carry_out(lambda: execute(watched), control, presenter.say)
         finally:
             presenter.close()
     return report(session, run, owns_stdout=events == STDOUT)

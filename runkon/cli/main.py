@@ -6,11 +6,13 @@ import atexit
 import gc
 import os
 import sys
+import time
 from collections.abc import Sequence
 
 from runkon.cli.overview import FIRST_STEPS, overview, version_line
 
 _OBJECTS_PER_COLLECTION = 50_000
+_PATIENCE = 5.0  # seconds threads of plugins get when everything else has ended
 _PIPE_CLOSED = 141  # what a shell shows for a program whose reader went away
 
 
@@ -42,16 +44,27 @@ def _guarded(words: list[str]) -> int:
 
 def _end(code: int) -> None:
     """End the process without taking every module apart, which costs a seventh of a short run. What was registered for
-    the exit is done first; with a thread of somebody else still at work, the interpreter ends as it always does."""
+    the exit is done first; with a thread of somebody else still at work, the interpreter ends as it always does, but
+    not later than after `_PATIENCE`: an executor may have left one that never ends."""
     threading = sys.modules.get("threading")
-    if threading is not None and any(not t.daemon for t in threading.enumerate() if t is not threading.main_thread()):
-        return
+    if threading is not None:
+        others = [t.name for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]
+        if others:
+            threading.Thread(target=_leave_late, args=(code, others), daemon=True).start()
+            return
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:
             continue
+    os._exit(code)
+
+
+def _leave_late(code: int, others: list[str]) -> None:
+    time.sleep(_PATIENCE)
+    sys.stderr.write(f"note: left without waiting for {', '.join(others)}, threads of a plugin\n")
+    sys.stdout.flush()
     os._exit(code)
 
 

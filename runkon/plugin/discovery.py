@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -86,16 +87,18 @@ class _Loading:
             return
         origin = Origin(self._manager.free_name(origin.name), origin.source, origin.version)
         try:
-            plugin = load()
+            with redirect_stdout(sys.stderr):  # standard output is for results: a plugin may not mix in what it prints
+                plugin = load()
             if self._manager.has(plugin):
                 return
             if not has_hooks(plugin) and not executors_of(plugin):
                 self._leave_out(origin, "it has neither a hook nor a function decorated with `@executor`")
                 return
-            self._records.append(self._manager.add(plugin, origin))
-        except UserError:
+            with redirect_stdout(sys.stderr):
+                self._records.append(self._manager.add(plugin, origin))
+        except (UserError, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything; it is named, not hidden
+        except BaseException as error:  # noqa: BLE001 - a plugin may raise anything; it is named, not hidden
             self._leave_out(origin, cause_of(error, file))
 
     def take_extra(self, item: str | object) -> None:

@@ -220,6 +220,25 @@ def test_a_broken_file_is_a_warning_that_names_it_and_the_others_load(project, t
     assert "\n" not in loaded.warnings[0]
 
 
+def test_a_file_that_raises_what_is_no_exception_is_a_warning_too(project):
+    put(project, "local.py", "class Odd(BaseException): ...\nraise Odd('gone')\n")
+    assert load(project).warnings == (
+        "the plugin `local` (file .runkon/plugins/local.py) is left out: Odd: gone (line 2)",
+    )
+
+
+def test_an_interrupt_while_a_plugin_is_imported_ends_the_command(project):
+    put(project, "local.py", "raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        load(project)
+
+
+def test_what_a_plugin_prints_does_not_reach_standard_output(project, capsys):
+    put(project, "local.py", "print('imported')\n" + PLUGIN.format(name="a") + "    print('registered')\n")
+    assert load(project).registry.names() == ["a"]
+    assert capsys.readouterr() == ("", "imported\nregistered\n")
+
+
 def test_a_hook_that_raises_registers_nothing_at_all():
     def raising(register):
         register(lint())
