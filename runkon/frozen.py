@@ -43,7 +43,8 @@ def is_value(cls: object) -> bool:
 
 def _made(cls: type[_Class], *, kw_only: bool, sealed: bool) -> type[_Class]:
     written = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
-    names = tuple(name for name, kind in written["__annotations__"].items() if not kind.startswith("ClassVar"))
+    written["__annotations__"] = cls.__annotations__
+    names = tuple(name for name, kind in cls.__annotations__.items() if not kind.startswith("ClassVar"))
     members = {name: value for name, value in written.items() if name not in names}
     rest = _Rest(names, written, kw_only=kw_only, sealed=sealed)
     members |= {"__slots__": names, "__match_args__": () if kw_only else names, _FIELDS: rest, "__init__": rest.init()}
