@@ -33,6 +33,7 @@ from runkon.named import NamedTuple
 
 _ENOUGH = 2  # a repair is worth taking when so many tokens fit behind it
 _CUT_COSTS = 50  # repairs: the rest of the text is scanned again
+_CHARACTERS_PER_REPAIR = 4000  # scanned again in the time that a repair takes
 _REMEMBERED = 12  # suspects to go back to
 _WORD_KINDS = NAMES | {"META"}
 
@@ -125,7 +126,7 @@ class Recovery(Reading):
             code = "unterminated-escape"
         quote = string._replace(text='"', end=string.start + 1)
         self._report(Report(code, quote, {}), sound=False)
-        self._mended += _CUT_COSTS
+        self._mended += _CUT_COSTS + len(self._source.text) // _CHARACTERS_PER_REPAIR
         self._tokens, self._at = cut.tokens, cut.at
         self._missing = blocks.missing_braces(self._tokens)
         self._odd = strings.has_unclosed(self._tokens)

@@ -204,6 +204,14 @@ def test_reports_end_at_a_limit() -> None:
     assert (found[-1].code, found[-2].span.line) == ("too-many-errors", 101)
 
 
+def test_the_larger_a_file_the_less_often_it_is_scanned_again() -> None:
+    """Each string that is not closed turns the quotes behind it around, so that all of them are read anew."""
+    small, large = ("workflow w {\n" + 'call a { output = "x\n}\n' * times + "}" for times in (200, 12_000))
+    found = [parse(SourceFile("a.wf", text)).diagnostics for text in (small, large)]
+    assert [len(found[0]) > 15, len(found[1]) < 12] == [True, True]
+    assert {each[-1].code for each in found} == {"too-many-errors"}
+
+
 def test_one_report_per_line() -> None:
     text = "workflow w {\n call a { retries 2 output = } call gate\n call b { retries 3 }\n}"
     assert [d.span.line for d in parse(SourceFile("a.wf", text)).diagnostics] == [2, 3]
