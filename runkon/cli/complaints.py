@@ -41,10 +41,13 @@ def internal_error(error: Exception, words: Sequence[str], session: Session) -> 
     import shlex  # late: on the way to an error
     import traceback
 
-    text = "".join(traceback.format_exception(error))
+    from runkon.cli.reports import without_inputs
+
+    sentence = without_inputs(words, _sentence(error)).text
+    words, text = without_inputs(words, "".join(traceback.format_exception(error)))
     console = session.console
     kept = _keep(text, words, session)
-    lines = [_headline("internal-error", f"runkon itself failed: {_sentence(error)}", color=console.err_color)]
+    lines = [_headline("internal-error", f"runkon itself failed: {sentence}", color=console.err_color)]
     lines.append("  = help: this is a bug in runkon, not in your workflow; recorded steps are safe")
     if kept is not None:
         lines.append(f"  = report: open an issue of the project and attach {visible(str(kept))}")

@@ -122,6 +122,20 @@ class TestOurOwnBugs:
         assert "$ runkon runs --limit 3\n" in text
         assert "Traceback (most recent call last)" in text
 
+    @pytest.mark.parametrize(
+        "given", [("-i", "token=s3cret-4711"), ("-itoken=s3cret-4711",), ("--input=token=s3cret-4711",)]
+    )
+    def test_the_values_of_inputs_are_in_no_report(self, case, monkeypatch, given):
+        def fail(*_arguments: object, **_options: object) -> None:
+            raise RuntimeError("broke at s3cret-4711")
+
+        monkeypatch.setattr("runkon.engine.runner.Runner.create", fail)
+        case.wf("workflow x { inputs { token secret } }").run("run", "x.wf", *given).exits(70)
+        (kept,) = (case.project / ".runkon").glob("internal-error-*.txt")
+        assert "RuntimeError: broke at …" in kept.read_text()
+        assert "token=…" in kept.read_text()
+        assert "4711" not in kept.read_text() + case.out + case.err
+
     def test_with_debug_the_traceback_is_shown(self, broken):
         broken.env(RUNKON_DEBUG="1").run("runs").exits(70)
         assert "Traceback (most recent call last)" in broken.err
