@@ -6,6 +6,7 @@ thread of its own, so that the step can go on (retry, fallback, on_fail) when th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
@@ -13,6 +14,7 @@ from runkon.engine.answers import Answer, Failed, answer_of, failure_of_error
 from runkon.engine.cancellation import IDLE, TIMEOUT, CancelReason, Token
 from runkon.engine.scheduler import Strand, Ticket, run_strand
 from runkon.engine.scope import GivenUp, Leg, Stopped
+from runkon.errors import EXIT_INTERNAL
 from runkon.model.output import Output
 from runkon.model.ports import StepRequest
 from runkon.model.records import StepError
@@ -37,6 +39,7 @@ def call_here(ticket: Ticket, request: StepRequest, strand: Strand, token: Token
     strand.current = ticket
     error: BaseException | None = None
     value: object = None
+    process = os.getpid()
     if token.reason is None:
         try:
             value = ticket.executor.execute(request)
@@ -44,6 +47,8 @@ def call_here(ticket: Ticket, request: StepRequest, strand: Strand, token: Token
                 value = _last(value)
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything, also SystemExit
             error = raised
+        if os.getpid() != process:  # the executor forked: what came back is a copy of it, and the run is not its
+            os._exit(EXIT_INTERNAL)
     else:
         error = Stopped(token.reason)
     if not ticket.claim():

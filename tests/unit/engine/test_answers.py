@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -95,6 +96,20 @@ def test_the_wait_an_executor_asks_for_is_a_number_of_seconds_or_nothing(asked: 
 def test_an_exception_whose_words_cannot_be_read_is_named_by_its_class() -> None:
     assert failure_of_error(EvilError(), "a", {}).error.message == "executor `a` raised EvilError"
     assert failure_of_error(StepFailure(3, 4), "a", {}).error.message == "4"  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_process_an_executor_forked_and_let_return_does_not_go_on_with_the_run(flow: Make) -> None:
+    def forks(request: StepRequest) -> object:
+        child = os.fork()
+        if child == 0:
+            return {"exit": "of the copy"}
+        return {"exit": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}
+
+    case = flow("call a call b outputs { exit = a.exit }")
+    scripted = case.answers({"a": forks})
+    assert case.start().outputs == {"exit": 70}
+    assert list(scripted.paths) == ["a", "b"]
 
 
 # ── secrets ───────────────────────────────────────────────────────────────────────────────────────
