@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from runkon.engine.answers import Answer, Failed
 from runkon.engine.dispatch import Limits, StoppedCall, call_here, call_within
+from runkon.engine.ends import BodyFailed, GivenUp, Stopped
+from runkon.engine.open_step import OpenStep
 from runkon.engine.outcome import (
     close_failed,
     close_failed_attempt,
@@ -26,14 +28,14 @@ from runkon.engine.request import make_request
 from runkon.engine.resume import crash_failure
 from runkon.engine.retry import may_retry, schedule
 from runkon.engine.scheduler import Ticket
-from runkon.engine.scope import BodyFailed, GivenUp, Scope, Stopped, replay_mismatch
+from runkon.engine.scope import Scope, replay_mismatch
 from runkon.language.nodes import AgentRef
 from runkon.model.events import AttemptStarted
 from runkon.model.failures import StepFailure
 from runkon.model.ids import StepPath
 from runkon.model.output import JsonValue, Output
 from runkon.model.ports import ActionExecutor
-from runkon.model.records import StepError, StepRecord
+from runkon.model.records import StepError
 from runkon.model.status import StepStatus
 
 if TYPE_CHECKING:
@@ -113,26 +115,10 @@ def settle_attempts(attempts: Attempts) -> StepResult:
         raise
 
 
-class Attempts:
-    """The attempts of one step in this leg. Numbers go on from those of earlier legs; retries are granted afresh."""
+class Attempts(OpenStep):
+    """The attempts of one step in this leg. Retries are granted afresh, whatever earlier legs tried."""
 
-    __slots__ = ("elapsed_ms", "epoch", "first", "is_begun", "leaf", "number", "path", "previous", "record", "scope")
-
-    def __init__(self, leaf: Leaf, scope: Scope, path: StepPath, record: StepRecord | None) -> None:
-        self.leaf = leaf
-        self.scope = scope
-        self.path = path
-        self.record = record
-        self.previous: str | None = None
-        self.elapsed_ms = 0
-        self.is_begun = False  # the next attempt has its slot and its beginning on record already
-        if record is None:
-            self.number = self.first = 0
-            self.epoch = 1
-        else:
-            self.number = self.first = record.attempts
-            self.epoch = record.epoch
-            self.previous = None if record.error is None else record.error.message
+    __slots__ = ()
 
     def settle(self) -> StepResult:
         leaf, scope, record = self.leaf, self.scope, self.record

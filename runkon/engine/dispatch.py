@@ -12,8 +12,9 @@ from typing import TypeAlias
 
 from runkon.engine.answers import Answer, Failed, answer_of, failure_of_error
 from runkon.engine.cancellation import IDLE, TIMEOUT, CancelReason, Token
+from runkon.engine.ends import GivenUp, Stopped
 from runkon.engine.scheduler import Strand, Ticket, run_strand
-from runkon.engine.scope import GivenUp, Leg, Stopped
+from runkon.engine.scope import Leg
 from runkon.errors import EXIT_INTERNAL
 from runkon.model.output import Output
 from runkon.model.ports import StepRequest
@@ -77,7 +78,7 @@ def call_within(leg: Leg, ticket: Ticket, make_request: MakeRequest, parent: Tok
 
     clock.start()
     try:
-        strand = run_strand(leg, token, work, "runkon-attempt")
+        strand = run_strand(leg.grace, token, work, "runkon-attempt")
     finally:
         clock.stop()
         token.detach()

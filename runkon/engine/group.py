@@ -12,15 +12,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from runkon.engine.cancellation import Token, Waiter
+from runkon.engine.ends import GivenUp
 from runkon.engine.scheduler import Strand
-from runkon.engine.scope import GivenUp, Leg
+from runkon.engine.scope import Leg
 from runkon.model.status import StepStatus
 
 if TYPE_CHECKING:
     from runkon.engine.attempt import Attempts
+    from runkon.engine.ends import Failure
     from runkon.engine.plan import Planned
     from runkon.engine.results import StepResult
-    from runkon.engine.scope import Failure, Scope
+    from runkon.engine.scope import Scope
 
 
 class Branch(Strand):
@@ -147,5 +149,5 @@ class Group:
         with self._lock:
             open_branches = list(self._open)
         for branch in open_branches:
-            branch.stop(self._leg)
+            branch.stop(self._leg.grace)
         self._waiter.wake()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from runkon.engine.ends import Stopped
 from runkon.engine.plan import Planned
-from runkon.engine.scope import Scope, Stopped
+from runkon.engine.scope import Scope
 
 
 def run_body(body: tuple[Planned, ...], scope: Scope) -> None:

@@ -28,13 +28,14 @@ from runkon.engine.cancellation import (
 )
 from runkon.engine.clock import system_clock
 from runkon.engine.config import RunConfig
+from runkon.engine.ends import BodyFailed, Stopped
 from runkon.engine.environment import Environment, RunFacts
 from runkon.engine.inputs import BoundInputs
 from runkon.engine.interpreter import run_body
 from runkon.engine.outcome import close_stopped
 from runkon.engine.plan import Leaf, Planned, order_text
 from runkon.engine.scheduler import Pool, Slots, Strand, in_background, run_strand
-from runkon.engine.scope import BodyFailed, Leg, Scope, Stopped
+from runkon.engine.scope import Leg, Scope
 from runkon.errors import InternalError, LeaseLost, RunkonError, StoreUnavailable, UserError
 from runkon.language.program import CheckedWorkflow
 from runkon.model.events import Event, RunCancelled, RunCompleted, RunEvent, RunFailed, RunInterrupted
@@ -156,7 +157,7 @@ class LegRun:
         if reason.kind != KILL.kind:
             actions = self._body_token.mark(reason)
         else:
-            self._leg.kill_grace = HURRY
+            self._leg.grace.seconds = HURRY
             actions = [*self._body_token.mark(INTERRUPT), *self._always_token.mark(KILL), self._hurry]
         system_clock().call_at(0.0, lambda: run_all(actions))
 
@@ -168,11 +169,11 @@ class LegRun:
 
     def _hurry(self) -> None:
         """Attempts that were told to stop are to be gone now: process groups die, nothing else is waited for."""
-        for ticket, strand in list(self._leg.dying.items()):
+        for ticket, strand in list(self._leg.grace.dying.items()):
             kill = getattr(ticket.executor, "kill", None)
             if callable(kill):
                 in_background(kill, "runkon-kill")
-            strand.hurry(self._leg, ticket)
+            strand.hurry(self._leg.grace, ticket)
 
     def _stop_everything(self, reason: CancelReason) -> None:
         self._body_token.cancel(reason)
@@ -208,7 +209,7 @@ class LegRun:
             if scope.failures:
                 raise BodyFailed(scope.failures[0])
 
-        strand = run_strand(self._leg, self._body_token, work, "runkon-body", self._on_keyboard)
+        strand = run_strand(self._leg.grace, self._body_token, work, "runkon-body", self._on_keyboard)
         reason = self._body_token.reason
         if strand.lost is not None:
             assert reason is not None
@@ -275,7 +276,7 @@ class LegRun:
                 done.append(planned)
                 planned.run(planned, scope)
 
-        strand = run_strand(leg, token, work, "runkon-always", self._on_keyboard)
+        strand = run_strand(leg.grace, token, work, "runkon-always", self._on_keyboard)
         if strand.lost is not None:
             assert token.reason is not None
             self._close_lost(strand, token.reason)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from runkon.engine.answers import Failed
 from runkon.engine.cancellation import FINAL, SILENT, CancelReason
 from runkon.engine.dispatch import CLOCKS
+from runkon.engine.ends import Failure
 from runkon.engine.results import StepResult
-from runkon.engine.scope import Failure, Leg, Scope
+from runkon.engine.scope import Leg, Scope
 from runkon.model.events import (
     AttemptCancelled,
     AttemptCutOff,
@@ -30,14 +31,14 @@ from runkon.model.records import StepError, StepRecord
 from runkon.model.status import StepStatus
 
 if TYPE_CHECKING:
-    from runkon.engine.attempt import Attempts
+    from runkon.engine.open_step import OpenStep
     from runkon.engine.plan import Leaf
 
 SKIP_BY_CONDITION = "condition"
 
 
 # ── ends of steps ─────────────────────────────────────────────────────────────────────────────────
-def complete(attempts: Attempts, output: Output, *, is_degraded: bool = False) -> StepResult:
+def complete(attempts: OpenStep, output: Output, *, is_degraded: bool = False) -> StepResult:
     """Queue the end; it is durable with the next commit, before anything can depend on it."""
     leg = attempts.scope.leg
     if is_degraded:
@@ -51,7 +52,7 @@ def complete(attempts: Attempts, output: Output, *, is_degraded: bool = False) -
     return StepResult(attempts.leaf.key, StepStatus.COMPLETED, output, None, attempts.number, attempts.scope.iteration)
 
 
-def close_failed_attempt(attempts: Attempts, failure: Failed) -> None:
+def close_failed_attempt(attempts: OpenStep, failure: Failed) -> None:
     """Queue the end of one attempt; the step stays open."""
     kind = AttemptTimedOut if failure.error.kind in CLOCKS else AttemptFailed
     recorder = attempts.scope.leg.recorder
@@ -69,7 +70,7 @@ def close_failed_attempt(attempts: Attempts, failure: Failed) -> None:
         recorder.append(_given_up_note(attempts.path))
 
 
-def close_failed(attempts: Attempts, failure: Failed) -> StepResult:
+def close_failed(attempts: OpenStep, failure: Failed) -> StepResult:
     """Queue that the step failed for good; the result later steps see has no markers."""
     leaf, scope = attempts.leaf, attempts.scope
     handled = "continue" if leaf.options.on_fail == "continue" else None

@@ -13,14 +13,14 @@ from runkon.model.secrets import redact
 from runkon.model.value_text import as_text
 
 if TYPE_CHECKING:
-    from runkon.engine.attempt import Attempts
     from runkon.engine.cancellation import Token
     from runkon.engine.environment import Environment
+    from runkon.engine.open_step import OpenStep
     from runkon.engine.scope import Leg
     from runkon.model.ids import StepPath
 
 
-def make_request(attempts: Attempts, token: Token, notice: Callable[[], None] | None) -> StepRequest:
+def make_request(attempts: OpenStep, token: Token, notice: Callable[[], None] | None) -> StepRequest:
     """The request of the next attempt; `notice` hears of every sign of life. Raises StepFailure (kind `value`) if a
     value it needs can't be made."""
     leaf, leg, path = attempts.leaf, attempts.scope.leg, attempts.path
@@ -35,7 +35,7 @@ def make_request(attempts: Attempts, token: Token, notice: Callable[[], None] | 
         cancel=token,
         attempt=attempts.number,
         inputs=env.variables(),
-        options=EMPTY if leaf.kind == "call" else _script_options(leaf.node, env, leg.kill_grace),
+        options=EMPTY if leaf.kind == "call" else _script_options(leaf.node, env, leg.grace.seconds),
         previous_error=attempts.previous,
         snippets=leaf.snippets,
         schema=leaf.schema,

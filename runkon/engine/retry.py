@@ -10,7 +10,7 @@ from runkon.model.events import RetryScheduled
 from runkon.model.ids import RunID, StepPath
 
 if TYPE_CHECKING:
-    from runkon.engine.attempt import Attempts
+    from runkon.engine.open_step import OpenStep
 
 DELAY_MS = 1_000
 MAX_DELAY_MS = 60_000
@@ -25,7 +25,7 @@ def may_retry(options: StepOptions, failure: Failed, retries_made: int) -> bool:
     return "any" in options.retry_on or _AS_TIMEOUT.get(kind, kind) in options.retry_on
 
 
-def schedule(attempts: Attempts, failure: Failed) -> float:
+def schedule(attempts: OpenStep, failure: Failed) -> float:
     """Record that another attempt follows; the seconds to wait before it."""
     leg, options = attempts.scope.leg, attempts.leaf.options
     failures = attempts.number - attempts.first  # of this leg, this one included

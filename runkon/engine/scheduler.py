@@ -13,9 +13,9 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 from runkon.engine.cancellation import Token, Waiter
-from runkon.engine.scope import GivenUp, Leg, Stopped
+from runkon.engine.ends import GivenUp, Stopped
 from runkon.model.ids import StepPath
-from runkon.model.ports import ActionExecutor
+from runkon.model.ports import ActionExecutor, Clock
 
 
 class Ticket:
@@ -33,6 +33,21 @@ class Ticket:
     def claim(self) -> bool:
         """True for exactly one caller."""
         return self._claim.acquire(blocking=False)
+
+
+class Grace:
+    """How long, in seconds, executors of a leg may take to stop, and which attempts were told to."""
+
+    __slots__ = ("clock", "dying", "seconds")
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self.clock = clock
+        self.seconds = seconds
+        self.dying: dict[Ticket, Strand] = {}
+
+    def once_over(self, action: Callable[[], None]) -> None:
+        """Call `action` when the grace that begins now has ended."""
+        self.clock.call_at(self.clock.monotonic() + self.seconds, action)
 
 
 class Strand:
@@ -55,20 +70,20 @@ class Strand:
             self.is_over = True
             self.on_over(self)
 
-    def stop(self, leg: Leg) -> None:
+    def stop(self, grace: Grace) -> None:
         """The strand's token was cancelled: tell the executor running on it and give it the grace."""
         ticket = self.current
         if ticket is None:
             return
-        leg.dying[ticket] = self
+        grace.dying[ticket] = self
         cancel = getattr(ticket.executor, "cancel", None)
         if callable(cancel):
             in_background(lambda: cancel(ticket.path), "runkon-cancel")
-        leg.clock.call_at(leg.clock.monotonic() + leg.kill_grace, lambda: self._give_up(ticket))
+        grace.once_over(lambda: self._give_up(ticket))
 
-    def hurry(self, leg: Leg, ticket: Ticket) -> None:
+    def hurry(self, grace: Grace, ticket: Ticket) -> None:
         """The attempt was told to stop and nobody wants to wait any longer."""
-        leg.clock.call_at(leg.clock.monotonic() + leg.kill_grace, lambda: self._give_up(ticket))
+        grace.once_over(lambda: self._give_up(ticket))
 
     def _give_up(self, ticket: Ticket) -> None:
         if ticket.claim():
@@ -78,7 +93,7 @@ class Strand:
 
 
 def run_strand(
-    leg: Leg,
+    grace: Grace,
     token: Token,
     work: Callable[[Strand], None],
     name: str,
@@ -95,7 +110,7 @@ def run_strand(
         if claim.acquire(blocking=False):
             _walk(strand, work)
 
-    undo = token.on_cancel(lambda: strand.stop(leg))
+    undo = token.on_cancel(lambda: strand.stop(grace))
     try:
         while not strand.is_over:
             try:

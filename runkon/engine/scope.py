@@ -1,8 +1,7 @@
 """What a construct receives: the scope of one walk, and the leg it belongs to.
 
-How an end travels: a step that fails calls `Scope.fail`, which raises `BodyFailed` when the run stops at the first
-failure and else keeps it for the end of the walk. `Stopped` unwinds work whose token was cancelled. `GivenUp` unwinds
-a thread that nobody waits for any more, without a trace.
+A step that fails calls `Scope.fail`, which raises `BodyFailed` when the run stops at the first failure and else keeps
+it for the end of the walk.
 """
 
 from __future__ import annotations
@@ -12,50 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runkon.engine.cancellation import FINAL, UNTIL, CancelReason, Token
+from runkon.engine.ends import BodyFailed, Failure, Stopped
+from runkon.engine.scheduler import Grace
 from runkon.errors import EXIT_ENVIRONMENT, UserError
 from runkon.model.events import ChoiceMade, StepCancelled, StepSkipped
 from runkon.model.ids import RunID, StepPath
-from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
     from runkon.engine.conditions import Choice
     from runkon.engine.config import RunConfig
     from runkon.engine.environment import Environment
     from runkon.engine.plan import Leaf, Planned
-    from runkon.engine.scheduler import Pool, Slots, Strand, Ticket
+    from runkon.engine.scheduler import Pool, Slots, Strand
     from runkon.model.ports import ActionExecutor, Clock, Executors, Recorder
     from runkon.model.records import StepInfo, StepRecord
-
-
-class Failure(NamedTuple):
-    """Why a walk ended badly. `reason` is a word of `RunFailed`; `paths` are the failed steps whose failure nobody
-    took yet, `path` is the one to show."""
-
-    path: StepPath
-    message: str
-    reason: str = "step_failed"
-    paths: tuple[StepPath, ...] = ()
-
-
-class BodyFailed(Exception):
-    """A walk ends here, badly."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
-
-
-class Stopped(Exception):
-    """The work's token was cancelled. `is_recorded` once the step it stopped has its end on record."""
-
-    def __init__(self, reason: CancelReason) -> None:
-        super().__init__(str(reason))
-        self.reason = reason
-        self.is_recorded = False
-
-
-class GivenUp(BaseException):
-    """This thread came back too late: what it did has been refused, and it must record nothing more."""
 
 
 class Leg:
@@ -93,8 +62,7 @@ class Leg:
         self.secrets = secrets
         self.progress = progress
         self.until = config.until
-        self.kill_grace = config.kill_grace
-        self.dying: dict[Ticket, Strand] = {}  # attempts that were told to stop
+        self.grace = Grace(clock, config.kill_grace)
         self.exhausted: dict[str, str] = {}  # executors that failed for good in this leg, and why
         self._executors = executors
         self._found: dict[str, ActionExecutor | None] = {}

@@ -43,3 +43,15 @@ def test_folders_only_an_editable_install_can_import_are_imported_nowhere():
         if name.split(".")[0] in ("grammar", "plugins")
     ]
     assert found == []
+
+
+def test_no_module_of_the_package_needs_itself_not_even_for_types():
+    modules = {file.removesuffix(".py").replace("/", "."): imports for file, imports in SOURCES}
+    needs = {module: {name for name, _ in imports} & set(modules) for module, imports in modules.items()}
+    while leaves := [module for module, names in needs.items() if not names]:
+        for leaf in leaves:
+            del needs[leaf]
+        for names in needs.values():
+            names.difference_update(leaves)
+    # what is left needs a cycle or stands in one
+    assert {module: sorted(names) for module, names in needs.items()} == {}

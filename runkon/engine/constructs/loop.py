@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 
+from runkon.engine.ends import BodyFailed, Failure
 from runkon.engine.interpreter import run_body
 from runkon.engine.plan import Planned, order_text
-from runkon.engine.scope import BodyFailed, Failure, Scope
+from runkon.engine.scope import Scope
 from runkon.language import nodes as n
 from runkon.model.ids import StepPath, iteration
 

@@ -10,12 +10,13 @@ import threading
 
 from runkon.engine.attempt import Attempts, end_leaf, settle, settle_attempts
 from runkon.engine.cancellation import FAIL_FAST, INTERNAL, UNTIL_REACHED, Token, run_all
+from runkon.engine.ends import BodyFailed, Failure, GivenUp, Stopped
 from runkon.engine.group import Branch, Group
 from runkon.engine.interpreter import run_body
 from runkon.engine.outcome import SKIP_BY_CONDITION, close_stopped
 from runkon.engine.plan import Leaf, Planned
 from runkon.engine.results import Results, StepResult
-from runkon.engine.scope import BodyFailed, Failure, GivenUp, Scope, Stopped
+from runkon.engine.scope import Scope
 from runkon.language.nodes import AgentRef, ParallelBlock
 from runkon.model.events import StepCompleted, StepFailed, StepHandled
 from runkon.model.output import JsonValue, Output

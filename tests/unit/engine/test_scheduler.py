@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from runkon.engine.cancellation import INTERRUPT, Action, Token
+from runkon.engine.ends import GivenUp, Stopped
 from runkon.engine.scheduler import Pool, Slots
-from runkon.engine.scope import GivenUp, Stopped
 from runkon.model.ports import Clock
 from runkon.testing import FakeClock
 

@@ -1,0 +1,46 @@
+"""How the end of a walk travels up to whoever waits for it.
+
+A step that fails ends its walk by `BodyFailed` where the run stops at the first failure. `Stopped` unwinds work whose
+token was cancelled. `GivenUp` unwinds a thread that nobody waits for any more, without a trace.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runkon.named import NamedTuple
+
+if TYPE_CHECKING:
+    from runkon.engine.cancellation import CancelReason
+    from runkon.model.ids import StepPath
+
+
+class Failure(NamedTuple):
+    """Why a walk ended badly. `reason` is a word of `RunFailed`; `paths` are the failed steps whose failure nobody
+    took yet, `path` is the one to show."""
+
+    path: StepPath
+    message: str
+    reason: str = "step_failed"
+    paths: tuple[StepPath, ...] = ()
+
+
+class BodyFailed(Exception):
+    """A walk ends here, badly."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class Stopped(Exception):
+    """The work's token was cancelled. `is_recorded` once the step it stopped has its end on record."""
+
+    def __init__(self, reason: CancelReason) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+        self.is_recorded = False
+
+
+class GivenUp(BaseException):
+    """This thread came back too late: what it did has been refused, and it must record nothing more."""

@@ -1,0 +1,34 @@
+"""A step that is being attempted, as plain state: how many attempts it had, and what the next one has to know."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runkon.engine.plan import Leaf
+    from runkon.engine.scope import Scope
+    from runkon.model.ids import StepPath
+    from runkon.model.records import StepRecord
+
+
+class OpenStep:
+    """One step that is not settled yet. `number` is that of the next attempt, `first` that of this leg's first one;
+    numbers go on from those of earlier legs. `previous` is the error of the last attempt, `elapsed_ms` its time."""
+
+    __slots__ = ("elapsed_ms", "epoch", "first", "is_begun", "leaf", "number", "path", "previous", "record", "scope")
+
+    def __init__(self, leaf: Leaf, scope: Scope, path: StepPath, record: StepRecord | None) -> None:
+        self.leaf = leaf
+        self.scope = scope
+        self.path = path
+        self.record = record
+        self.previous: str | None = None
+        self.elapsed_ms = 0
+        self.is_begun = False  # the next attempt has its slot and its beginning on record already
+        if record is None:
+            self.number = self.first = 0
+            self.epoch = 1
+        else:
+            self.number = self.first = record.attempts
+            self.epoch = record.epoch
+            self.previous = None if record.error is None else record.error.message
