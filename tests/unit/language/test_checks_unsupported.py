@@ -61,3 +61,31 @@ def test_what_runs_is_fine() -> None:
       outputs { v = a.v }
     }"""
     assert codes_of(text) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        'if env.HOME == "x" { call b }',
+        "call b { if = not env.HOME }",
+        "call b { inputs = { x = env.HOME } }",
+        'call b { inputs = { x = ["{{env.HOME}}"] } }',
+        'script b { run = "echo {{env.HOME}} {{ env.HOME }}" }',
+        'script b { run = "true" env = { X = "{{env.HOME}}" } }',
+        "outputs { x = env.HOME }",
+    ],
+)
+def test_reads_of_the_process_environment_are_named(statement: str) -> None:
+    assert codes_of(f"workflow w {{\n  call a\n  {statement}\n}}") == [("unsupported-construct", 3)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "call a { id = env } if env.HOME { call b }",
+        "inputs { env } call a { if = env.HOME }",
+        'script a { run = "true" env = { HOME = "x" } }',
+    ],
+)
+def test_what_is_only_called_env_is_not(body: str) -> None:
+    assert codes_of(f"workflow w {{ {body} }}") == []
