@@ -56,9 +56,11 @@ def end_leaf(leaf: Leaf, scope: Scope, result: StepResult) -> None:
     if result.error is not None and leaf.options.on_fail != "continue":
         if isinstance(leaf.options.on_fail, AgentRef):
             tell_agent(leaf, scope, result)
-        scope.fail(failure_of(leaf, scope, result))
-    if leg.until is not None:
-        leg.step_ended(leaf.key, scope.path_of(leaf))
+        failure = failure_of(leaf, scope, result)
+        leg.ended_badly(leaf.key, failure.path, failure)
+        scope.fail(failure)
+    elif leg.until is not None:
+        leg.ended(leaf.key, scope.path_of(leaf))
 
 
 def tell_agent(leaf: Leaf, scope: Scope, result: StepResult) -> None:

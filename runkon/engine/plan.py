@@ -158,16 +158,41 @@ def agent_leaf(ref: n.AgentRef, host: Leaf, run: Run) -> Leaf:
     return leaf
 
 
-def keys_of(body: Sequence[Planned]) -> set[str]:
-    """Every result key and segment below `body`, those of agents told about failures too."""
-    found: set[str] = set()
+class Names(NamedTuple):
+    """What a run can be told about: result keys of steps (agents told about failures too), names of blocks, and the
+    paths of both, with `[]` for a round of a loop."""
+
+    steps: set[str]
+    blocks: set[str]
+    paths: set[str]
+
+
+def names_of(body: Sequence[Planned]) -> Names:
+    """The names of everything in `body`."""
+    names = Names(set(), set(), set())
+    _gather(body, "", names)
+    return names
+
+
+def _gather(body: Sequence[Planned], prefix: str, names: Names) -> None:
     for planned in body:
-        found |= {planned.key, planned.segment}
-        if isinstance(planned, Leaf) and isinstance(planned.options.on_fail, n.AgentRef):
-            found.add(agent_key(planned.options.on_fail))
+        node, path = planned.node, prefix + planned.segment
+        is_named = isinstance(node, n.DoBlock | n.ParallelBlock) and node.name is not None
+        if isinstance(planned, Leaf):
+            names.steps.add(planned.key)
+            names.paths.add(path)
+            if isinstance(planned.options.on_fail, n.AgentRef):
+                names.steps.add(agent_key(planned.options.on_fail))
+                names.paths.add(f"{path}/on_fail")
+        elif is_named:
+            names.blocks.add(planned.key)
+            names.paths.add(path)
+        if isinstance(node, n.WhileBlock | n.DoWhileBlock):
+            inside = f"{path}[]/"
+        else:
+            inside = f"{path}/" if is_named or isinstance(node, n.ParallelBlock) else prefix
         for inner in planned.bodies:
-            found |= keys_of(inner)
-    return found
+            _gather(inner, inside, names)
 
 
 def agent_key(ref: n.AgentRef) -> str:

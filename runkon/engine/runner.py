@@ -8,7 +8,7 @@ that does not stop when told to.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
 from runkon.engine.cancellation import RunControl
@@ -18,17 +18,22 @@ from runkon.engine.constructs import constructs
 from runkon.engine.inputs import BoundInputs, bind_inputs
 from runkon.engine.lease import lost, take
 from runkon.engine.leg import LegRun
-from runkon.engine.plan import Planned, keys_of, plan_always, plan_body
+from runkon.engine.plan import Planned, names_of, plan_always, plan_body
 from runkon.engine.recorder import BatchRecorder
 from runkon.engine.resume import cut_offs, recorded_by_path, refuse_unless_resumable
 from runkon.errors import EXIT_USAGE, LeaseLost, RunkonError, StoreUnavailable, UserError
 from runkon.language.program import CheckedWorkflow
+from runkon.language.suggest import closest
 from runkon.model.events import RunCreated, RunResumed, RunStarted
 from runkon.model.ids import RunID, StepPath, new_run_id
 from runkon.model.output import JsonValue
 from runkon.model.ports import Clock, EventSink, Executors, RunStore
 from runkon.model.records import Lease, RunRecord
 from runkon.model.status import RunStatus
+from runkon.pattern import pattern
+
+MOST_NAMES = 20  # in one message
+_ROUND = pattern(r"\[[0-9]+\]")
 
 
 class Runner:
@@ -146,24 +151,25 @@ def _sources(program: CheckedWorkflow) -> dict[str, str]:
 
 
 def _check_config(config: RunConfig, body: Sequence[Planned], always: Sequence[Planned]) -> None:
-    """Refuse settings for steps nobody can reach; a path inside loops can only be known when it comes. Refuse a
-    timeout nobody can wait for."""
+    """Refuse settings for steps that are not there, and a timeout nobody can wait for."""
     if config.timeout is not None and not math.isfinite(config.timeout):
         raise UserError(
             "invalid-timeout", f"the timeout of a run is `{config.timeout}`, not seconds", exit_code=EXIT_USAGE
         )
-    keys = keys_of(body)
-    if config.until is not None and not any(char in config.until for char in "/[#"):
-        _check_step(config.until, keys)
-    for key in config.executors:
-        _check_step(key, keys | keys_of(always))
+    if config.until is not None:
+        names = names_of(body)
+        known = names.steps | names.blocks
+        if config.until not in known and _ROUND.sub("[]", config.until) not in names.paths:
+            raise _unknown_step("step or named block", config.until, known, names.paths)
+    if config.executors:
+        known = names_of(body).steps | names_of(always).steps
+        for key in config.executors:
+            if key not in known:
+                raise _unknown_step("step", key, known)
 
 
-def _check_step(key: str, known: set[str]) -> None:
-    if key not in known:
-        raise UserError(
-            "unknown-step",
-            f"no step is called `{key}`",
-            help=f"steps of this workflow: {', '.join(f'`{key}`' for key in sorted(known))}" if known else None,
-            exit_code=EXIT_USAGE,
-        )
+def _unknown_step(what: str, name: str, known: set[str], paths: Collection[str] = ()) -> UserError:
+    close = closest(name, sorted(path.replace("[]", "[0]") for path in paths) if "/" in name else sorted(known))
+    names = ", ".join(f"`{one}`" for one in sorted(known)[:MOST_NAMES]) + (", …" if len(known) > MOST_NAMES else "")
+    hint = f"did you mean `{close}`?" if close else f"this workflow has {names}" if known else None
+    return UserError("unknown-step", f"no {what} is called `{name}`", help=hint, exit_code=EXIT_USAGE)

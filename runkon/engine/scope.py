@@ -62,6 +62,7 @@ class Leg:
         self.secrets = secrets
         self.progress = progress
         self.until = config.until
+        self.failed_at: frozenset[StepPath] = frozenset()  # what of the step to stop after has failed, and is not taken
         self.grace = Grace(clock, config.kill_grace)
         self.exhausted: dict[str, str] = {}  # executors that failed for good in this leg, and why
         self._executors = executors
@@ -85,9 +86,19 @@ class Leg:
         record = self.recorded.get(path)
         return 1 if record is None else record.epoch
 
-    def step_ended(self, key: str, path: StepPath) -> None:
-        """Stops the run if this is the step it was to stop after."""
-        if self.until is not None and self.until in (key, path):
+    def ended(self, key: str, path: StepPath) -> None:
+        """Stops the run if this is the step or named block it was to stop after."""
+        if self.until in (key, path):
+            self.body_token.cancel(UNTIL)
+
+    def ended_badly(self, key: str, path: StepPath, failure: Failure) -> None:
+        """Remembers that the step or named block to stop after has failed: the run stops once somebody takes that."""
+        if self.until in (key, path):
+            self.failed_at = frozenset((failure.path, *failure.paths))
+
+    def taken(self, failure: Failure) -> None:
+        """A failure counts as settled: stops the run if it is that of the step to stop after."""
+        if self.failed_at and not self.failed_at.isdisjoint((failure.path, *failure.paths)):
             self.body_token.cancel(UNTIL)
 
 
@@ -153,9 +164,10 @@ class Scope:
             raise Stopped(self.token.reason)
 
     def fail(self, failure: Failure) -> None:
-        """Something failed and nobody took it: the walk ends, or goes on to its end where the run is told to."""
+        """Something failed and nobody took it: the walk ends, or goes on to its end where the run is told to. It ends
+        at the step that the run was to stop after."""
         self.failures.append(failure)
-        if self.leg.fail_fast:
+        if self.leg.fail_fast or not self.leg.failed_at.isdisjoint((failure.path, *failure.paths)):
             raise BodyFailed(failure)
 
     # ── records that belong to no attempt ─────────────────────────────────────────────────────────

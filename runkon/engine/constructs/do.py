@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runkon.engine.ends import BodyFailed
 from runkon.engine.interpreter import run_body
 from runkon.engine.plan import Planned
 from runkon.engine.scope import Scope
@@ -14,5 +15,14 @@ def run_do(planned: Planned, scope: Scope) -> None:
     if planned.node.name is None:
         run_body(planned.bodies[0], scope)
         return
-    prefix, order = f"{scope.path_of(planned)}/", f"{scope.order_of(planned)}."
-    run_body(planned.bodies[0], scope.inside(prefix, order, scope.iteration))
+    path, leg = scope.path_of(planned), scope.leg
+    failed_before = len(scope.failures)
+    try:
+        run_body(planned.bodies[0], scope.inside(f"{path}/", f"{scope.order_of(planned)}.", scope.iteration))
+    except BodyFailed as failed:
+        leg.ended_badly(planned.key, path, failed.failure)
+        raise
+    if len(scope.failures) == failed_before:
+        leg.ended(planned.key, path)
+    elif leg.until in (planned.key, path):  # the walk was to go on after failures, but not after this block
+        raise BodyFailed(scope.failures[failed_before])

@@ -247,6 +247,8 @@ class _Block:
         if succeeded + skipped >= self.required:
             self._absorb()
             self._end(StepStatus.COMPLETED, output, None)
+            if self.node.name is not None:
+                self.scope.leg.ended(self.node.name, self.path)
         else:
             self._fail(output, succeeded + skipped)
 
@@ -258,6 +260,8 @@ class _Block:
                 record = leg.recorded.get(path)
                 if record is None or record.handled is None:
                     leg.recorder.append(StepHandled(path=path, handled="min_success", epoch=leg.epoch_of(path)))
+            for failure in branch.failures:
+                leg.taken(failure)
 
     def _fail(self, output: Output, good: int) -> None:
         failures = [failure for branch in self.branches for failure in branch.failures]
@@ -268,7 +272,10 @@ class _Block:
         paths = tuple(path for failure in failures for path in failure.paths)
         own = (self.path,) if self.node.name is not None else ()
         causes = "".join(f"\n{failure.message}" for failure in failures)
-        self.scope.fail(Failure(self.path, f"`{self.planned.key}` failed: {message}{causes}", paths=paths + own))
+        failure = Failure(self.path, f"`{self.planned.key}` failed: {message}{causes}", paths=paths + own)
+        if own:
+            self.scope.leg.ended_badly(self.planned.key, self.path, failure)
+        self.scope.fail(failure)
 
     def _end(self, status: StepStatus, output: Output, error: StepError | None) -> None:
         """The result of a named block, on record and for later steps."""

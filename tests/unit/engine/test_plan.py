@@ -6,7 +6,7 @@ import pytest
 
 from runkon.engine.config import RunConfig
 from runkon.engine.constructs import constructs
-from runkon.engine.plan import Planned, keys_of, order_text, plan_body
+from runkon.engine.plan import Planned, names_of, order_text, plan_body
 from runkon.engine.runner import Runner
 from runkon.errors import UserError
 from runkon.language.parser import parse
@@ -68,9 +68,19 @@ def test_numbers_as_text_sort_like_numbers() -> None:
     assert texts == sorted(texts)
 
 
-def test_keys_are_those_of_every_step_and_block() -> None:
-    assert keys_of(planned("call a { id = q } parallel p { call b } do { max_iterations = 2 call c } while c.x")) == {
-        "q", "p", "b", "c", "do",
+def test_names_are_those_of_steps_and_named_blocks_with_their_paths() -> None:
+    body = """
+    call a { id = q on_fail = doctor }
+    parallel p { call b  do inner { call e } }
+    do { max_iterations = 2 call c } while c.x
+    if q.x { call d } else { do { call q } }
+    parallel { call f }
+    """
+    names = names_of(planned(body))
+    assert names.steps == {"q", "doctor", "b", "c", "d", "e", "f"}
+    assert names.blocks == {"p", "inner"}
+    assert names.paths == {
+        "q", "q/on_fail", "p", "p/b", "p/inner", "p/inner/e", "do[]/c", "d", "q#2", "parallel/f",
     }  # fmt: skip
 
 

@@ -211,6 +211,70 @@ def test_until_of_a_step_that_is_not_there_is_refused_before_the_run(flow: Make)
     assert list(case.store.runs()) == []
 
 
+@pytest.mark.parametrize(
+    ("until", "help"),
+    [
+        ("checkz", "did you mean `checks`?"),
+        ("if", "this workflow has `a`, `b`, `c`, `checks`, `d`"),
+        ("while", "this workflow has"),
+        ("while/d", "did you mean `while[0]/d`?"),
+        ("checks/d", "did you mean `checks/b`?"),
+        ("a#2", "this workflow has `a`, `b`"),
+    ],
+)
+def test_until_of_what_is_no_step_and_no_named_block_is_refused_with_the_closest_name(
+    flow: Make, until: str, help: str
+) -> None:
+    case = flow("call a parallel checks { call b call c } if a.x { while a.x { max_iterations = 2 call d } }")
+    with pytest.raises(UserError) as raised:
+        case.configure(until=until).start()
+    assert (raised.value.code, raised.value.exit_code) == ("unknown-step", 2)
+    assert help in str(raised.value.help)
+    assert list(case.store.runs()) == []
+
+
+@pytest.mark.parametrize("until", ["checks", "part/checks", "part"])
+def test_until_stops_after_a_named_block(flow: Make, until: str) -> None:
+    case = flow("call a do part { parallel checks { call b call c } } call d")
+    scripted = case.answers({})
+    record = case.configure(until=until).start()
+    assert (record.status, record.reason) == ("interrupted", "until")
+    assert sorted(scripted.paths) == ["a", "part/checks/b", "part/checks/c"]
+    assert case.configure(until=None).resume().status == "completed"
+    assert scripted.paths[-1] == "d"
+    assert len(scripted.paths) == 4
+
+
+def test_until_knows_the_rounds_of_loops_by_their_path(flow: Make) -> None:
+    case = flow("do { max_iterations = 3 call a } while a.again")
+    scripted = case.answers({"a": {"markers": ["again"]}})
+    assert case.configure(until="do[1]/a").start().reason == "until"
+    assert scripted.paths == ["do[0]/a", "do[1]/a"]
+
+
+@pytest.mark.parametrize("until", ["boom", "parallel/boom", "parallel/group/boom", "group"])
+def test_until_stops_after_a_step_whose_failure_its_block_takes(flow: Make, until: str) -> None:
+    inner = "call boom" if until in ("boom", "parallel/boom") else "do group { call boom }"
+    case = flow(f"parallel {{ fail_fast = false min_success = 1 {inner} call good }} call done")
+    scripted = case.answers({"boom": RuntimeError("no"), "good": {}, "done": {}})
+    record = case.configure(until=until).start()
+    assert (record.status, record.reason) == ("interrupted", "until")
+    assert "done" not in scripted.paths
+    assert case.configure(until=None).resume().status == "completed"
+    assert scripted.paths[-1] == "done"
+
+
+@pytest.mark.parametrize(("until", "reached"), [("a", ["a"]), ("part", ["part/b", "part/c"]), ("p", ["p/d"])])
+def test_a_run_that_goes_on_after_failures_ends_as_failed_where_it_was_to_stop(
+    flow: Make, until: str, reached: list[str]
+) -> None:
+    body = {"a": "call a", "part": "do part { call b call c }", "p": "parallel p { call d }"}[until]
+    case = flow(f"{body} call z").configure(fail_fast=False, until=until)
+    scripted = case.answers({"a": RuntimeError("no"), "b": RuntimeError("no"), "d": RuntimeError("no")})
+    assert case.start().status == "failed"
+    assert scripted.paths == reached
+
+
 def test_an_executor_for_a_step_that_is_not_there_is_refused_before_the_run(flow: Make) -> None:
     case = flow("call a { on_fail = c } always { call b }").configure(executors={"zz": "a"})
     with pytest.raises(UserError) as raised:
