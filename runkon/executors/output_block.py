@@ -18,7 +18,7 @@ START, END = "<<<FLOW_OUTPUT>>>", "<<<END_FLOW_OUTPUT>>>"
 _FENCE = "```"
 _LANGUAGE = pattern(r"[A-Za-z0-9]*")
 _TRAILING_COMMA = pattern(r",(?=\s*[}\]])")
-_JSON_TEXT = pattern(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_JSON_TEXT = pattern(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)  # one that stays open is read once, up to the end
 _BACKSLASH = pattern(r"\\(.)", re.DOTALL)
 _ESCAPES = frozenset('"\\/bfnrtu')
 _SURROGATE = pattern("[\ud800-\udfff]")

@@ -58,6 +58,12 @@ CATALOGUE: dict[str, Wording] = {
         message="unterminated escape: the text ends right behind a backslash",
         label="in the string that starts here",
     ),
+    "unescaped-default": Wording(
+        about="a default in double quotes inside a string in double quotes",
+        message="the quote in front of `{default}` ends the string",
+        label="write `'{text}'`",
+        help="inside a string the default of a placeholder stands in single quotes: `{{{{{name} ?? '{text}'}}}}`",
+    ),
     "no-workflow": Wording(
         about="a file with nothing but white space and comments",
         message="the file holds no workflow",
@@ -149,7 +155,7 @@ CATALOGUE: dict[str, Wording] = {
     "nesting-too-deep": Wording(
         about="more than 100 blocks, lists, maps or parentheses inside each other",
         message="nested more than {limit} levels deep",
-        help="move the inner part into a workflow of its own and `call workflow` it",
+        help="join nested conditions with `and`, and leave out groups and parentheses that change nothing",
     ),
     "invalid-condition": Wording(
         about="text in quotes that should be a condition and is none",
@@ -161,6 +167,11 @@ CATALOGUE: dict[str, Wording] = {
         about="a part of an `inputs` section that belongs to no declaration",
         message="unexpected part of an input declaration",
         label="expected {expected}",
+    ),
+    "type-as-input": Wording(
+        about="an input that is called like a type, right behind the name of another one",
+        message="`{word}` is no type, so this declares an input named `{word}`",
+        severity=Severity.WARNING,
     ),
     "option-after-statement": Wording(
         about="an option behind the first statement of its block",
@@ -256,20 +267,20 @@ def diagnose(
 
     Raises KeyError for a code the catalogue does not have, or a name its wording needs and the call lacks."""
     wording = CATALOGUE[code]
-    short = {key: _short(name) for key, name in names.items()}
+    short = {key: _short(name) if isinstance(name, str) else name for key, name in names.items()}
     return Diagnostic(
         code=code,
         severity=wording.severity,
         message=wording.message.format(**short),
         span=span,
-        label=wording.label.format(**short) if label is None else label,
+        label=wording.label.format(**short) if label is None else _short(label),
         help=(wording.help.format(**short) if wording.help else None) if help is None else help,
         related=related,
     )
 
 
-def _short(name: object) -> object:
-    """A name of the text fit for a sentence: one line, and an end."""
-    if not isinstance(name, str) or (len(name) <= _LONGEST_NAME and "\n" not in name):
-        return name
-    return name.partition("\n")[0][: _LONGEST_NAME - 1] + "…"
+def _short(text: str) -> str:
+    """Text of a file, fit for a sentence: one line, and an end."""
+    if len(text) <= _LONGEST_NAME and "\n" not in text:
+        return text
+    return text.partition("\n")[0][: _LONGEST_NAME - 1] + "…"
