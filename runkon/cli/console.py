@@ -65,11 +65,12 @@ class Console:
     def note(self, text: str) -> None:
         """A line for people, left out by `--quiet`."""
         if not self.is_quiet:
-            self._err.write(f"{text}\n")
-            self._err.flush()
+            self.error(text)
 
     def error(self, text: str) -> None:
-        """A line for people that `--quiet` keeps."""
+        """A line for people that `--quiet` keeps. It comes after every result so far, also where both streams are
+        one pipe."""
+        self._out.flush()
         self._err.write(f"{text}\n")
         self._err.flush()
 

@@ -14,9 +14,9 @@ class EventLines(EventSink):
     """NDJSON, each line written out at once."""
 
     def __init__(self, stream: TextIO, objects: EventObjects) -> None:
-        self._stream = stream
+        self.stream = stream
         self._objects = objects
 
     def emit(self, envelope: Envelope) -> None:
-        self._stream.write(json_text(self._objects.of(envelope)) + "\n")
-        self._stream.flush()
+        self.stream.write(json_text(self._objects.of(envelope)) + "\n")
+        self.stream.flush()

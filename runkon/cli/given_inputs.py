@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from runkon.cli.streams import standard_input
 from runkon.errors import EXIT_USAGE, UserError
 from runkon.model.output import JsonValue
 
@@ -59,7 +59,7 @@ def _refuse_constant(name: str) -> JsonValue:
 
 def _read(file: str, asked_by: str) -> str:
     try:
-        raw = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
+        raw = standard_input(asked_by) if file == STDIN else Path(file).read_bytes()
         return raw.decode("utf-8-sig")
     except OSError as error:
         raise UserError(

@@ -14,7 +14,8 @@ from runkon.cli.presenters import Picture, PlainLines, Presenter
 from runkon.cli.run_state import short_id
 from runkon.cli.session import Session
 from runkon.cli.signals import carry_out
-from runkon.errors import EXIT_USAGE, UserError
+from runkon.cli.streams import open_outlet, undelivered, unwritten
+from runkon.errors import EXIT_ENVIRONMENT, EXIT_USAGE, UserError
 from runkon.language.columns import visible
 from runkon.model.ids import RunID
 from runkon.model.output import JsonValue
@@ -26,6 +27,7 @@ from runkon.views.ending import Ending, ending
 
 if TYPE_CHECKING:
     from runkon.app import Progress
+    from runkon.cli.event_lines import EventLines
     from runkon.engine.cancellation import RunControl
 
 STDOUT = "-"
@@ -63,7 +65,16 @@ def watch(
                 run = carry_out(lambda: execute(watched), control, presenter.say)
         finally:
             presenter.close()
-    return report(session, run, owns_stdout=events == STDOUT)
+    code = report(session, run, owns_stdout=events == STDOUT)
+    return code if events in (None, STDOUT) else _all_written(session, writers, f"`{events}` of `--events`", code)
+
+
+def _all_written(session: Session, writers: Sequence[EventLines], what: str, code: int) -> int:
+    """The exit code of a leg whose events went to a file that may have taken only some of them."""
+    for error in filter(None, (undelivered(writer.stream) for writer in writers)):
+        session.console.error(user_error(unwritten(what, error), color=session.console.err_color))
+        code = code or EXIT_ENVIRONMENT
+    return code
 
 
 _ONE_OF_TWO = "give a file to `--events`, or leave `--json` out"
@@ -145,7 +156,7 @@ def _presenter(session: Session, picture: Picture) -> Presenter:
 
 
 @contextmanager
-def _event_lines(target: str | None, steps: Sequence[StepRecord]) -> Iterator[Sequence[EventSink]]:
+def _event_lines(target: str | None, steps: Sequence[StepRecord]) -> Iterator[Sequence[EventLines]]:
     """The sink that writes NDJSON, if one was asked for."""
     if target is None:
         yield ()
@@ -162,13 +173,9 @@ def _event_lines(target: str | None, steps: Sequence[StepRecord]) -> Iterator[Se
 
 def _opened(target: str) -> TextIO:
     try:
-        return open(target, "w", encoding="utf-8", errors="backslashreplace", newline="\n")
+        return open_outlet(target)
     except OSError as error:
-        raise UserError(
-            "cannot-write",
-            f"`{target}` of `--events` can't be written: {(error.strerror or str(error)).lower()}",
-            exit_code=EXIT_USAGE,
-        ) from error
+        raise unwritten(f"`{target}` of `--events`", error) from error
 
 
 def first_words(run: RunID, title: str) -> str:

@@ -10,36 +10,41 @@ import time
 from collections.abc import Sequence
 
 from runkon.cli.overview import FIRST_STEPS, overview, version_line
+from runkon.cli.streams import keep_standard_streams, undelivered, unwritten
+from runkon.errors import EXIT_ENVIRONMENT, EXIT_INTERRUPTED
 
 _OBJECTS_PER_COLLECTION = 50_000
 _PATIENCE = 5.0  # seconds threads of plugins get when everything else has ended
-_PIPE_CLOSED = 141  # what a shell shows for a program whose reader went away
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Without `arguments` this is the program itself, which then ends here
     as soon as nothing is left to wait for. Never raises, but for what the interpreter itself raises."""
     gc.set_threshold(_OBJECTS_PER_COLLECTION)  # a start makes many objects and drops none: looking costs a tenth of it
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:  # a terminal that can't show a sign gets its number, not an exception
-            reconfigure(errors="backslashreplace")
-    code = _guarded(sys.argv[1:] if arguments is None else list(arguments))
+    try:
+        if arguments is None:
+            keep_standard_streams()
+        code = _answer(sys.argv[1:] if arguments is None else list(arguments))
+        sys.stdout.flush()
+        code = _delivered(code)
+    except BrokenPipeError:  # the streams of a caller, who hears of it by the code
+        code = EXIT_ENVIRONMENT
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
     if arguments is None:
         _end(code)
     return code
 
 
-def _guarded(words: list[str]) -> int:
-    try:
-        code = _answer(words)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to say at exit
-        return _PIPE_CLOSED
-    except KeyboardInterrupt:
-        return 130
-    return code
+def _delivered(code: int) -> int:
+    """The exit code of a command that did what it should, but whose result went nowhere."""
+    error = undelivered(sys.stdout)
+    if error is None or code != 0:
+        return code
+    from runkon.cli.complaints import user_error  # late: on the way to an error
+
+    sys.stderr.write(user_error(unwritten("standard output", error), color=False) + "\n")
+    return EXIT_ENVIRONMENT
 
 
 def _end(code: int) -> None:
@@ -52,12 +57,12 @@ def _end(code: int) -> None:
         if others:
             threading.Thread(target=_leave_late, args=(code, others), daemon=True).start()
             return
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            continue
+    try:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except KeyboardInterrupt:
+        code = code or EXIT_INTERRUPTED
     os._exit(code)
 
 

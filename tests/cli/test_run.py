@@ -179,7 +179,7 @@ class TestEvents:
         case.run("runs").stdout("")
 
     def test_a_file_that_cannot_be_written(self, case):
-        case.wf(HELLO).run("run", "x.wf", "--events", "none/log").exits(2).stdout("").stderr("""
+        case.wf(HELLO).run("run", "x.wf", "--events", "none/log").exits(5).stdout("").stderr("""
             error[cannot-write]: `none/log` of `--events` can't be written: no such file or directory
             """)
         case.run("runs").stdout("")

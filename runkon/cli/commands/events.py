@@ -13,6 +13,7 @@ from runkon.cli.options import VariableOption
 from runkon.cli.options import command as runkon_command
 from runkon.cli.run_state import is_held, record_of
 from runkon.cli.session import Session
+from runkon.cli.streams import is_left
 from runkon.model.events import Envelope
 from runkon.model.ids import RunID
 from runkon.model.ports import RunStore
@@ -51,6 +52,6 @@ def _followed(store: RunStore, run: RunID, since: int) -> Iterator[Envelope]:
         for envelope in store.events(run, seq):
             seq = envelope.seq
             yield envelope
-        if not has_owner:
+        if not has_owner or is_left(sys.stdout):
             return
         time.sleep(POLL_SECONDS)

@@ -14,6 +14,7 @@ from runkon.cli.findings import show_findings
 from runkon.cli.options import VariableOption
 from runkon.cli.options import command as runkon_command
 from runkon.cli.session import Session
+from runkon.cli.streams import standard_input
 from runkon.errors import EXIT_FAILED, EXIT_INVALID, EXIT_OK, UserError
 from runkon.language.columns import visible
 from runkon.language.loader import decode, read_source
@@ -87,7 +88,7 @@ def _report(session: Session, source: SourceFile, text: str, wanted: _Wanted) ->
 
 
 def _stdin(session: Session, wanted: _Wanted) -> int:
-    source = SourceFile("<stdin>", decode(sys.stdin.buffer.read(), "<stdin>"))
+    source = SourceFile("<stdin>", decode(standard_input("`fmt -`"), "<stdin>"))
     text = _formatted(session, source)
     if text is None:
         return EXIT_INVALID

@@ -14,6 +14,7 @@ from runkon.cli.options import VariableOption
 from runkon.cli.options import command as runkon_command
 from runkon.cli.run_state import is_held, record_of, step_named
 from runkon.cli.session import Session
+from runkon.cli.streams import is_left
 from runkon.language.columns import visible
 from runkon.model.records import RunRecord, StepRecord
 
@@ -70,7 +71,7 @@ def _follow(session: Session, run: RunRecord, folder: Path | None, wanted: StepR
         has_owner = now is not None and is_held(now)  # judged before reading, so that the last words are not lost
         for path in _files(session, run, folder, wanted):
             out.copy(path)
-        if not has_owner:
+        if not has_owner or is_left(sys.stdout):
             return
         time.sleep(POLL_SECONDS)
 
