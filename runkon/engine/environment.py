@@ -147,7 +147,7 @@ class Environment:
             raise ValueFailure(
                 "unknown-variable",
                 f"nothing gives `{piece.raw}` a value here",
-                help=f'write `{{{{{piece.name} ?? "text"}}}}` to give it a default',
+                help=f"write `{{{{{piece.name} ?? 'text'}}}}` to give it a default",
             )
         return piece.raw if unknown == "keep" else None
 

@@ -12,11 +12,22 @@ from runkon.language.builder_values import Report
 from runkon.language.diagnostics import diagnose
 from runkon.language.nodes import DurationValue, InputDecl, ListValue, Number, Text, Value, Word
 from runkon.language.source import Span
+from runkon.language.suggest import closest
 from runkon.language.tokens import Token
 from runkon.named import NamedTuple
 
 _Type: TypeAlias = Literal["string", "boolean", "number", "integer", "list", "secret", "one_of"]
 _TYPES = frozenset({"boolean", "number", "integer", "list", "secret", "one_of"})
+_TEXT = ("str", "string")
+_OTHER_WORDS = {
+    "int": "integer",
+    "bool": "boolean",
+    "float": "number",
+    "num": "number",
+    "array": "list",
+    "enum": "one_of",
+}
+_SHORTEST_SLIP = 5  # letters; shorter words are too close to words that are names
 
 
 class InputValue(NamedTuple):
@@ -53,6 +64,8 @@ class _Grouping:
             part = self._parts[self._at]
             self._at += 1
             if isinstance(part, Token):
+                if found and not after_separator:
+                    self._warn_of_type(part, found[-1])
                 found.append(self._declaration(part))
                 after_separator = False
             elif isinstance(part, Separator):
@@ -63,6 +76,20 @@ class _Grouping:
                 stray = part.value if isinstance(part, InputValue) else part
                 self._refuse(stray.span, "a name")
         return found
+
+    def _warn_of_type(self, word: Token, before: InputDecl) -> None:
+        """`n int`: what follows a name on its line and looks like a type was meant as one."""
+        if before.span.line != word.line or before.type != "string":
+            return
+        lower = word.text.lower()
+        meant = lower if lower in _TYPES else _OTHER_WORDS.get(lower)
+        if meant is None and len(lower) >= _SHORTEST_SLIP:
+            near = closest(lower, sorted(_TYPES))
+            meant = near if near is not None and (near[0], near[-1]) == (lower[0], lower[-1]) else None
+        if meant is not None or lower in _TEXT:
+            help = f"write `{before.name} {meant}`" if meant else "text needs no type"
+            help += f"; if `{word.text}` is an input, put a comma in front of it"
+            self._report(diagnose("type-as-input", word.span(self._file), word=word.text, help=help))
 
     def _refuse(self, span: Span, expected: str) -> None:
         self._report(diagnose("invalid-declaration", span, expected=expected))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runkon.language import recovery_blocks as blocks
+from runkon.language import recovery_comments as comments
 from runkon.language import recovery_strings as strings
 from runkon.language.diagnostics import Diagnostic
 from runkon.language.recovery_reading import MOST_REPAIRS, MOST_REPORTS, TRIED, Reading
@@ -25,10 +26,18 @@ from runkon.language.recovery_repairs import (
     plain_report,
     repairs,
 )
-from runkon.language.recovery_strings import Suspect
-from runkon.language.recovery_wording import LATER_WORDS, NAMES, SECTIONS, STATEMENTS, expected_words, found_words
+from runkon.language.recovery_strings import Cut, Suspect
+from runkon.language.recovery_wording import (
+    LATER_WORDS,
+    NAMES,
+    SECTIONS,
+    STATEMENTS,
+    expected_words,
+    found_words,
+    shown,
+)
 from runkon.language.table import END
-from runkon.language.tokens import BAD_NUMBER, UNCLOSED, Token
+from runkon.language.tokens import BAD_NUMBER, UNCLOSED, Token, tokenize
 from runkon.named import NamedTuple
 
 _ENOUGH = 2  # a repair is worth taking when so many tokens fit behind it
@@ -70,7 +79,8 @@ class Recovery(Reading):
     def _remember(self, token: Token) -> None:
         """Note the tokens that may turn out to be the real mistake when another one does not fit."""
         kept = self._stack.kept
-        if (token.kind == "STRING" and (self._odd or strings.may_be_unclosed(token))) or (
+        suspicious = self._odd or strings.may_be_unclosed(token) or strings.ends_before_default(token)
+        if (token.kind == "STRING" and suspicious) or (
             token.kind in _WORD_KINDS and kept and kept[-1].line < token.line and kept[-1].kind in _AWAITING
         ):
             self._suspects.append(Suspect(token, self._at, self._stack.save()))
@@ -81,7 +91,7 @@ class Recovery(Reading):
         if token.kind == UNCLOSED:
             if not self._blame(self._string_suspects()):
                 self._end_string(Suspect(token, self._at, self._stack.save()))
-        elif (token.kind != BAD_NUMBER and self._blame(self._near_suspects())) or self._begins_workflow():
+        elif self._is_explained(token):
             return
         elif not self._stack.open_brackets() and self._is_between_workflows():
             self._outside(token)
@@ -91,6 +101,11 @@ class Recovery(Reading):
             self._skip_later_statement()
         elif not self._repair(place):
             self._resynchronise(place)
+
+    def _is_explained(self, token: Token) -> bool:
+        """Reported and repaired, by what stands before the token or begins with it."""
+        blamed = token.kind != BAD_NUMBER and self._blame(self._near_suspects())
+        return blamed or self._begins_workflow() or self._skip_comment(token)
 
     # ── suspects ────────────────────────────────────────────────────────────────────────────────
     def _near_suspects(self) -> list[Suspect]:
@@ -117,6 +132,8 @@ class Recovery(Reading):
 
     def _end_string(self, suspect: Suspect) -> bool:
         """End an unclosed string on its line and go on behind it."""
+        if strings.ends_before_default(suspect.token) and self._rejoin(suspect):
+            return True
         cut = strings.shortened(self._source, self._table, self._tokens, suspect, self._stack)
         if cut is None:
             return False
@@ -126,10 +143,40 @@ class Recovery(Reading):
             code = "unterminated-escape"
         quote = string._replace(text='"', end=string.start + 1)
         self._report(Report(code, quote, {}), sound=False)
+        self._go_on_with(cut)
+        return True
+
+    def _rejoin(self, suspect: Suspect) -> bool:
+        """Read on a string that the quotes of a default seemed to end."""
+        default = strings.first_default(self._source, suspect.token)
+        cut = strings.rejoined(self._source, self._table, self._tokens, suspect)
+        if default is None or cut is None:
+            return False
+        names = {"default": shown(default.quotes.text), "text": shown(default.text), "name": shown(default.name)}
+        self._report(Report("unescaped-default", default.quotes, names), sound=False)
+        self._go_on_with(cut)
+        return True
+
+    def _go_on_with(self, cut: Cut) -> None:
         self._mended += _CUT_COSTS + len(self._source.text) // _CHARACTERS_PER_REPAIR
         self._tokens, self._at = cut.tokens, cut.at
         self._missing = blocks.missing_braces(self._tokens)
         self._odd = strings.has_unclosed(self._tokens)
+
+    # ── comments of other languages ─────────────────────────────────────────────────────────────
+    def _skip_comment(self, token: Token) -> bool:
+        """Leave out a comment that begins with `--` or `/*`."""
+        end = comments.foreign_end(self._source.text, token)
+        if end is None:
+            return False
+        sign = self._source.text[token.start : token.start + 2]
+        report = Report("unexpected-character", token, {"found": f"`{sign}`"}, help=comments.HELP)
+        self._report(report._replace(at=token._replace(text=sign, end=token.start + 2)))
+        if comments.hides_tokens(self._source.text[token.start : end]):
+            self._go_on_with(Cut([*self._tokens[: self._at], *tokenize(self._source, self._table, end)], self._at))
+            return True
+        while self._tokens[self._at].start < end and self._tokens[self._at].kind != END:
+            self._at += 1
         return True
 
     def _add_missing_word(self, suspect: Suspect) -> bool:

@@ -24,13 +24,14 @@ from runkon.language.recovery_wording import (
     shown,
 )
 from runkon.language.suggest import closest
-from runkon.language.tokens import BAD_NUMBER, ODD, QUOTED, Token
+from runkon.language.tokens import BAD_NUMBER, ODD, QUOTED, UNCLOSED, Token
 from runkon.named import NamedTuple
 
 _LIKE = {"&&": ("AND", "and"), "||": ("OR", "or"), "!": ("NOT", "not"), ":": ("_EQUAL", "=")}
 _ELSE_IF_WORDS = ("elif", "elsif", "elseif")
 _INCOMPLETE = STATEMENTS | {"WORKFLOW", "_DOT", "AND", "OR", "NOT", "IN", "EQ", "NE", "LE", "GE", "LT", "GT", "LPAR"}
 _LONGEST_RUN = 64  # tokens that a repair looks over; no path and no reference is longer
+_LONGEST_SECTION = 400  # tokens of an `inputs` section that is left out whole
 _NUMBERS = "a number, or a duration such as `90s` or `1h30m`"
 
 
@@ -173,6 +174,9 @@ def _obsolete_do(place: Place) -> Iterator[Repair]:
 def _after_key(place: Place, word: Token) -> Iterator[Repair]:
     """Behind a word that was taken for an option: it may be a misspelt keyword, or its `=` is missing."""
     token, stack = place.token, place.stack
+    misplaced = _misplaced_inputs(stack)
+    if misplaced is not None:
+        yield from _without_rest(place, misplaced)
     statement = may_begin_statement(place)
     if statement:
         yield from _misspelt(place, word)
@@ -189,9 +193,7 @@ def _after_key(place: Place, word: Token) -> Iterator[Repair]:
     if statement and (place.same_line or token.kind == "LBRACE"):
         return
     expected = "`=` and a value"
-    report = _misplaced_inputs(stack) or Report(
-        "missing-value", word, {"option": word.text}, label=f"expected {expected}"
-    )
+    report = misplaced or Report("missing-value", word, {"option": word.text}, label=f"expected {expected}")
     yield Repair(report, (behind(word, "_EQUAL"), behind(word, "STRING", '""')), sound=False)
 
 
@@ -199,9 +201,25 @@ def _misplaced_inputs(stack: Stack) -> Report | None:
     """Declarations in an `inputs` of a block that passes none on: the section belongs to the workflow."""
     brackets = stack.open_brackets()
     head = stack.head(brackets[-1]) if len(brackets) > 1 else None
-    if head is None or head.kind != "INPUTS" or stack.head(brackets[-2]).kind in ("CALL", "FOREACH", "WORKFLOW"):
+    if (
+        head is None
+        or head.kind != "INPUTS"
+        or stack.head(brackets[-2]).kind in ("CALL", "FOREACH", "WORKFLOW", "SCRIPT")
+    ):
         return None
     return Report("misplaced-section", head, {"section": "inputs"})
+
+
+def _without_rest(place: Place, report: Report) -> Iterator[Repair]:
+    """Leave out the word before the token and everything up to the end of the section."""
+    skip = depth = 0
+    while depth > 0 or place.ahead(skip).kind != "RBRACE":
+        kind = place.ahead(skip).kind
+        if kind in ("$END", UNCLOSED) or skip > _LONGEST_SECTION:
+            return
+        depth += (kind == "LBRACE") - (kind == "RBRACE")
+        skip += 1
+    yield Repair(report, skip=skip, undo=1, sound=False)
 
 
 def _misspelt(place: Place, word: Token) -> Iterator[Repair]:

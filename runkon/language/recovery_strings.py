@@ -14,9 +14,12 @@ from runkon.language.source import SourceFile
 from runkon.language.table import Table
 from runkon.language.tokens import UNCLOSED, Token, tokenize
 from runkon.named import NamedTuple
+from runkon.pattern import pattern
 
 _NEAR = 4  # a mistake so many tokens behind a string may be the string's
 _TRIED = 4  # so many tokens have to fit behind the shorter string
+_DEFAULT = pattern(r'([^"\n]*+)"\s*+\}\}')  # behind the quote that was to open a default
+_REST = pattern(r'[^"\\]*+(?:\\(?s:.)[^"\\]*+)*+"')  # of the string around it
 
 
 class Suspect(NamedTuple):
@@ -32,6 +35,48 @@ class Cut(NamedTuple):
 
     tokens: list[Token]
     at: int
+
+
+class Default(NamedTuple):
+    """The first default of a template whose quotes ended the string: its name, its text, and both quotes as a token."""
+
+    name: str
+    text: str
+    quotes: Token
+
+
+def ends_before_default(token: Token) -> bool:
+    """True for a string in plain quotes that ends in `{{name ?? "`: the quote was to open the default."""
+    return token.kind == "STRING" and _ends_before_default(token.text)
+
+
+def _ends_before_default(text: str) -> bool:
+    head = text[:-1].rstrip()
+    return head.endswith("??") and head.rfind("{{") > head.rfind("}}")
+
+
+def first_default(source: SourceFile, string: Token) -> Default | None:
+    """What stands in the quotes behind such a string; None if no `"}}` follows on its line."""
+    found = _DEFAULT.match(source.text, string.end)
+    if found is None:
+        return None
+    place = source.span(string.end - 1, found.end(1) + 1)
+    name = string.text[string.text.rfind("{{") + 2 : string.text.rfind("??")].strip()
+    return Default(name, found[1], Token("STRING", source.text[place.start : place.end], *place[1:]))
+
+
+def rejoined(source: SourceFile, table: Table, tokens: Sequence[Token], suspect: Suspect) -> Cut | None:
+    """The input with the string read up to the quote that was to end it, over every default inside."""
+    string = suspect.token
+    end, text = string.end, string.text
+    while _ends_before_default(text):
+        default = _DEFAULT.match(source.text, end)
+        rest = None if default is None else _REST.match(source.text, default.end())
+        if rest is None:
+            return None
+        end, text = rest.end(), rest[0]
+    whole = Token("STRING", '""', string.start, end, string.line, string.column)
+    return Cut([*tokens[: suspect.at], whole, *tokenize(source, table, end)], suspect.at)
 
 
 def may_be_unclosed(token: Token) -> bool:

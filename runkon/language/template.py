@@ -1,7 +1,8 @@
 """Text with `{{placeholders}}`: cutting it into pieces. What a placeholder stands for is decided by the engine.
 
-A placeholder is `{{name}}`, `{{step.field}}` or `{{name ?? "text"}}`, white space inside the braces ignored. A `{{`
-without a later `}}` is ordinary text. Values put in are never looked at again.
+A placeholder is `{{name}}`, `{{step.field}}` or `{{name ?? 'text'}}`, white space inside the braces ignored. A default
+may stand in double quotes as well, which a string of a workflow has to escape. A `{{` without a later `}}` is ordinary
+text. Values put in are never looked at again.
 """
 
 from __future__ import annotations

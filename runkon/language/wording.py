@@ -58,6 +58,24 @@ CHECKS: dict[str, Wording] = {
         message="nothing gives `{name}` a value here",
         severity=Severity.WARNING,
     ),
+    "unclosed-placeholder": Wording(
+        about="a `{{` before the name of an input or a step, without its `}}`",
+        message="`{{{{{name}` is never closed, so it stays as it is written",
+        help="close it: `{{{{{name}}}}}`",
+        severity=Severity.WARNING,
+    ),
+    "unquoted-default": Wording(
+        about="a default of a placeholder that stands without quotes: it is text, never a reference",
+        message="the default of `{name}` stands without quotes, so it is the text `{default}`",
+        help="write `{{{{{name} ?? '{default}'}}}}` if that text is meant; a default can't be another reference",
+        severity=Severity.WARNING,
+    ),
+    "marker-not-status": Wording(
+        about="a test for a marker such as `completed` where the status of the script must be meant",
+        message="`{key}.{word}` asks for a marker `{word}`, and nothing in the script's text gives one",
+        help='did you mean `{key}.status == "{word}"`?',
+        severity=Severity.WARNING,
+    ),
     "duplicate-input": Wording(
         about="an input that is declared twice",
         message="input `{name}` is declared twice",

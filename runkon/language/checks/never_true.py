@@ -1,5 +1,5 @@
 """Tests that can't succeed, where that is certain: a gate asked for a marker it never gives, a status that does not
-exist, a choice that an input does not have."""
+exist, a choice that an input does not have; and a marker of a script that can only be meant as its status."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from runkon.language.checks.context import Context
 from runkon.language.checks.flow import Producer, Scope, Test, sites
 from runkon.language.checks.references import Read, reads
 from runkon.language.diagnostics import Diagnostic, diagnose
-from runkon.language.nodes import And, Compare, Condition, Constant, Not, Or, Reference
+from runkon.language.keys import result_key
+from runkon.language.nodes import And, Compare, Condition, Constant, Not, Or, Reference, ScriptStep
+from runkon.language.places import names_file
 from runkon.language.suggest import closest
 
 STATUSES = ("completed", "failed", "skipped", "timed_out", "cancelled")
+_BLOCK = "FLOW_OUTPUT"
 _FACTS = frozenset({"status", "error", "context", "output", "attempts"})
 _FIELDS: dict[Producer, tuple[str, ...]] = {
     "gate": ("approved", "rejected", "timed_out", "decision", "reason", "feedback", "by", "at"),
@@ -26,6 +29,7 @@ def check_never_true(context: Context) -> Iterable[Diagnostic]:
         if isinstance(site, Test):
             for read in reads(site.condition):
                 yield from _fixed_fields(read, site.scope)
+                yield from _status_as_marker(read, site.scope, context)
             for compare in _comparisons(site.condition):
                 yield from _impossible(compare, site.scope, context)
 
@@ -46,6 +50,28 @@ def _fixed_fields(read: Read, scope: Scope) -> Iterator[Diagnostic]:
     help = f"did you mean `{read.parts[0]}.{close}`?" if close else f"it has {_listed(known)}"
     reason = f"a {what} has no `{field}`"
     yield diagnose("never-true", read.span, text=".".join(read.parts), reason=reason, help=help)
+
+
+def _status_as_marker(read: Read, scope: Scope, context: Context) -> Iterator[Diagnostic]:
+    """`build.completed` alone as a test, of a script that gives no markers. Agents may give any marker, and so may a
+    script file, so those are left alone."""
+    if not read.alone or len(read.parts) != 2 or read.parts[1] not in STATUSES:
+        return
+    key, word = read.parts
+    if scope.producers(key) != {"step"}:
+        return
+    behind = [statement for statement in context.statements if result_key(statement) == key]
+    if all(isinstance(statement, ScriptStep) and _can_only_mean_status(statement, word) for statement in behind):
+        yield diagnose("marker-not-status", read.span, key=key, word=word)
+
+
+def _can_only_mean_status(script: ScriptStep, word: str) -> bool:
+    """True if the script's text has no output block and its options let a later step see that status."""
+    if names_file(script.run) or script.run.startswith("{{") or _BLOCK in script.run:
+        return False
+    if word == "skipped":
+        return script.options.condition is not None
+    return word == "completed" or script.options.on_fail == "continue"
 
 
 def _comparisons(condition: Condition) -> Iterator[Compare]:

@@ -25,29 +25,35 @@ RUN_FACTS = ("name", "run_id", "status")
 
 
 class Read(NamedTuple):
-    """One reference as it is read; `alone` if it is a test by itself, not an operand."""
+    """One reference as it is read; `alone` if it is a test by itself, not an operand. `beside` is the reference it is
+    compared with."""
 
     parts: tuple[str, ...]
     span: Span
     alone: bool
+    beside: tuple[str, ...] = ()
 
 
-def reads(condition: Condition, *, alone: bool = True) -> Iterator[Read]:
+def reads(condition: Condition, *, alone: bool = True, beside: tuple[str, ...] = ()) -> Iterator[Read]:
     """Every reference in a condition."""
     match condition:
         case Reference(parts=parts, span=span):
-            yield Read(parts, span, alone)
+            yield Read(parts, span, alone, beside)
         case Not(operand=operand):
             yield from reads(operand)
         case And(operands=operands) | Or(operands=operands):
             for operand in operands:
                 yield from reads(operand)
         case Compare(left=left, right=right):
-            yield from reads(left, alone=False)
-            yield from reads(right, alone=False)
+            yield from reads(left, alone=False, beside=_parts(right))
+            yield from reads(right, alone=False, beside=_parts(left))
         case ListLiteral(items=items):
             for item in items:
-                yield from reads(item, alone=False)
+                yield from reads(item, alone=False, beside=beside)
+
+
+def _parts(operand: Condition) -> tuple[str, ...]:
+    return operand.parts if isinstance(operand, Reference) else ()
 
 
 def check_references(context: Context) -> Iterable[Diagnostic]:
@@ -114,19 +120,25 @@ def _bare(read: Read, scope: Scope, context: Context) -> Iterator[Diagnostic]:
     if declared is None:
         if not read.alone and name in HOST_VARIABLES:
             return
-        yield _unknown_input(name, read.span, context, scope)
+        yield _unknown_input(name, read.span, context, scope, read.beside)
     elif read.alone and declared.type != "boolean":
         related = (Related(declared.span, "declared here"),)
         yield diagnose("input-not-boolean", read.span, name=name, type=declared.type, related=related)
 
 
-def _unknown_input(name: str, span: Span, context: Context, scope: Scope | None = None) -> Diagnostic:
+def _unknown_input(
+    name: str, span: Span, context: Context, scope: Scope | None = None, beside: tuple[str, ...] = ()
+) -> Diagnostic:
     close = closest(name, context.inputs)
     help: str | None = None
-    if scope is not None and scope.producers(name):
+    if beside[1:] == ("status",):
+        help = f'text stands in quotes: `"{name}"`'
+    elif scope is not None and scope.producers(name):
         help = f"`{name}` is a step; ask for one of its markers: `{name}.MARKER`"
     elif close is not None:
         help = f"did you mean `{close}`?"
+    elif beside:
+        help = f'if it is text, put it in quotes: `"{name}"`; an input has to be declared: `inputs {{ {name} }}`'
     return diagnose("unknown-input", span, name=name, help=help)
 
 

@@ -75,18 +75,20 @@ def _agents(statement: Statement, context: Context) -> Iterator[Missing]:
         else:
             yield from _agent(statement.agent, options.plugin_dirs, context)
     if isinstance(options.on_fail, AgentRef):
-        yield from _agent(options.on_fail, options.plugin_dirs, context)
+        yield from _agent(options.on_fail, options.plugin_dirs, context, ("continue",))
     if options.fallback is not None:
         yield from _agent(options.fallback, options.plugin_dirs, context)
 
 
-def _agent(agent: AgentRef, plugin_dirs: Sequence[str], context: Context) -> Iterator[Missing]:
-    """An executor of that name, else an agent file and a runtime to run it."""
+def _agent(
+    agent: AgentRef, plugin_dirs: Sequence[str], context: Context, words: Sequence[str] = ()
+) -> Iterator[Missing]:
+    """An executor of that name, else an agent file and a runtime to run it. `words` may stand there as well."""
     if agent.form == "name" and context.catalog.knows("executor", agent.text):
         return
     located = locate_agent(agent, plugin_dirs, context)
     if located.path is None or located.problem is not None:
-        known = context.catalog.names("executor") if agent.form == "name" else ()
+        known = (*words, *context.catalog.names("executor")) if agent.form == "name" else ()
         help = _where(agent.text, located, known, "no executor of this name is registered")
         yield Missing("agent", agent.text, diagnose("unknown-agent", agent.span, name=agent.text, help=help))
     elif not context.catalog.names("runtime") and not context.catalog.knows("runtime", ""):

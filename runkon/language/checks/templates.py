@@ -15,6 +15,8 @@ from runkon.language.template import Placeholder, parse_template
 from runkon.pattern import pattern
 
 _VARIABLE = pattern(r"[^\W\d][\w-]*(\.[\w-]+)*")
+_OPENED = pattern(r"\{\{\s*([^\W\d][\w-]*(?:\.[\w-]+)*)(\s*\?\?)?")
+_CONSTANT = pattern(r"-?[0-9]+(\.[0-9]+)?|true|false")
 
 
 def check_templates(context: Context) -> Iterable[Diagnostic]:
@@ -53,9 +55,38 @@ def _value(value: Value, scope: Scope, context: Context) -> Iterator[Diagnostic]
 def _template(text: str, span: Span, scope: Scope, context: Context) -> Iterator[Diagnostic]:
     if "{{" not in text:
         return
-    for piece in parse_template(text):
-        if isinstance(piece, Placeholder) and piece.default is None and _has_no_value(piece, scope, context):
-            yield _unknown(piece.name, placeholder_span(piece, text, span, context.source), scope, context)
+    pieces = parse_template(text)
+    for piece in pieces:
+        if not isinstance(piece, Placeholder):
+            continue
+        place = placeholder_span(piece, text, span, context.source)
+        if piece.default is None:
+            if _has_no_value(piece, scope, context):
+                yield _unknown(piece.name, place, scope, context)
+        elif piece.default and piece.default == _written_default(piece) and not _CONSTANT.fullmatch(piece.default):
+            yield diagnose("unquoted-default", place, name=piece.name, default=piece.default)
+    if isinstance(pieces[-1], str) and "{{" in pieces[-1]:
+        yield from _unclosed(pieces[-1], span, scope, context)
+
+
+def _written_default(piece: Placeholder) -> str:
+    """The default as it is written: equal to its meaning if it has no quotes."""
+    return piece.raw[2:-2].partition("??")[2].strip()
+
+
+def _unclosed(text: str, span: Span, scope: Scope, context: Context) -> Iterator[Diagnostic]:
+    """A `{{` that nothing closes, if what follows names something; before other text it may well be meant."""
+    found = _OPENED.search(text)
+    if found is None:
+        return
+    name = found[1]
+    head = name.partition(".")[0]
+    if is_given(name, scope, context) or scope.producers(head) or head in ("inputs", "workflow"):
+        written = context.source.text[span.start : span.end]
+        at = written.rfind(found[0])
+        place = span if at < 0 else context.source.span(span.start + at, span.start + at + len(found[0]))
+        help = f"inside a string a default stands in single quotes: `{{{{{name} ?? 'text'}}}}`" if found[2] else None
+        yield diagnose("unclosed-placeholder", place, name=name, help=help)
 
 
 def _has_no_value(piece: Placeholder, scope: Scope, context: Context) -> bool:
@@ -83,9 +114,9 @@ def _unknown(name: str, span: Span, scope: Scope, context: Context) -> Diagnosti
     elif close is not None:
         help = f"did you mean `{close}`?"
     elif not _VARIABLE.fullmatch(name):
-        help = 'a placeholder is `{{name}}`, `{{step.field}}` or `{{name ?? "default"}}`'
+        help = "a placeholder is `{{name}}`, `{{step.field}}` or `{{name ?? 'default'}}`"
     else:
-        help = f'declare it in `inputs`, or give it a default: `{{{{{name} ?? "text"}}}}`'
+        help = f"declare it in `inputs`, or give it a default: `{{{{{name} ?? 'text'}}}}`"
     return diagnose("unknown-variable", span, name=name, help=help)
 
 

@@ -78,7 +78,7 @@ def test_unknown_names_vanish_or_stay_or_fail() -> None:
     with pytest.raises(ValueFailure, match=r"nothing gives `\{\{ nope \}\}` a value here") as caught:
         env.render(template, unknown="fail")
     assert caught.value.code == "unknown-variable"
-    assert caught.value.help == 'write `{{nope ?? "text"}}` to give it a default'
+    assert caught.value.help == "write `{{nope ?? 'text'}}` to give it a default"
 
 
 def test_a_strict_workflow_fails_on_every_unknown_name_but_not_on_null_or_defaults() -> None:

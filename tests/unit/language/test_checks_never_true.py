@@ -44,3 +44,36 @@ def test_a_close_word_is_suggested(only) -> None:
         "did you mean `human_review.approved`?"
     )
     assert only('W{ call a if a.status == "complete" { call b } }').help == "did you mean `completed`?"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'W{ script s { run = "make x" } unless s.completed { call a } }',
+        'W{ script s { run = "make x" on_fail = continue } if s.failed { call a } }',
+        'W{ script s { run = "make x" on_fail = continue } if not s.timed_out and s.ok { call a } }',
+        'W{ script s { run = "make x" if = inputs.go } if s.skipped { call a } inputs { go boolean } }',
+    ],
+)
+def test_a_status_asked_for_as_a_marker_of_a_script_is_a_warning(only, text: str) -> None:
+    found = only(text)
+    assert (found.code, found.severity) == ("marker-not-status", Severity.WARNING)
+    assert '.status == "' in (found.help or "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "W{ call a { on_fail = continue } if a.failed or a.completed or a.skipped { call b } }",  # any marker it likes
+        'W{ script s { run = "check.sh" on_fail = continue } if s.failed { call a } }',  # a file, which may print one
+        "W{ script s { run = \"{{x ?? 'y'}}\" on_fail = continue } if s.failed { call a } }",
+        "W{ script s { run = \"echo '<<<FLOW_OUTPUT>>>'\" } if s.completed { call a } }",
+        'W{ script s { run = "python check.py" } if s.failed or s.skipped { call a } }',  # never seen as a status
+        'W{ script s { run = "make x" } if s.status == "completed" { call a } }',
+        'W{ script s { run = "make x" } if s.completed == true { call a } }',
+        'W{ if true { script s { run = "make x" } } else { call b { id = s } } if s.completed { call a } }',
+        "W{ parallel p { call a call b } if p.failed { call c } }",
+    ],
+)
+def test_a_word_that_may_be_a_marker_or_a_field_is_left_alone(codes, text: str) -> None:
+    assert codes(text) == []

@@ -113,3 +113,17 @@ def test_an_unreadable_child_causes_no_further_finding(codes, catalog) -> None:
 def test_references_before_an_unreadable_child_are_still_checked(codes, catalog) -> None:
     text = "W{ if ghost.m { call a } call workflow nope }"
     assert codes(text, catalog()) == ["unknown-step", "unknown-workflow"]
+
+
+@pytest.mark.parametrize("condition", ["b.status == completed", "failed != b.status", "b.status in [failed, skipped]"])
+def test_a_bare_word_beside_a_status_belongs_in_quotes(checked, condition: str) -> None:
+    found = checked("W{ call b if " + condition + " { call c } }").diagnostics
+    assert {each.code for each in found} == {"unknown-input"}
+    assert [(each.help or "")[:26] for each in found] == [
+        'text stands in quotes: `"' + each.message[16] for each in found
+    ]
+
+
+def test_a_bare_word_beside_a_field_may_be_text_or_an_input(only) -> None:
+    found = only("W{ call b if b.color == red { call c } }")
+    assert found.help == 'if it is text, put it in quotes: `"red"`; an input has to be declared: `inputs { red }`'

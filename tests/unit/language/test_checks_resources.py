@@ -107,3 +107,10 @@ def test_a_provider_is_looked_for_and_references_are_not(codes, catalog) -> None
     assert codes(text, nothing(catalog)) == ["unknown-provider"]
     assert codes(text, nothing(catalog, provider=("tickets",))) == []
     assert codes(text.replace("tickets", "files"), nothing(catalog)) == []
+
+
+def test_a_slip_in_on_fail_continue_is_seen(only, catalog) -> None:
+    found = only("W{ call a { on_fail = contineu } }", nothing(catalog, executor=("a",)))
+    assert (found.code, found.help) == ("unknown-agent", "did you mean `continue`?")
+    found = only("W{ call contineu }", nothing(catalog, executor=("a",)))
+    assert "did you mean" not in (found.help or "")

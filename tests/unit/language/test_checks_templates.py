@@ -65,7 +65,7 @@ def test_the_second_of_two_equal_placeholders_is_marked_apart(checked) -> None:
 
 def test_help_names_the_close_input_or_the_default(only) -> None:
     assert only('W{ inputs { scope } script s { run = "echo {{scpoe}}" } }').help == "did you mean `scope`?"
-    assert '{{nobody ?? "text"}}' in (only('W{ script s { run = "echo {{nobody}}" } }').help or "")
+    assert "{{nobody ?? 'text'}}" in (only('W{ script s { run = "echo {{nobody}}" } }').help or "")
 
 
 # ── text of steps inside shell quotes ─────────────────────────────────────────────────────────────
@@ -91,3 +91,26 @@ def test_text_of_a_step_inside_shell_quotes_is_a_warning(only, run: str) -> None
 )
 def test_what_is_quoted_by_the_engine_or_given_by_a_person_is_fine(codes, text: str) -> None:
     assert codes(text) == []
+
+
+@pytest.mark.parametrize("default", ["3", "-0.5", "true", "false", "'none'", '\\"none\\"', "''", "", "'a.b'"])
+def test_a_default_in_quotes_or_a_constant_is_left_alone(codes, default: str) -> None:
+    assert codes('W{ inputs { who } call a { inputs = { x = "{{who ?? ' + default + '}}" } } }') == []
+
+
+@pytest.mark.parametrize("default", ["none", "a.context", "inputs.who", "null", "it is", '\\"open'])
+def test_a_default_without_quotes_is_a_warning(only, default: str) -> None:
+    found = only('W{ inputs { who } call a call b { inputs = { x = "{{who ?? ' + default + '}}" } } }')
+    assert (found.code, found.severity) == ("unquoted-default", Severity.WARNING)
+
+
+@pytest.mark.parametrize("text", ["{{who", "{{ who and more", "{{a.context", "x {{inputs.who", "{{repo_path", "{{who}"])
+def test_a_placeholder_that_is_never_closed_is_a_warning(only, text: str) -> None:
+    found = only('W{ inputs { who } call a script s { run = "echo ' + text + '" } }')
+    assert (found.code, found.severity) == ("unclosed-placeholder", Severity.WARNING)
+    assert (found.help or "").startswith("close it: `{{")
+
+
+@pytest.mark.parametrize("text", ["{{", "a {{ b", "{{nobody", "{{ghost.path", "awk '{{print}'", "{{{{", "{{who}} {{ x"])
+def test_open_braces_before_other_text_are_left_alone(codes, text: str) -> None:
+    assert codes('W{ inputs { who } script s { run = "echo ' + text + '" } }') == []

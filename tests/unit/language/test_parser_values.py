@@ -240,3 +240,41 @@ def test_names_that_are_words_of_declarations(written: str, names: list[str]) ->
 )
 def test_stray_parts_of_declarations_are_reported(written: str) -> None:
     assert codes(f"inputs {{ {written} }}") == ["invalid-declaration"]
+
+
+@pytest.mark.parametrize(
+    ("written", "word", "meant"),
+    [
+        ("n int default = 3", "int", "write `n integer`"),
+        ("a boolean n required int", "int", "write `n integer`"),
+        ("n default = 3 Integer", "Integer", "write `n integer`"),
+        ("fast bool", "bool", "write `fast boolean`"),
+        ("n interger", "interger", "write `n integer`"),
+        ("one oneof", "oneof", "write `one one_of`"),
+        ("name string", "string", "text needs no type"),
+    ],
+)
+def test_a_word_like_a_type_behind_a_name_is_a_warning(written: str, word: str, meant: str) -> None:
+    found = parse(SourceFile("a.wf", f"workflow w {{ inputs {{ {written} }} }}"))
+    assert found.ok
+    assert [(each.code, each.message.split("`")[1], (each.help or "").split(";")[0]) for each in found.diagnostics] == [
+        ("type-as-input", word, meant)
+    ]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "n, int",
+        "n\nint",
+        "n; string",
+        "int",
+        "title text body",
+        "test lint",
+        "env secrets",
+        "member numbers",
+        "n integer int",
+    ],
+)
+def test_a_word_that_may_be_an_input_is_left_alone(written: str) -> None:
+    assert parse(SourceFile("a.wf", f"workflow w {{ inputs {{ {written} }} }}")).diagnostics == ()
