@@ -40,6 +40,8 @@ class RunkonGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
+        if name == "help":
+            return self._help(ctx, args[1:])
         found = self.get_command(ctx, name)
         if found is None and name[:1] not in ("-", ""):
             found = _plugin_command(ctx, name)
@@ -48,6 +50,13 @@ class RunkonGroup(click.Group):
         if found is None:
             return super().resolve_command(ctx, args)
         return name, found, args[1:]
+
+    def _help(self, ctx: click.Context, about: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """`runkon help run` is `runkon run --help`, and `runkon help` alone the help of all."""
+        if not about or about[0] == "help":
+            click.echo(self.get_help(ctx))
+            ctx.exit()
+        return self.resolve_command(ctx, [about[0], "--help"])
 
     def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002  # click's signature
         return overview().rstrip("\n")
@@ -63,7 +72,7 @@ def _plugin_command(ctx: click.Context, name: str) -> click.Command | None:
 def _unknown_command(name: str) -> UserError:
     from runkon.language.suggest import closest  # late: on the way to an error
 
-    close = closest(name, COMMANDS)
+    close = closest(name, COMMANDS) or _completed(name)
     shown = name if name.isprintable() else repr(name)
     is_file = name.endswith(".wf")
     return UserError(
@@ -73,6 +82,15 @@ def _unknown_command(name: str) -> UserError:
         next=f"runkon run {shown}" if is_file else "runkon --help",
         exit_code=EXIT_USAGE,
     )
+
+
+def _completed(name: str) -> str | None:
+    """The command of which `name` is the beginning, or that it is but for one letter: `val`, `rn`."""
+    for command in COMMANDS:
+        lacks_one = any(command[:at] + command[at + 1 :] == name for at in range(1, len(command)))
+        if lacks_one or (len(name) > 1 and command.startswith(name)):
+            return command
+    return None
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, value: object) -> None:

@@ -62,6 +62,30 @@ def test_an_unknown_command_is_suggested(case):
         """)
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("rn", "run"), ("val", "validate"), ("lo", "logs"), ("shw", "show")])
+def test_a_command_cut_short_is_suggested(case, typed, meant):
+    case.run(typed).exits(2).stdout("").stderr(f"""
+        error[unknown-command]: there is no command `{typed}`
+          = help: did you mean `{meant}`?
+          = next: runkon --help
+        """)
+
+
+@pytest.mark.parametrize(("words", "same"), [(["help"], ["--help"]), (["help", "run"], ["run", "--help"])])
+def test_help_is_a_word_as_well(case, words, same):
+    wanted = case.run(*same).exits(0).out
+    assert case.run(*words).exits(0).out == wanted
+    assert "Usage: runkon" in wanted
+
+
+def test_help_about_nothing_there_is(case):
+    case.run("help", "rnu").exits(2).stderr("""
+        error[unknown-command]: there is no command `rnu`
+          = help: did you mean `run`?
+          = next: runkon --help
+        """)
+
+
 def test_a_file_in_place_of_a_command(case):
     case.run("x.wf").exits(2).stderr("""
         error[unknown-command]: there is no command `x.wf`
