@@ -168,6 +168,29 @@ def test_the_options_of_steps_are_those_there_are():
     assert listed("of calls also") == call - script
 
 
+def test_the_output_block_shown_is_one(tmp_path):
+    block = next(text for language, _, text in FENCE.findall(README) if "FLOW_OUTPUT" in text and language == "sh")
+    outputs = '{ said = "{{s.context}}", again = s.again }'
+    text = (
+        f'workflow a {{\n script s {{ run = """\n{block}""" }}\n if s.is_flaky {{ script t {{ run = "echo yes" }} }}\n'
+    )
+    (tmp_path / "a.wf").write_text(f"{text} outputs {outputs}\n}}\n")
+    output, code = said("runkon run a.wf", tmp_path)
+    assert code == 0
+    assert "completed · 2 steps" in output
+    assert "said = 2 of 9 tests failed once\nagain = 2\n" in output
+
+
+def test_the_values_of_options_are_those_there_are():
+    assert listed("a list of") == {"timeout", "transient", "schema", "exit", "any"}
+    for word in listed("a list of"):
+        snippet = f"workflow t {{ call a {{ retry_on = [{word}] backoff = exponential jitter = true }} }}"
+        assert parse(SourceFile("t.wf", snippet)).diagnostics == ()
+    loop = "workflow t { while a.b { max_iterations = 1 on_max_iter = continue call a } }"
+    assert parse(SourceFile("t.wf", loop)).diagnostics == ()
+    assert "`on_max_iter = continue`" in PROSE.replace("\n", " ")
+
+
 def test_what_this_version_refuses_is_said():
     refused = unsupported.OPTIONS["call"] | unsupported.OPTIONS["script"]
     assert listed("refuses the options") == refused
