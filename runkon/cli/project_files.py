@@ -46,13 +46,6 @@ def runkon_register_executors(register):
     register(count_words)
 '''
 
-GITIGNORE = """\
-# records and logs of runs; workflows and plugins belong into the repository
-/runkon.db*
-/logs/
-/internal-error-*.txt
-"""
-
 NEW_WORKFLOW = """\
 workflow {name} {{
   meta {{ title = "{name}" }}
@@ -62,7 +55,7 @@ workflow {name} {{
   script first {{ run = "echo Hello, {{{{subject}}}}!" }}
 
   if first.status == "completed" {{
-    script second {{ run = "echo {{{{first.context}}}} | wc -c" }}
+    script second {{ run = "printf %s {{{{first.context}}}} | wc -c" }}
   }}
 
   outputs {{

@@ -169,7 +169,8 @@ def _check_config(config: RunConfig, body: Sequence[Planned], always: Sequence[P
 
 
 def _unknown_step(what: str, name: str, known: set[str], paths: Collection[str] = ()) -> UserError:
-    close = closest(name, sorted(path.replace("[]", "[0]") for path in paths) if "/" in name else sorted(known))
-    names = ", ".join(f"`{one}`" for one in sorted(known)[:MOST_NAMES]) + (", …" if len(known) > MOST_NAMES else "")
-    hint = f"did you mean `{close}`?" if close else f"this workflow has {names}" if known else None
+    choices = sorted(path.replace("[]", "[0]") for path in paths) if "/" in name else sorted(known)
+    close = closest(name, choices)
+    listed = ", ".join(f"`{one}`" for one in choices[:MOST_NAMES]) + (", …" if len(choices) > MOST_NAMES else "")
+    hint = f"did you mean `{close}`?" if close else f"this workflow has {listed}" if choices else None
     return UserError("unknown-step", f"no {what} is called `{name}`", help=hint, exit_code=EXIT_USAGE)

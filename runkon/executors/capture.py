@@ -24,14 +24,21 @@ class Capture:
         self._head = b""
         self._pieces: deque[bytes] = deque()
         self._size = 0
+        self._total = 0
 
     def add(self, piece: bytes) -> None:
+        self._total += len(piece)
         if len(self._head) < HEAD:
             self._head += piece[: HEAD - len(self._head)]
         self._pieces.append(piece)
         self._size += len(piece)
         while self._size - len(self._pieces[0]) >= self._tail:
             self._size -= len(self._pieces.popleft())
+
+    @property
+    def is_whole(self) -> bool:
+        """True if the beginning is all there is."""
+        return self._total == len(self._head)
 
     def beginning(self) -> str:
         """The first bytes as text; what is not UTF-8 becomes `�`."""

@@ -19,11 +19,11 @@ from runkon.model.value_text import as_text, harmless
 from runkon.pattern import pattern
 
 if TYPE_CHECKING:
-    from runkon.executors.capture import OutputStreams
+    from runkon.executors.capture import Capture, OutputStreams
     from runkon.executors.process import ChildProcess
 
 SHELL = "/bin/sh"
-CONTEXT = 2000  # characters of stdout that become the context when there is no output block
+CONTEXT = 2000  # most characters of a context that stdout becomes when there is no output block; `…` ends a cut one
 STDERR = 2000  # characters of stderr in the error of a failed script
 PREFIXES = ("RUNKON_", "CONDUCTOR_")
 INJECTED = "RUNKON_INJECTED"
@@ -42,8 +42,9 @@ class ScriptExecutor:
     """Runs the `run` text of a script step.
 
     Exit code 0 completes the step: markers, context and fields come from the output block on stdout, else the context
-    is the beginning of stdout. Any other end raises StepFailure of kind `exit`. When `request.cancel` is cancelled the
-    group gets SIGTERM, after `kill_grace` SIGKILL, and `Cancelled` is raised; nothing of the group is left then.
+    is what was printed, without line ends behind it and, if it is long, cut to end with `…`. Any other end raises
+    StepFailure of kind `exit`. When `request.cancel` is cancelled the group gets SIGTERM, after `kill_grace` SIGKILL,
+    and `Cancelled` is raised; nothing of the group is left then.
     `request.options`: `run`, `env` (names to texts), `inputs` (those for the environment, default: all variables but
     the history), `kill_grace` (seconds, default 5)."""
 
@@ -179,7 +180,17 @@ def _output(streams: OutputStreams) -> Output:
     reading = read_output_block(streams.stdout.end())
     if reading.output is not None:
         return reading.output
-    return Output(context=streams.stdout.beginning()[:CONTEXT], text=reading.problem or "")
+    return Output(context=_context(streams.stdout), text=reading.problem or "")
+
+
+def _context(stdout: Capture) -> str:
+    """What was printed, without the line ends behind it, as `$(…)` of the shell gives it; cut where it is long."""
+    text = stdout.beginning()
+    if stdout.is_whole:
+        text = text.rstrip("\n")
+        if len(text) <= CONTEXT:
+            return text
+    return text[: CONTEXT - 1] + "…"
 
 
 def _exit_text(name: str, code: int, streams: OutputStreams) -> str:

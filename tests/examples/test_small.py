@@ -43,7 +43,7 @@ def test_a_dry_run_of_an_example_runs_no_script(name, project):
 )
 def test_hello(project, inputs, greeting):
     run = project.run("hello.wf", *inputs)
-    assert run["outputs"] == {"greeting": f"{greeting}\n"}
+    assert run["outputs"] == {"greeting": greeting}
     assert told(run) == [("greet", "completed", 1)]
 
 

@@ -217,7 +217,7 @@ def test_until_of_a_step_that_is_not_there_is_refused_before_the_run(flow: Make)
         ("checkz", "did you mean `checks`?"),
         ("if", "this workflow has `a`, `b`, `c`, `checks`, `d`"),
         ("while", "this workflow has"),
-        ("while/d", "did you mean `while[0]/d`?"),
+        ("while/d", "`while[0]/d`"),
         ("checks/d", "did you mean `checks/b`?"),
         ("a#2", "this workflow has `a`, `b`"),
     ],

@@ -55,9 +55,22 @@ class TestContract(CancellableContract):
 
 
 # ── what comes out ────────────────────────────────────────────────────────────────────────────────
-def test_without_a_block_the_beginning_of_stdout_is_the_context(folder: Path) -> None:
-    assert execute("echo hello; echo noise >&2", folder) == Output(context="hello\n")
-    assert execute("head -c 100000 /dev/zero | tr '\\0' x", folder).context == "x" * 2000
+def test_without_a_block_what_was_printed_is_the_context_without_line_ends_behind_it(folder: Path) -> None:
+    assert execute("echo hello; echo noise >&2", folder) == Output(context="hello")
+    assert execute("printf '\\n a\\n\\nb \\n\\n'", folder).context == "\n a\n\nb "
+
+
+@pytest.mark.parametrize("size", [2001, 16_384, 100_000])
+def test_a_long_context_is_cut_and_says_so(folder: Path, size: int) -> None:
+    assert execute(f"head -c {size} /dev/zero | tr '\\0' x", folder).context == "x" * 1999 + "…"
+
+
+def test_a_context_of_the_most_characters_is_whole_and_its_line_end_does_not_count(folder: Path) -> None:
+    assert execute("head -c 2000 /dev/zero | tr '\\0' x; echo", folder).context == "x" * 2000
+
+
+def test_what_follows_many_empty_lines_is_not_lost_without_a_word(folder: Path) -> None:
+    assert execute("echo a; head -c 20000 /dev/zero | tr '\\0' '\\n'; echo b", folder).context.endswith("\n…")
 
 
 def test_an_output_block_gives_markers_context_and_fields(folder: Path) -> None:
@@ -126,22 +139,22 @@ def script(path: Path, text: str, mode: int = 0o755) -> None:
 
 def test_a_word_with_an_extension_names_a_file(folder: Path) -> None:
     script(folder / ".conductor/scripts/a.sh", "#!/bin/sh\necho conductor")
-    assert execute("a.sh", folder).context == "conductor\n"
+    assert execute("a.sh", folder).context == "conductor"
     script(folder / ".runkon/scripts/a.sh", "#!/bin/sh\necho runkon $PWD")
-    assert execute("a.sh", folder).context == f"runkon {folder.resolve()}\n"
+    assert execute("a.sh", folder).context == f"runkon {folder.resolve()}"
     script(folder / "a.sh", "#!/bin/sh\necho root")
-    assert execute("a.sh", folder).context == "root\n"
-    assert execute("./a.sh", folder).context == "root\n"
+    assert execute("a.sh", folder).context == "root"
+    assert execute("./a.sh", folder).context == "root"
 
 
 def test_a_file_without_an_interpreter_line_is_shell_text(folder: Path) -> None:
     script(folder / "plain.sh", "echo plain")
-    assert execute("plain.sh", folder).context == "plain\n"
+    assert execute("plain.sh", folder).context == "plain"
 
 
 def test_a_file_with_spaces_in_its_folder_needs_no_quotes(tmp_path: Path) -> None:
     script(tmp_path / "a b" / "x.sh", "#!/bin/sh\necho ok")
-    assert execute("x.sh", tmp_path / "a b").context == "ok\n"
+    assert execute("x.sh", tmp_path / "a b").context == "ok"
 
 
 def test_a_file_that_can_not_be_run_says_why(folder: Path) -> None:
@@ -168,20 +181,20 @@ def test_inputs_are_in_the_environment_under_both_prefixes(folder: Path) -> None
         prior_contexts=[1],
         **{"item.id": "7", "no-dash": "x"},
     )
-    assert output.context == 'full full true ["a", 1] RUNKON_SCOPE RUNKON_FLAG RUNKON_LIST\n'
+    assert output.context == 'full full true ["a", 1] RUNKON_SCOPE RUNKON_FLAG RUNKON_LIST'
 
 
 def test_the_inputs_of_the_options_come_instead_of_all_variables(folder: Path) -> None:
     request = asked('echo "$RUNKON_A-$RUNKON_B"', folder, a="variable", b="exported")
     request = replace(request, options={**request.options, "inputs": {"a": "input"}})
-    assert ScriptExecutor().execute(request).context == "input-\n"
+    assert ScriptExecutor().execute(request).context == "input-"
 
 
 def test_the_env_of_the_step_comes_last_but_may_not_set_protected_names(folder: Path) -> None:
     lines: list[str] = []
     env: dict[str, JsonValue] = {"RUNKON_A": "own", "PLAIN": "it's $HOME", "PATH": "/evil", "B=C": "x", "": "y"}
     request = replace(asked('echo "$RUNKON_A|$PLAIN"; echo "$PATH"', folder, env=env, a="input"), emit=lines.append)
-    assert ScriptExecutor().execute(request).context == f"own|it's $HOME\n{os.environ['PATH']}\n"
+    assert ScriptExecutor().execute(request).context == f"own|it's $HOME\n{os.environ['PATH']}"
     assert lines[:3] == [f"`{name}` of `env` is left out: a script may not set it" for name in ("PATH", "B=C", "")]
 
 
@@ -190,17 +203,17 @@ def test_a_value_too_big_for_the_environment_is_left_out_and_said(folder: Path) 
     request = replace(
         asked("echo ${RUNKON_BIG-unset} $RUNKON_OK", folder, big="x" * 200_000, ok="1"), emit=lines.append
     )
-    assert ScriptExecutor().execute(request).context == "unset 1\n"
+    assert ScriptExecutor().execute(request).context == "unset 1"
     assert lines[0].startswith("input `big` is left out of the environment")
 
 
 def test_names_injected_by_an_outer_run_stay_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNKON_INJECTED", "RUNKON_OUTER")
-    assert execute("echo $RUNKON_INJECTED", folder, a="1").context == "RUNKON_OUTER RUNKON_A\n"
+    assert execute("echo $RUNKON_INJECTED", folder, a="1").context == "RUNKON_OUTER RUNKON_A"
 
 
 def test_a_half_character_does_not_stop_the_script(folder: Path) -> None:
-    assert execute("echo $RUNKON_A", folder, a="x\ud800").context == "x?\n"
+    assert execute("echo $RUNKON_A", folder, a="x\ud800").context == "x?"
 
 
 def test_a_secret_reaches_the_environment_and_nothing_else(folder: Path) -> None:
@@ -216,7 +229,7 @@ def test_a_secret_reaches_the_environment_and_nothing_else(folder: Path) -> None
         log_path=folder / "step.log",
         emit=lines.append,
     )
-    assert ScriptExecutor().execute(request).context == "got Bearer «secret:token»\n"
+    assert ScriptExecutor().execute(request).context == "got Bearer «secret:token»"
     assert (folder / "step.log").read_text() == "got Bearer «secret:token»\n"
     assert lines == ["got Bearer «secret:token»"]
 
