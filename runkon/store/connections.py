@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from runkon.model.state_folder import GITIGNORE, STATE_FOLDER
 from runkon.store import faults
 from runkon.store import statements as sql
 from runkon.store.schema import VERSION, ddl
@@ -41,10 +42,10 @@ def open_writer(path: Path, durability: Literal["full", "normal"]) -> sqlite3.Co
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection | None]:
     """A connection that reads `path` in one consistent state, or None when there is nothing to read yet."""
+    faults.check_header(path)
     if not path.exists():
         yield None
         return
-    faults.check_header(path)
     try:
         with contextlib.closing(_open_reader(path)) as connection:
             connection.execute("BEGIN")
@@ -78,11 +79,14 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def _make_folder(path: Path) -> None:
-    folder = path.parent
+    folder, is_new = path.parent, False
     try:
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+            is_new = True
+        if (is_new or folder.name == STATE_FOLDER) and not path.exists():
+            with contextlib.suppress(FileExistsError), (folder / ".gitignore").open("x", encoding="utf-8") as file:
+                file.write(GITIGNORE)
     except OSError as error:
         raise faults.no_folder(path, error) from error
 

@@ -6,12 +6,12 @@ Nothing here repairs: a damaged file is never recreated, truncated or replaced.
 from __future__ import annotations
 
 import sqlite3
+import stat
 from pathlib import Path
 
 from runkon.errors import EXIT_ENVIRONMENT, StoreUnavailable, UserError
 
 _PASSING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _SMALLEST = 512  # bytes of a database with anything in it
 _HEADER = b"SQLite format 3\x00"
 
@@ -29,7 +29,9 @@ def may_pass(error: sqlite3.Error) -> bool:
 def refusal(error: sqlite3.Error, path: Path) -> UserError:
     """`error` for people: cause and next step."""
     code = code_of(error)
-    if code in _DAMAGED:
+    if code == sqlite3.SQLITE_NOTADB:
+        return no_database(path)
+    if code == sqlite3.SQLITE_CORRUPT:
         return damaged(path, str(error))
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreUnavailable(
@@ -62,6 +64,15 @@ def damaged(path: Path, cause: str) -> UserError:
     )
 
 
+def no_database(path: Path) -> UserError:
+    return UserError(
+        "store-corrupt",
+        f"`{path}` is no database: it does not begin as one of SQLite does",
+        help="it was left as it is; name another file with `--db PATH`, or move it away to begin with a new one",
+        exit_code=EXIT_ENVIRONMENT,
+    )
+
+
 def foreign(path: Path) -> UserError:
     return UserError(
         "store-foreign",
@@ -88,6 +99,11 @@ def read_only(path: Path) -> UserError:
 
 
 def no_folder(path: Path, error: OSError) -> StoreUnavailable:
+    if path.parent.exists() and not path.parent.is_dir():
+        return StoreUnavailable(
+            f"`{path.parent}` is a file, but the database needs a folder there",
+            help="move that file away, or choose another place with `--db PATH`",
+        )
     reason = error.strerror or error
     return StoreUnavailable(
         f"the folder `{path.parent}` for the database can't be made or written: {reason}",
@@ -114,18 +130,24 @@ def check_header(path: Path) -> None:
     a larger one SQLite says so itself; opening it here would be wrong: closing it again gives up this process's locks,
     and another process then removes the log under a writer."""
     try:
-        if not 0 < path.stat().st_size < _SMALLEST:
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
+            help = "move that folder away, or name a file with `--db PATH`"
+            raise StoreUnavailable(f"`{path}` is a folder, not a database file", help=help)
+        if not 0 < found.st_size < _SMALLEST:
             return
         with path.open("rb") as file:
             head = file.read(len(_HEADER))
     except FileNotFoundError:
         return
+    except NotADirectoryError as error:
+        raise no_folder(path, error) from error
     except OSError as error:
         reason = error.strerror or error
         help = "name a database file, or one to be made, with `--db PATH`"
         raise StoreUnavailable(f"`{path}` can't be read: {reason}", help=help) from error
     if head and head != _HEADER:
-        raise damaged(path, "it does not begin as a SQLite database does")
+        raise no_database(path)
 
 
 def _free(path: Path) -> str:

@@ -73,7 +73,10 @@ class Writer:
                 raise faults.refusal(error, self._path) from error
             if waited >= _NOTE_AFTER and not told:
                 told = True
-                print(f"note: still waiting for `{self._path}`: {error}", file=sys.stderr)
+                print(
+                    f"note: still waiting for `{self._path}`, for {self._patience - waited:.0f} more seconds: {error}",
+                    file=sys.stderr,
+                )
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
             try:

@@ -8,9 +8,10 @@ import click
 
 from runkon.cli.files import shown, write_new
 from runkon.cli.options import command as runkon_command
-from runkon.cli.project_files import GITIGNORE, HELLO_WORKFLOW, WORDS_PLUGIN
+from runkon.cli.project_files import HELLO_WORKFLOW, WORDS_PLUGIN
 from runkon.cli.session import Session
 from runkon.model.output import JsonValue
+from runkon.model.state_folder import GITIGNORE
 
 FILES = {
     Path(".runkon/workflows/hello.wf"): HELLO_WORKFLOW,

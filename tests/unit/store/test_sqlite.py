@@ -12,6 +12,7 @@ from runkon.errors import StoreUnavailable, UserError
 from runkon.model.events import Envelope, RunCompleted
 from runkon.model.ids import new_run_id
 from runkon.model.output import Output
+from runkon.model.state_folder import GITIGNORE
 from runkon.store.sqlite import PAGE, SqliteRunStore
 from runkon.testing.store_story import Story, completed, started
 
@@ -105,11 +106,11 @@ def test_reading_creates_nothing(store: SqliteRunStore, path: Path) -> None:
     assert not path.parent.exists()
 
 
-def test_a_new_folder_is_kept_out_of_git_and_an_old_one_left_alone(path: Path, tmp_path: Path) -> None:
+def test_what_is_written_is_kept_out_of_git_and_a_folder_of_others_left_alone(path: Path, tmp_path: Path) -> None:
     first, second = SqliteRunStore(path), SqliteRunStore(tmp_path / "runs.db")
     Story(first)
     Story(second)
-    assert (path.parent / ".gitignore").read_text() == "*\n"
+    assert (path.parent / ".gitignore").read_text() == GITIGNORE
     assert not (tmp_path / ".gitignore").exists()
     first.close()
     second.close()
@@ -146,7 +147,7 @@ def test_a_file_that_is_no_database_is_left_alone(store: SqliteRunStore, path: P
     path.parent.mkdir()
     path.write_text("my notes, more than sixteen bytes of them")
     assert refused(store).code == "store-corrupt"
-    with pytest.raises(UserError, match="damaged"):
+    with pytest.raises(UserError, match="is no database"):
         store.runs()
     assert path.read_text() == "my notes, more than sixteen bytes of them"
 
