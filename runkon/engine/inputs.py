@@ -13,7 +13,7 @@ from runkon.language.nodes import DurationValue, InputDecl, ListValue, MapValue,
 from runkon.language.suggest import closest
 from runkon.model.json_text import check_json
 from runkon.model.output import JsonValue
-from runkon.model.secrets import secret_name, secret_reference
+from runkon.model.secrets import MIN_SECRET, secret_name, secret_reference
 from runkon.model.value_text import as_text
 
 # What the reference's hosts supply without a declaration.
@@ -123,6 +123,11 @@ class _Binding:
     def _take_secret(self, name: str, value: JsonValue) -> None:
         """Keep the value apart. One passed on by a calling workflow goes on under the name it was first given by."""
         first_name = secret_name(value)
+        text = as_text(value) if first_name is None else self._secrets.get(first_name)
+        if text is not None and len(text) < MIN_SECRET:
+            problem = f"secret `{name}` has fewer than {MIN_SECRET} characters: it could not be told from other text"
+            self.problems.append(("invalid-input", problem))
+            return
         if first_name is None:
             self.kept[name] = as_text(value)
         elif first_name in self._secrets:

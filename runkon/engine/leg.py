@@ -41,8 +41,10 @@ from runkon.language.program import CheckedWorkflow
 from runkon.model.events import Event, RunCancelled, RunCompleted, RunEvent, RunFailed, RunInterrupted
 from runkon.model.failures import StepFailure
 from runkon.model.ids import StepPath, is_in_always
+from runkon.model.output import JsonValue
 from runkon.model.ports import Clock, Executors, Recorder
 from runkon.model.records import Lease, RunRecord, StepRecord
+from runkon.model.secrets import secret_mark, secret_name
 from runkon.named import NamedTuple
 
 HURRY = 0.5  # seconds an executor gets after a kill
@@ -229,7 +231,7 @@ class LegRun:
 
     def _completed(self) -> End:
         try:
-            outputs = {entry.name: self._env.value(entry.value) for entry in self._program.workflow.outputs}
+            outputs = {entry.name: _shown(self._env.value(entry.value)) for entry in self._program.workflow.outputs}
         except StepFailure as failure:
             return End(RunFailed(reason="invalid_value", error=f"`outputs`: {failure.message}"), "failed")
         return End(RunCompleted(outputs=outputs), "completed")
@@ -286,6 +288,12 @@ class LegRun:
             for planned in self._always[len(done) :]:
                 if isinstance(planned, Leaf):
                     scope_for(strand).never_ran(planned, token.reason)
+
+
+def _shown(value: JsonValue) -> JsonValue:
+    """An output as it is given out: a secret is named as it is inside text."""
+    name = secret_name(value)
+    return value if name is None else secret_mark(name)
 
 
 def _stopped(reason: CancelReason) -> End:

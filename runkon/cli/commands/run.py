@@ -29,7 +29,7 @@ from runkon.model.records import RunRecord
 
     The outputs are printed to standard output, everything else to standard error. ^C pauses: the run can be resumed.
 
-    Exit codes: 0 completed, 1 failed, 2 wrong use or inputs, 3 invalid workflow, 5 environment, 124 timeout,
+    Exit codes: 0 completed, 1 failed, 2 wrong use or inputs, 3 invalid workflow, 5 environment, 124 timeout of the run,
     130 ^C, 143 SIGTERM.""",
 )
 @click.argument("target", metavar="FILE|NAME")
@@ -38,14 +38,19 @@ from runkon.model.records import RunRecord
     help="an input; KEY=@FILE takes the text of a file",
 )  # fmt: skip
 @click.option("--inputs", "inputs_file", cls=VariableOption, metavar="FILE", help="inputs from a JSON file, or `-`")
-@click.option("--dry-run", cls=VariableOption, is_flag=True, help="walk through it without running scripts or calls")
+@click.option(
+    "--dry-run", cls=VariableOption, is_flag=True,
+    help="call no script and no metered executor; the others are called with `dry_run` set",
+)  # fmt: skip
 @click.option("--model", cls=SettingOption, metavar="MODEL", help="the model of agents that name none")
 @click.option(
     "--executor", "executors", cls=VariableOption, multiple=True, callback=as_pairs, metavar="STEP=NAME",
     help="run a step by another executor",
 )  # fmt: skip
 @click.option("--jobs", cls=SettingOption, type=click.IntRange(1, 1000), help="executor calls at once")
-@click.option("--until", cls=VariableOption, metavar="STEP", help="stop after this step; the run can be resumed")
+@click.option(
+    "--until", cls=VariableOption, metavar="STEP", help="stop after this step or named block; the run can be resumed"
+)
 @click.option("--timeout", cls=VariableOption, callback=as_seconds, metavar="TIME", help="fail the run after this time")
 @click.option("--events", cls=VariableOption, metavar="-|FILE", help="write every event as NDJSON")
 @click.option("--plugin", "plugins", cls=SettingOption, multiple=True, metavar="MODULE|FILE", help="one more plugin")

@@ -168,6 +168,20 @@ def test_a_recorded_secret_has_to_be_given_again() -> None:
     assert "has to be given again" in error.message
 
 
+@pytest.mark.parametrize("value", ["", "a", "abc", 5])
+def test_a_secret_too_short_to_be_told_from_other_text_is_refused(value: Any) -> None:
+    error = refused(declare("token", "secret"), token=value)
+    assert (error.code, error.exit_code) == ("invalid-input", 2)
+    assert "fewer than 4 characters" in error.message
+    assert bind_inputs([declare("token", "secret")], {"token": 1234}).secrets == {"token": "1234"}
+
+
+def test_a_short_secret_is_refused_when_it_is_given_again_too() -> None:
+    with pytest.raises(UserError) as raised:
+        bind_inputs([declare("token", "secret")], {"token": {"$secret": "token"}}, secrets={"token": "abc"})
+    assert raised.value.code == "invalid-input"
+
+
 def test_a_secret_passed_on_keeps_its_first_name() -> None:
     inputs = bind_inputs(
         [declare("password", "secret")], {"password": {"$secret": "token"}}, strict=False, secrets={"token": "s3cret"}

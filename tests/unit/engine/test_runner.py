@@ -79,6 +79,15 @@ def test_secrets_reach_executors_and_no_record(flow: Make) -> None:
     assert "hunter2" not in repr(record)
 
 
+def test_inputs_and_outputs_name_a_secret(flow: Make) -> None:
+    case = flow('inputs { key secret } call a { inputs = { n = "{{key}}" } } outputs { k = "{{key}}" t = "<{{key}}>" }')
+    case.inputs = {"key": "hunter2"}
+    seen: list[object] = []
+    case.answers({"a": lambda request: seen.append(request.inputs["n"])})
+    assert case.start().outputs == {"k": "«secret:key»", "t": "<«secret:key»>"}
+    assert seen == [{"$secret": "key"}]
+
+
 def test_a_secret_has_to_be_given_again_on_resume(flow: Make) -> None:
     case = flow("inputs { key secret } call a")
     case.inputs = {"key": "hunter2"}
