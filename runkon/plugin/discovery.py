@@ -54,7 +54,13 @@ def load_plugins(
         )
     for root in dict.fromkeys(filter(None, (beside, project))):
         for file in _project_files(root):
-            loading.take(_file_origin(file, root), partial(import_file, file), file=str(file))
+            try:
+                loading.take(_file_origin(file, root, project), partial(import_file, file), file=str(file))
+            except UserError as error:
+                if error.code.startswith("duplicate-") and beside is not None and root != beside:
+                    error.help = "the plugins of both projects are loaded: the workflow file's own, and this one's"
+                    error.next = f"cd {_shell_path(beside)}        (in its own project the file sees only that one's)"
+                raise
     for item in extra:
         loading.take_extra(item)
     return loading.result()
@@ -82,10 +88,11 @@ class _Loading:
 
     def take(self, origin: Origin, load: Callable[[], object], *, file: str | None = None) -> None:
         """Let in one plugin, or note why not."""
-        if origin.name in self._blocked:
+        is_blocked = origin.name in self._blocked
+        origin = Origin(self._manager.free_name(origin.name), origin.source, origin.version)
+        if is_blocked or origin.name in self._blocked:
             self._records.append(PluginRecord(origin.name, origin.version, origin.source, blocked=True))
             return
-        origin = Origin(self._manager.free_name(origin.name), origin.source, origin.version)
         try:
             with redirect_stdout(sys.stderr):  # standard output is for results: a plugin may not mix in what it prints
                 plugin = load()
@@ -196,6 +203,18 @@ def _project_files(project: Path) -> list[Path]:
     return [file for file in found if file.is_file()]
 
 
-def _file_origin(file: Path, project: Path) -> Origin:
+def _file_origin(file: Path, root: Path, project: Path | None) -> Origin:
+    """A plugin of another project than this one is shown with the way there."""
     plugin = file.parent if file.name == "__init__.py" else file
-    return Origin(plugin.stem, f"file {plugin.relative_to(project)}")
+    shown = plugin.relative_to(root) if root == project or project is None else _short_path(plugin, project)
+    return Origin(plugin.stem, f"file {shown}")
+
+
+def _short_path(path: Path, start: Path) -> str:
+    return min(os.path.relpath(path, start), str(path), key=len)
+
+
+def _shell_path(folder: Path) -> str:
+    import shlex  # late: on the way to an error
+
+    return shlex.quote(_short_path(folder, Path.cwd()))

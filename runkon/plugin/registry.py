@@ -85,7 +85,7 @@ class Registry(Executors):
                 f"duplicate-{kind}",
                 f"two plugins bring {_an(kind)} `{name}`: {_who(first)} and {_who(entry)}",
                 help="rename one of them, or turn one plugin off with the setting `plugins_blocked`",
-                next="runkon plugins",
+                next=f"RUNKON_PLUGINS_BLOCKED='{entry.plugin}' runkon plugins",
             )
         table[name] = entry
 

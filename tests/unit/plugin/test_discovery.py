@@ -1,3 +1,4 @@
+import os
 import sys
 import types
 
@@ -329,6 +330,32 @@ def test_two_plugins_with_one_executor_are_an_error_naming_both(project):
     assert raised.value.code == "duplicate-executor"
     for name in ("one", "two"):
         assert f"`{name}` (file .runkon/plugins/{name}.py)" in raised.value.message
+
+
+def test_one_of_two_plugins_of_one_name_can_be_turned_off(project, tmp_path):
+    put(project, "tools.py", PLUGIN.format(name="same"))
+    (tmp_path / "tools.py").write_text(PLUGIN.format(name="same"))
+    extra = str(tmp_path / "tools.py")
+    with pytest.raises(UserError) as raised:
+        load(project, extra)
+    assert raised.value.next == "RUNKON_PLUGINS_BLOCKED='tools#2' runkon plugins"
+    loaded = load_plugins(project=project, extra=(extra,), blocked=["tools#2"])
+    assert [(record.name, record.blocked) for record in loaded.plugins] == [("tools", False), ("tools#2", True)]
+    assert loaded.registry.names() == ["same"]
+
+
+def test_one_executor_in_two_projects_is_an_error_that_tells_them_apart(project, tmp_path):
+    other = tmp_path / "other of mine"
+    (other / ".runkon" / "plugins").mkdir(parents=True)
+    for folder in (project, other):
+        put(folder, "tools.py", PLUGIN.format(name="same"))
+    with pytest.raises(UserError) as raised:
+        load_plugins(project=project, beside=other)
+    away = os.path.relpath(other, project)
+    assert f"(file {away}/.runkon/plugins/tools.py) and `tools#2` (file .runkon/plugins/tools.py)" in str(raised.value)
+    assert raised.value.next.startswith("cd '")
+    assert "other of mine'" in raised.value.next
+    assert load_plugins(project=other, beside=other).registry.names() == ["same"]
 
 
 @pytest.mark.parametrize("name", ["no_such_module_anywhere", "no_such.module", "missing.py", "dir/missing.py"])
