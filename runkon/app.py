@@ -269,10 +269,10 @@ class App:
             newest = self.store.runs(status="failed" if text == "@last-failed" else None, limit=1)
             if newest:
                 return newest[0].id
-            raise _not_found("there is no run yet" if text == "@last" else "no run has failed")
+            raise self.no_run("there is no run yet" if text == "@last" else "no run has failed")
         found = self.store.find(text) if text else ()
         if not found:
-            raise _not_found(f"no run has an id that begins with `{text}`")
+            raise self.no_run(f"no run has an id that begins with `{text}`")
         if len(found) > 1:
             raise UserError(
                 "ambiguous-run",
@@ -281,6 +281,12 @@ class App:
                 exit_code=EXIT_USAGE,
             )
         return found[0]
+
+    def no_run(self, message: str) -> UserError:
+        """The error `run-not-found`, with the step to take: without any run yet, the first one."""
+        is_begun = self.settings.db.exists() or self._finder.workflow_names()
+        step = "runkon runs" if is_begun else "runkon init"
+        return UserError("run-not-found", message, next=step, exit_code=EXIT_NOT_FOUND)
 
     def plan_resume(self, run: RunID) -> tuple[PlanLine, ...]:
         """What a resume would do with each recorded step, in program order; those of `always` run anew at every end.
@@ -291,7 +297,7 @@ class App:
     def _record(self, run: RunID) -> RunRecord:
         record = self.store.run(run)
         if record is None:
-            raise _not_found(f"there is no run `{run}`")
+            raise self.no_run(f"there is no run `{run}`")
         return record
 
     def _runner(self, around: Surroundings, sinks: Sequence[EventSink], progress: Progress | None) -> Runner:
@@ -364,10 +370,6 @@ def _secrets_again(record: RunRecord, given: Mapping[str, JsonValue]) -> dict[st
                 exit_code=EXIT_USAGE,
             )
     return {name: as_text(value) for name, value in given.items()}
-
-
-def _not_found(message: str) -> UserError:
-    return UserError("run-not-found", message, next="runkon runs", exit_code=EXIT_NOT_FOUND)
 
 
 def _named(file: str | Path) -> SourceFile:

@@ -145,7 +145,7 @@ def _files(cwd: Path, root: Path, environ: Mapping[str, str]) -> Iterator[tuple[
 
 def _project_file(folder: Path) -> tuple[Path, Mapping[str, object]] | None:
     own = folder / FILE_NAME
-    if own.is_file():
+    if own.exists():
         return own, _read_toml(own)
     shared = folder / "pyproject.toml"
     if shared.is_file() and b"tool.runkon" in _read_bytes(shared):

@@ -11,7 +11,7 @@ import click
 from runkon.cli.complaints import internal_error, user_error, wrong_use
 from runkon.cli.group import RunkonGroup
 from runkon.cli.session import Session
-from runkon.errors import EXIT_HELD, EXIT_INTERRUPTED, LeaseLost, UserError
+from runkon.errors import EXIT_HELD, EXIT_INTERRUPTED, EXIT_USAGE, LeaseLost, UserError
 
 
 def invoke(words: Sequence[str]) -> int:
@@ -31,10 +31,28 @@ def invoke(words: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         raise
+    except UnicodeEncodeError as error:
+        return _undecoded(error, words, session)
     except Exception as error:  # noqa: BLE001  # our own bug: never a bare traceback
         return internal_error(error, words, session)
     finally:
         session.close()
+
+
+def _undecoded(error: UnicodeEncodeError, words: Sequence[str], session: Session) -> int:
+    """Words that were no text in this locale can't be recorded or printed; everything else is our own bug."""
+    found = next((word for word in words if any("\ud800" <= char <= "\udfff" for char in word)), None)
+    if found is None:
+        return internal_error(error, words, session)
+    refused = UserError(
+        "not-utf8",
+        f"`{os.fsencode(found).decode('utf-8', 'backslashreplace')}` is no text in this locale",
+        help="take a UTF-8 locale, or rename the file if it is the file's name",
+        next="LC_ALL=C.UTF-8 runkon …",
+        exit_code=EXIT_USAGE,
+    )
+    session.console.error(user_error(refused, color=session.console.err_color))
+    return EXIT_USAGE
 
 
 def _run(words: list[str], session: Session) -> int:

@@ -11,6 +11,7 @@ _INTERRUPTED = {
     "until": errors.EXIT_OK,
     "interrupt": errors.EXIT_INTERRUPTED,
     "sigterm": errors.EXIT_TERMINATED,
+    "sighup": errors.EXIT_HANGUP,
     "replay": errors.EXIT_NOT_FOUND,
 }
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from runkon.app import App
+from runkon.cli.streams import unwritten
 from runkon.errors import EXIT_USAGE, UserError
 
 WORKFLOW_FOLDERS = (Path(".runkon/workflows"), Path(".conductor/workflows"))
@@ -73,8 +74,7 @@ def replace_text(path: Path, text: str) -> None:
     real = path.resolve()
     try:
         mode = stat.S_IMODE(real.stat().st_mode)
-        if not os.access(real, os.W_OK):
-            raise PermissionError(13, "Permission denied")
+        os.close(os.open(real, os.O_WRONLY))  # a file nobody may write is not replaced by one that can be
         handle, temporary = tempfile.mkstemp(prefix=f".{real.name}.", dir=real.parent)
         try:
             with os.fdopen(handle, "w", encoding="utf-8", errors="surrogatepass", newline="") as file:
@@ -93,4 +93,4 @@ def replace_text(path: Path, text: str) -> None:
 
 def cannot_write(path: Path, error: OSError) -> UserError:
     """The error for a file or folder that can't be written."""
-    return UserError("cannot-write", f"`{path}` can't be written: {(error.strerror or str(error)).lower()}")
+    return unwritten(f"`{path}`", error)

@@ -102,13 +102,13 @@ def report(session: Session, run: RunRecord, *, owns_stdout: bool = False) -> in
 
 def _show_failures(session: Session, run: RunRecord, steps: Sequence[StepRecord], end: Ending) -> None:
     """Failures of a run that failed: its steps, or else the run itself."""
-    from runkon.cli.failures import failure_blocks, run_error  # late: on the way to an error
+    from runkon.cli.failures import STEP_REASONS, failure_blocks, run_error  # late: on the way to an error
 
     console = session.console
     texts = session.app.store.sources(run.id)
     blocks = failure_blocks(steps, texts, end, color=console.err_color)
     error = run_error(run)
-    if error is not None and (not blocks or run.reason != "step_failed"):
+    if error is not None and (not blocks or run.reason not in STEP_REASONS):
         keeps = f"        ({end.why})" if end.why else ""
         error.next = None if blocks else end.next + keeps
         blocks.append(user_error(error, color=console.err_color))
@@ -117,7 +117,7 @@ def _show_failures(session: Session, run: RunRecord, steps: Sequence[StepRecord]
     console.note("")
 
 
-_ASKED_FOR = frozenset({"interrupt", "sigterm", "until"})
+_ASKED_FOR = frozenset({"interrupt", "sigterm", "sighup", "until"})
 
 
 def _show_ending(session: Session, run: RunRecord, end: Ending) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from runkon.app import App
-from runkon.errors import EXIT_NOT_FOUND, EXIT_USAGE, UserError
+from runkon.errors import EXIT_USAGE, UserError
 from runkon.model.holder import is_alive
 from runkon.model.ids import RunID
 from runkon.model.records import RunRecord, StepRecord
@@ -36,7 +36,7 @@ def record_of(app: App, text: str) -> RunRecord:
     """The run that an id, a prefix, `@last` or `@last-failed` means. Raises UserError `run-not-found`."""
     run = app.store.run(app.find_run(text))
     if run is None:
-        raise UserError("run-not-found", f"there is no run `{text}`", next="runkon runs", exit_code=EXIT_NOT_FOUND)
+        raise app.no_run(f"there is no run `{text}`")
     return run
 
 
@@ -45,28 +45,29 @@ def newest_resumable(app: App) -> RunRecord:
     for run in app.store.runs(limit=200):
         if true_status(run) in (RunStatus.INTERRUPTED, RunStatus.FAILED, RunStatus.WAITING, RunStatus.PENDING):
             return run
-    raise UserError("run-not-found", "there is no run to resume", next="runkon runs", exit_code=EXIT_NOT_FOUND)
+    raise app.no_run("there is no run to resume")
 
 
 def step_named(run: RunRecord, steps: Sequence[StepRecord], text: str) -> StepRecord:
-    """The step of a path, of a key, or of a unique beginning of a path; of a key in a loop the newest round.
+    """The step of a path, of a key, or of a unique beginning of a path; of several with one key the newest, as
+    conditions and templates read it. `a#1` is the path of the first `a`.
 
     Raises UserError `unknown-step` or `ambiguous-step`, with the paths that come close."""
     by_path = {str(step.path): step for step in steps}
-    if text in by_path:
-        return by_path[text]
     of_key = [step for step in steps if step.info.key == text]
-    places = {(step.info.file, step.info.line, step.info.column) for step in of_key}
-    if of_key and len(places) == 1:
-        return of_key[-1]
-    begun = of_key or [step for step in steps if text and step.path.startswith(text)]
+    if of_key:
+        return max(reversed(of_key), key=lambda step: step.started_at or 0)
+    found = by_path.get(text) or by_path.get(text.removesuffix("#1"))
+    if found is not None:
+        return found
+    begun = [step for step in steps if text and step.path.startswith(text)]
     if len(begun) == 1:
         return begun[0]
     if begun:
         raise UserError(
             "ambiguous-step",
             f"`{text}` stands for several steps: {', '.join(step.path for step in begun[:5])}",
-            help="give the whole path",
+            help="give the path of one of them",
             exit_code=EXIT_USAGE,
         )
     from runkon.language.suggest import closest  # late: on the way to an error

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runkon.cli.console import Console
+from runkon.errors import UserError
 from runkon.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -42,7 +43,15 @@ class Session:
 
     @cached_property
     def settings(self) -> Settings:
-        return load_settings(Path.cwd(), os.environ, self.flags)
+        try:
+            here = Path.cwd()
+        except FileNotFoundError as error:
+            raise UserError(
+                "no-folder",
+                "the folder this command was started in does not exist any more",
+                help="go to one that exists",
+            ) from error
+        return load_settings(here, os.environ, self.flags)
 
     @cached_property
     def app(self) -> App:

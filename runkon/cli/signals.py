@@ -17,11 +17,11 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Generic, Protocol, TypeVar
 
-from runkon.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
+from runkon.errors import EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_TERMINATED
 
 T = TypeVar("T")
 KILL_PATIENCE = 2.0  # seconds the record gets after the second signal, before the process leaves anyway
-_CAUSES = {signal.SIGINT: "interrupt", signal.SIGTERM: "sigterm", signal.SIGHUP: "sigterm"}
+_CAUSES = {signal.SIGINT: "interrupt", signal.SIGTERM: "sigterm", signal.SIGHUP: "sighup"}
 
 
 class Stoppable(Protocol):
@@ -93,7 +93,7 @@ class _Stop:
 
     @property
     def exit_code(self) -> int:
-        return EXIT_INTERRUPTED if self.cause == "interrupt" else EXIT_TERMINATED
+        return {"interrupt": EXIT_INTERRUPTED, "sighup": EXIT_HANGUP}.get(self.cause, EXIT_TERMINATED)
 
     def take(self, number: int, _frame: FrameType | None) -> None:
         """The handler. A second signal of any kind ends the patience."""

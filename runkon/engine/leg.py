@@ -260,7 +260,7 @@ class LegRun:
         steps it did not come to are recorded as skipped."""
         leg, token = self._leg, self._always_token
         stop = self._body_token.reason
-        is_hurried = stop is not None and stop.kind == "sigterm"
+        is_hurried = stop is not None and stop.kind in ("sigterm", "sighup")
         grace = min(self._config.always_grace, SIGTERM_GRACE) if is_hurried else self._config.always_grace
         due = self._clock.monotonic() + grace
         self._undo.append(self._clock.call_at(due, lambda: token.cancel(ALWAYS_GRACE)))

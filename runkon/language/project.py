@@ -152,7 +152,7 @@ class Project(Catalog):
             "workflow-not-found",
             f"there is no workflow `{target}`: looked for {searched}{problem}",
             help=help,
-            next=f"runkon run {close}" if close else None,
+            next=f"runkon run {close}" if close else None if self.workflow_names() else "runkon init",
             exit_code=EXIT_USAGE,
         )
 

@@ -70,7 +70,7 @@ class RunCancelled:
 
 @event
 class RunInterrupted:
-    """A leg stopped without an end: `cause` is `interrupt sigterm until store replay crash`."""
+    """A leg stopped without an end: `cause` is `interrupt sigterm sighup until store replay crash`."""
 
     kind: ClassVar[str] = "run_interrupted"
     cause: str

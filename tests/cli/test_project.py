@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -55,7 +56,7 @@ class TestNew:
               = next: runkon run x
             """)
 
-    @pytest.mark.parametrize("name", ["../x", "a b", "", "1st", "x.wf"])
+    @pytest.mark.parametrize("name", ["../x", "a b", "", "1st", "x.wf", "meta", "do"])
     def test_names_that_name_nothing(self, case, name):
         case.run("new", name).exits(2).stdout("")
         assert case.err.startswith(f"error[invalid-name]: `{name}` can't name a workflow\n")
@@ -86,10 +87,16 @@ class TestDoctor:
     def test_all_is_well(self, case):
         case.env(OPENAI_API_KEY="sk-secret").run("doctor").exits(0).stderr("")
         assert "sk-secret" not in case.out
-        assert "OPENAI_API_KEY     ok       present" in case.out
+        assert "state folder" in case.out
         assert not (case.project / ".runkon/runkon.db").exists()
         case.run("doctor", "--json").exits(0)
         assert case.json()["ok"] is True
+
+    def test_a_file_in_the_place_of_the_state_folder_is_a_problem(self, case):
+        (case.project / ".runkon").rmdir()
+        case.file(".runkon", "x").run("doctor").exits(5)
+        assert "state folder  problem  .runkon: it is a file, not a folder" in case.out
+        assert "is a file, but the database needs a folder there" in case.run("runs").exits(5).err
 
     def test_a_wrong_setting_is_a_problem(self, case):
         case.file("runkon.toml", "jobs = 0\n").run("doctor").exits(5)
@@ -159,3 +166,48 @@ def test_a_reader_that_goes_away_is_no_error(case):
         check=True,
     )
     assert done.stderr == ""
+
+
+class TestPlaces:
+    def test_a_new_folder_for_the_records_is_named_once(self, case):
+        (case.project / ".runkon").rmdir()
+        case.wf('workflow x { script a { run = "true" } }').run("run", "x.wf").exits(0)
+        assert case.err.startswith(f"note: runs are recorded in {case.project}/.runkon, made now\nrun ")
+        assert "made now" not in case.run("run", "x.wf").exits(0).err
+
+    def test_an_empty_project_is_told_how_to_begin(self, case):
+        for words in (["run", "hello"], ["resume"], ["show", "@last"]):
+            case.run(*words)
+            assert case.err.endswith("= next: runkon init\n"), words
+
+    def test_a_settings_file_that_is_a_folder(self, case):
+        (case.project / "runkon.toml").mkdir()
+        assert case.run("runs").exits(5).err.startswith("error[unreadable-settings]: the settings file ")
+
+    def test_a_folder_that_was_removed_under_the_command(self, case, tmp_path, monkeypatch):
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        monkeypatch.chdir(gone)
+        gone.rmdir()
+        for words in (["runs"], ["run", "x"], ["validate"], ["new", "x"]):
+            case.run(*words).exits(5).stdout("")
+            assert case.err.startswith("error[no-folder]: the folder this command was started in does not exist")
+
+    def test_a_name_that_is_no_text_of_the_locale(self, case):
+        case.wf('workflow x { script a { run = "true" } }', "x\udcff.wf").run("run", "x\udcff.wf").exits(2)
+        assert case.err.startswith("error[not-utf8]: `x\\xff.wf` is no text in this locale\n")
+
+    def test_a_file_nobody_may_write_says_why(self, case, monkeypatch):
+        def refuse(path: object, flags: int, *rest: int, **options: int) -> int:
+            if flags & os.O_WRONLY and str(path).endswith("x.wf"):
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+            return opened(path, flags, *rest, **options)
+
+        opened = os.open
+
+        case.wf("workflow x { }")
+        monkeypatch.setattr("runkon.cli.files.os.open", refuse)
+        case.run("fmt", "x.wf").exits(5).stderr("""
+            error[cannot-write]: `x.wf` can't be written: read-only file system
+              = help: the disk is mounted for reading only; take another place
+            """)

@@ -78,6 +78,23 @@ class TestShow:
         case.run("show", "@last", "checks/lint", "--json").exits(0)
         assert [step["path"] for step in case.json()["show"]] == ["checks/lint"]
 
+    def test_of_several_with_one_name_the_newest_is_shown(self, case):
+        twice = "".join(
+            f'script a {{ run = "echo {n}" }} parallel {{ script c {{ run = "echo c{n}" }} }} ' for n in "12"
+        )
+        case.wf(f"workflow x {{ {twice} }}").run("run", "x.wf", "-q")
+        shown = {"a": "2", "a#1": "1", "a#2": "2", "c": "c2", "parallel/c": "c1"}
+        for name, words in shown.items():
+            case.run("show", "@last", name).exits(0)
+            assert case.out.endswith(f"context:\n    {words}\n"), name
+
+    def test_a_block_without_a_record_of_its_own_names_its_steps(self, case):
+        case.wf('workflow x { parallel { script a { run = "true" } script b { run = "true" } } }').run("run", "x.wf")
+        case.run("show", "@last", "parallel").exits(2).stderr("""
+            error[ambiguous-step]: `parallel` stands for several steps: parallel/a, parallel/b
+              = help: give the path of one of them
+            """)
+
     def test_the_source_with_results_in_the_margin(self, case):
         case.wf(GOOD).run("run", "x.wf", "-q").run("show", "@last", "--source").exits(0).stdout(
             f"{'✓ 0.0s':<26}    1 │ {GOOD}\n"
@@ -99,10 +116,12 @@ class TestShow:
 
     @pytest.mark.parametrize("command", ["show", "events", "logs", "resume"])
     def test_an_unknown_run(self, case, command):
-        case.run(command, "0000").exits(6).stdout("").stderr("""
-            error[run-not-found]: no run has an id that begins with `0000`
-              = next: runkon runs
-            """)
+        for step in ("runkon init", "runkon runs"):
+            case.run(command, "0000").exits(6).stdout("").stderr(f"""
+                error[run-not-found]: no run has an id that begins with `0000`
+                  = next: {step}
+                """)
+            case.wf(GOOD).run("run", "x.wf", "-q")
 
     def test_an_ambiguous_prefix(self, case):
         case.wf(GOOD).run("run", "x.wf", "-q").run("run", "x.wf", "-q").run("show", "01").exits(2).stdout("")

@@ -174,7 +174,7 @@ def test_rich_is_imported_on_a_terminal_only(folder):
     assert done.stdout == "False\n"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
 def test_signals_off_the_terminal(folder, number, code):
     process = subprocess.Popen(
         [sys.executable, "-m", "runkon", "run", "slow.wf", "--json", "-v"],

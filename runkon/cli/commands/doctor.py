@@ -23,7 +23,6 @@ from runkon.views.times import counted
 
 OLDEST_SQLITE = (3, 35)
 _TOOLS = (("git", "repository facts"), ("sh", "scripts"), ("dot", "`graph --format svg`"))
-_SECRETS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GH_TOKEN", "GITHUB_TOKEN")
 
 
 class Check(NamedTuple):
@@ -67,8 +66,6 @@ def _checks(session: Session) -> Iterator[Check]:
     for tool, purpose in _TOOLS:
         found = shutil.which(tool)
         yield Check(tool, "ok" if found else "missing", found or f"needed for {purpose}")
-    for name in _SECRETS:
-        yield Check(name, "ok" if os.environ.get(name) else "missing", "present" if os.environ.get(name) else "absent")
 
 
 def _project(settings: Settings) -> Iterator[Check]:
@@ -79,9 +76,8 @@ def _project(settings: Settings) -> Iterator[Check]:
     nearest = next(folder for folder in (state, *state.parents) if folder.exists())
     is_writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
     detail = str(shown(state)) + ("" if state.exists() else " (made by the first run)")
-    yield Check(
-        "state folder", "ok" if is_writable else "problem", detail if is_writable else f"{detail}: no write access"
-    )
+    problem = ": no write access" if nearest.is_dir() else ": it is a file, not a folder"
+    yield Check("state folder", "ok" if is_writable else "problem", detail if is_writable else f"{detail}{problem}")
 
 
 def _database(session: Session) -> Check:

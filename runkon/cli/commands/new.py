@@ -11,6 +11,7 @@ from runkon.cli.options import command as runkon_command
 from runkon.cli.project_files import NEW_WORKFLOW
 from runkon.cli.session import Session
 from runkon.errors import EXIT_USAGE, UserError
+from runkon.language.source import SourceFile
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
@@ -21,15 +22,16 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 @click.argument("name")
 @click.pass_obj
 def command(session: Session, name: str) -> int:
-    if not _NAME.fullmatch(name):
+    text = NEW_WORKFLOW.format(name=name)
+    if not _NAME.fullmatch(name) or not session.app.parsed_files.parse(SourceFile(f"{name}.wf", text)).ok:
         raise UserError(
             "invalid-name",
             f"`{name}` can't name a workflow",
-            help="a name begins with a letter and has letters, digits, `-` and `_`",
+            help="a name begins with a letter, has letters, digits, `-` and `_`, and is no word of the language",
             exit_code=EXIT_USAGE,
         )
     path = shown(session.settings.state_dir / "workflows" / f"{name}.wf")
-    if not write_new(path, NEW_WORKFLOW.format(name=name)):
+    if not write_new(path, text):
         raise UserError(
             "file-exists",
             f"`{path}` exists already",

@@ -81,6 +81,7 @@ def command(
     inputs = given_inputs(pairs, inputs_file)
     options = RunOptions(dry_run=dry_run, executors=executors, until=until, timeout=timeout)
     title = f"{checked.workflow.name} · {checked.source.path}" + (" · dry run" if dry_run else "")
+    is_new = not session.settings.db.parent.exists()
 
     def execute(watched: Watched) -> RunRecord:
         return session.app.start(
@@ -89,7 +90,7 @@ def command(
             options,
             sinks=watched.sinks,
             control=watched.control,
-            on_created=partial(_on_created, session, watched, title),
+            on_created=partial(_on_created, session, watched, title, is_new=is_new),
             progress=watched.progress,
         )
 
@@ -105,9 +106,11 @@ def _kinds(session: Session, checked: CheckedWorkflow) -> Mapping[str, str]:
     return outline_of(checked.workflow, checked.source).kinds()
 
 
-def _on_created(session: Session, watched: Watched, title: str, run: RunID) -> None:
+def _on_created(session: Session, watched: Watched, title: str, run: RunID, *, is_new: bool) -> None:
     """Say the id, now that nothing can lose the run any more, and show the first event, which the engine's own sinks
-    are too late for."""
+    are too late for. A folder that was made for the records is named: from now on it marks the project."""
+    if is_new:
+        watched.say(f"note: runs are recorded in {visible(str(session.settings.db.parent))}, made now")
     watched.say(first_words(run, title))
     for envelope in session.app.store.events(run):
         for sink in watched.sinks:
