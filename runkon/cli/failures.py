@@ -15,6 +15,7 @@ from runkon.views.run_object import error_code
 from runkon.views.status import root_failures
 
 MOST_SHOWN = 5
+STEP_REASONS = frozenset({"step_failed", "invalid_value"})  # why runs fail that the failure of a step has said already
 
 
 def failure_blocks(steps: Sequence[StepRecord], texts: Mapping[str, str], end: Ending, *, color: bool) -> list[str]:
@@ -40,6 +41,7 @@ def run_error(run: RunRecord) -> UserError | None:
 def _block(step: StepRecord, source: SourceFile | None, end: Ending, *, is_last: bool, color: bool) -> str:
     is_timeout = step.status is StepStatus.TIMED_OUT
     message = step.error.message if step.error else "no reason was given"
+    message, _, help = message.partition("\nhelp: ")
     sentence, cause, seen = _parts(message)
     times = f" after {step.attempts} attempts" if step.attempts > 1 else ""
     verb = "timed out" if is_timeout else "failed"
@@ -54,6 +56,7 @@ def _block(step: StepRecord, source: SourceFile | None, end: Ending, *, is_last:
         source=source,
         cause=cause,
         seen=seen,
+        help=help or None,
         next=end.next if is_last else None,
         keeps=end.why or None,
         color=color,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from runkon.errors import Fatal, RunkonError, Transient
-from runkon.model.failures import StepFailure
+from runkon.model.failures import UNSTORABLE, StepFailure
 from runkon.model.json_text import check_json
 from runkon.model.output import Output, Usage, as_output
 from runkon.model.records import StepError
@@ -40,7 +40,7 @@ def answer_of(value: object, secrets: Mapping[str, str]) -> Answer:
         output = _storable(value if type(value) is Output else as_output(value))
         return _redacted(output, secrets) if secrets else output
     except BaseException as error:  # noqa: BLE001  values of other people's classes may do anything when looked at
-        return Failed(StepError("value", _safe(f"the output can't be stored: {_words(error)}", secrets)))
+        return Failed(StepError("value", _safe(f"{UNSTORABLE}: {_words(error)}", secrets)))
 
 
 def failure_of_error(error: BaseException, executor: str, secrets: Mapping[str, str]) -> Failed:

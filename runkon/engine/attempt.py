@@ -205,7 +205,10 @@ class Attempts(OpenStep):
             try:
                 answer = self._call(executor)
             except StepFailure as failure:  # a value the request needs
-                answer = Failed(StepError(failure.kind, failure.message))
+                help = getattr(failure, "help", None)
+                answer = Failed(
+                    StepError(failure.kind, f"{failure.message}\nhelp: {help}" if help else failure.message)
+                )
             except Stopped as stopped:
                 is_given_up = isinstance(stopped, StoppedCall) and stopped.is_given_up
                 close_stopped(leg, self.path, self.number, self.epoch, stopped.reason, is_given_up=is_given_up)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
+from runkon.errors import RunkonError
 from runkon.language.nodes import ScriptStep
+from runkon.model.events import Note
 from runkon.model.output import EMPTY, JsonValue
 from runkon.model.ports import StepRequest
 from runkon.model.secrets import redact
@@ -52,6 +55,7 @@ def make_request(attempts: OpenStep, token: Token, notice: Callable[[], None] | 
         idempotency_key=f"{leg.run}:{path}:{attempts.epoch}",
         secrets=leg.secrets,
         emit=_emitter(leg, path, notice),
+        warn=partial(_warn, leg, path),
     )
 
 
@@ -80,6 +84,14 @@ def _emitter(leg: Leg, path: StepPath, notice: Callable[[], None] | None) -> Cal
             progress(path, redact(str(text), secrets))
 
     return emit
+
+
+def _warn(leg: Leg, path: StepPath, text: str) -> None:
+    """Put it on record while somebody writes one: an executor may speak up long after its run has ended."""
+    with suppress(RunkonError):
+        leg.recorder.append(
+            Note(level="warning", code="executor-warning", text=redact(str(text), leg.secrets), path=path)
+        )
 
 
 def _drop(text: str) -> None:

@@ -87,7 +87,7 @@ class Redaction:
 
 class LogFile:
     """The full output of a script on disk, made with the first byte. A log that can't be written ends itself with
-    one progress line: it never fails the script."""
+    one complaint: it never fails the script."""
 
     def __init__(self, path: Path | None, complain: Callable[[str], None]) -> None:
         self._path = path
@@ -103,7 +103,8 @@ class LogFile:
                 self._file = self._path.open("ab", buffering=0)
             self._file.write(piece)
         except OSError as error:
-            self._complain(f"the log `{self._path.name}` can't be written: {error.strerror}")
+            why = (error.strerror or str(error)).lower()
+            self._complain(f"the log `{self._path.name}` can't be written, so what is printed is not kept: {why}")
             self._path = None
 
     def close(self) -> None:

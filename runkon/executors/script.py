@@ -64,7 +64,7 @@ class ScriptExecutor:
         request.cancel.raise_if_cancelled()
         from runkon.executors.capture import LogFile, OutputStreams  # late: only runs with scripts pay for it
 
-        streams = OutputStreams(LogFile(request.log_path, request.emit), request.emit, request.secrets)
+        streams = OutputStreams(LogFile(request.log_path, request.warn), request.emit, request.secrets)
         child = self._start(request)
         stop_listening = request.cancel.on_cancel(child.terminate)
         try:
@@ -101,7 +101,7 @@ class ScriptExecutor:
                 # a script file without `#!` line is shell text
                 child = ChildProcess([SHELL, *arguments], folder=request.working_dir, environment=variables)
         except (OSError, ValueError) as error:
-            raise StepFailure("exit", _spawn_text(request, error)) from None
+            raise StepFailure("exit" if isinstance(error, OSError) else "value", _spawn_text(request, error)) from None
         with self._lock:
             self._running.add(child)
         return child

@@ -100,12 +100,14 @@ def render_runtime(
     source: SourceFile | None = None,
     cause: str = "",
     seen: str | None = None,
+    help: str | None = None,
     next: str | None = None,
     keeps: str | None = None,
     color: bool = False,
 ) -> str:
     """A failure of a run at the statement it came from. `cause` stands behind the carets, `seen` is a piece of what
-    the executor gave, `next` the command to type and `keeps` what it will not do again. `line` and `column` from 1."""
+    the executor gave, `help` what to do about it, `next` the command to type and `keeps` what that means for the run.
+    `line` and `column` from 1."""
     paint = _Paint(color=color)
     span = _leading_word(source, file, line, column)
     lines = [_headline("error", code, message, paint)]
@@ -119,6 +121,8 @@ def render_runtime(
     notes = [] if source is not None or not cause else [("cause", cause)]
     if seen:
         notes.append(("seen", seen))
+    if help:
+        notes.append(("help", help))
     if next:
         notes.append(("next", f"{next}        ({keeps})" if keeps else next))
     return "\n".join(lines + _notes(notes, gutter, paint))

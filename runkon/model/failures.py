@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from runkon.errors import EXIT_FAILED, RunkonError, UserError
 
+UNSTORABLE = "the output can't be stored"  # so begins a failure of kind `value` that lies in what an executor gave
+
 
 class StepFailure(RunkonError):
     """An ordinary failure of one attempt. `kind` is a word of `StepError.kind` (`exit schema value …`); `message` is

@@ -62,8 +62,9 @@ class StepRequest:
     `inputs` are the variables the step sees; `options` is what belongs to the kind of step alone (a script's `run`,
     `env`). `attempt` counts from 0; `timeout` in seconds; `idempotency_key` is equal for all attempts of one step.
     `roots` are the folders in which files are looked up, first hit wins. Poll `cancel` or wait on it; `emit` sends a
-    line of progress. `secrets` holds the values of secret inputs by name; in `inputs` a secret is `{"$secret": NAME}`,
-    and inside text `«secret:NAME»`. With `dry_run` set nothing outside may be changed.
+    line of progress, `warn` a warning that stays on the run's record. `secrets` holds the values of secret inputs by
+    name; in `inputs` a secret is `{"$secret": NAME}`, and inside text `«secret:NAME»`. With `dry_run` set nothing
+    outside may be changed.
     """
 
     run_id: RunID
@@ -91,6 +92,7 @@ class StepRequest:
     idempotency_key: str = ""
     secrets: Mapping[str, str] = field(default_factory=dict)
     emit: Callable[[str], None] = _drop
+    warn: Callable[[str], None] = _drop
 
 
 class ActionExecutor(Protocol):

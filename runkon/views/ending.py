@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from runkon.model.failures import UNSTORABLE
 from runkon.model.ids import is_in_always
 from runkon.model.records import RunRecord, StepRecord
 from runkon.model.status import RunStatus, StepStatus
@@ -30,7 +31,7 @@ def ending(run: RunRecord, steps: Sequence[StepRecord], short: str, status: RunS
         parts.append(money(run.cost_usd, known=run.cost_known))
     if with_time and run.started_at is not None and run.ended_at is not None:
         parts.append(elapsed(run.ended_at - run.started_at))
-    return Ending(" · ".join(parts), *_next(status, short, steps), short)
+    return Ending(" · ".join(parts), *_next(run, status, short, steps), short)
 
 
 def _counts(steps: Sequence[StepRecord]) -> list[str]:
@@ -44,8 +45,26 @@ def _counts(steps: Sequence[StepRecord]) -> list[str]:
     return [counted(leaves, "step"), *(f"{number} {word}" for number, word in named if number)]
 
 
-def _next(status: RunStatus, short: str, steps: Sequence[StepRecord]) -> tuple[str, str]:
+def _next(run: RunRecord, status: RunStatus, short: str, steps: Sequence[StepRecord]) -> tuple[str, str]:
     if status in (RunStatus.COMPLETED, RunStatus.CANCELLED):
         return f"runkon show {short}", ""
+    if status is RunStatus.FAILED and run.reason == "run_timeout":
+        return f"runkon resume {short} --timeout 1h", "the time is over; one given here counts from now"
+    if status is RunStatus.FAILED and _lies_in_the_text(run, steps):
+        import shlex  # late: on the way to an error
+
+        return f"runkon run {shlex.quote(run.file)}", "once the file is changed; a resume goes by the recorded text"
     kept = sum(1 for step in steps if step.is_settled and not is_in_always(step.path))
     return f"runkon resume {short}", f"keeps {counted(kept, 'finished step')}" if kept else ""
+
+
+def _lies_in_the_text(run: RunRecord, steps: Sequence[StepRecord]) -> bool:
+    """True if the run would fail again with the same text, whatever changes around it."""
+    if run.reason in ("max_iterations", "stuck"):
+        return True
+    errors = [step.error for step in root_failures(steps)]
+    of_values = [error is not None and error.kind == "value" for error in errors]
+    if not all(of_values):
+        return False
+    outside = any(error is not None and error.message.startswith(UNSTORABLE) for error in errors)
+    return run.reason == "invalid_value" and not outside

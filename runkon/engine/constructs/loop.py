@@ -70,8 +70,8 @@ def _at_cap(planned: Planned, node: n.WhileBlock | n.DoWhileBlock, scope: Scope)
 
 def _end(planned: Planned, scope: Scope, reason: str, message: str) -> None:
     """A loop that does not come to its end stops the walk, also where failed steps do not."""
-    path = scope.path_of(planned)
-    raise BodyFailed(Failure(path, f"`{path}` failed: {message}", reason))
+    path, span = scope.path_of(planned), planned.node.span
+    raise BodyFailed(Failure(path, f"`{path}` ({span.file}:{span.line}) failed: {message}", reason))
 
 
 class _StuckCheck:

@@ -112,6 +112,18 @@ def test_progress_lines_reach_the_watcher(flow: Make) -> None:
     assert seen == [("a", "reading")]
 
 
+def test_a_warning_of_an_executor_stays_on_record_without_secrets(flow: Make) -> None:
+    case = flow("inputs { key secret } call a")
+    case.inputs = {"key": "hunter2"}
+    asked: list[Any] = []
+    case.answers({"a": lambda request: (asked.append(request), request.warn("no hunter2 here"))[0]})
+    assert case.start().status == "completed"
+    notes = of(case, "note")
+    assert [(note.level, note.path, note.text) for note in notes] == [("warning", "a", "no «secret:key» here")]
+    asked[0].warn("nobody writes any more")
+    assert of(case, "note") == notes
+
+
 # ── what it may answer ────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize(
     "answer",

@@ -73,7 +73,7 @@ def test_a_log_that_can_not_be_written_is_told_once_and_fails_nothing(tmp_path: 
     streams.receive("stdout", b"a\n")
     streams.receive("stdout", b"b\n")
     streams.finish()
-    assert lines == ["the log `step.log` can't be written: File exists", "a", "b"]
+    assert lines == ["the log `step.log` can't be written, so what is printed is not kept: file exists", "a", "b"]
     assert streams.stdout.end() == "a\nb\n"
 
 
