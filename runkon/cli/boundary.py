@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from runkon.cli.complaints import internal_error, user_error, wrong_use
+from runkon.cli.complaints import error_object, internal_error, user_error, wrong_use
 from runkon.cli.group import RunkonGroup
 from runkon.cli.session import Session
 from runkon.errors import EXIT_HELD, EXIT_INTERRUPTED, EXIT_USAGE, LeaseLost, UserError
@@ -20,12 +20,10 @@ def invoke(words: Sequence[str]) -> int:
     try:
         return _run(list(words), session)
     except UserError as error:
-        session.console.error(user_error(error, color=session.console.err_color))
-        return error.exit_code
+        return _refused(error, words, session)
     except LeaseLost as error:
         lost = UserError("lease-lost", str(error) or "another process has taken over this run", exit_code=EXIT_HELD)
-        session.console.error(user_error(lost, color=session.console.err_color))
-        return EXIT_HELD
+        return _refused(lost, words, session)
     except (KeyboardInterrupt, click.Abort):
         session.console.error("interrupted")
         return EXIT_INTERRUPTED
@@ -37,6 +35,14 @@ def invoke(words: Sequence[str]) -> int:
         return internal_error(error, words, session)
     finally:
         session.close()
+
+
+def _refused(error: UserError, words: Sequence[str], session: Session) -> int:
+    """Say an error to people, and to a program that asked for JSON, which may not have been understood yet."""
+    session.console.error(user_error(error, color=session.console.err_color))
+    if session.as_json or "--json" in words:
+        session.console.data(error_object(error), indent=None)
+    return error.exit_code
 
 
 def _undecoded(error: UnicodeEncodeError, words: Sequence[str], session: Session) -> int:
@@ -51,8 +57,7 @@ def _undecoded(error: UnicodeEncodeError, words: Sequence[str], session: Session
         next="LC_ALL=C.UTF-8 runkon …",
         exit_code=EXIT_USAGE,
     )
-    session.console.error(user_error(refused, color=session.console.err_color))
-    return EXIT_USAGE
+    return _refused(refused, words, session)
 
 
 def _run(words: list[str], session: Session) -> int:

@@ -14,6 +14,7 @@ import click
 from runkon.cli.commands import COMMANDS
 from runkon.errors import EXIT_INTERNAL, EXIT_USAGE, UserError
 from runkon.language.columns import visible
+from runkon.model.output import JsonValue
 
 if TYPE_CHECKING:
     from runkon.cli.session import Session
@@ -26,6 +27,12 @@ def user_error(error: UserError, *, color: bool) -> str:
     lines = [_headline(error.code, error.message, color=color)]
     lines += [f"  = {name}: {_indented(text)}" for name, text in (("help", error.help), ("next", error.next)) if text]
     return "\n".join(lines)
+
+
+def error_object(error: UserError) -> dict[str, JsonValue]:
+    """An error as JSON: one line on standard output, where the result would have been."""
+    found: dict[str, JsonValue] = {"code": error.code, "message": error.message, "help": error.help, "next": error.next}
+    return {"schema": "runkon.error/1", "error": found, "exit_code": error.exit_code}
 
 
 def wrong_use(error: click.ClickException, words: Sequence[str]) -> UserError:
@@ -107,7 +114,8 @@ def _did_you_mean(error: click.NoSuchOption) -> str | None:
 
 def _plain(message: str) -> str:
     """Click's sentence in our form: lower case, backticks, no full stop."""
-    text = message.strip().removesuffix(".").replace("'", "`")
+    text = message.strip().removesuffix(".").replace("'", "`").partition(". Recognized values")[0]
+    text = text.replace("a valid integer range", "a whole number").replace("a valid boolean", "a switch (`1` or `0`)")
     return text[:1].lower() + text[1:]
 
 

@@ -125,7 +125,7 @@ def test_a_file_in_place_of_a_command(case):
         ),
         (("run", "x.wf", "-i"), "error[missing-value]: the option `-i` needs a value\n  = next: runkon run --help\n"),
         (("graph",), "error[missing-argument]: the argument `FILE` is missing\n  = next: runkon graph --help\n"),
-        (("--json",), "error[wrong-use]: missing command\n  = next: runkon --help\n"),
+        (("--plain",), "error[wrong-use]: missing command\n  = next: runkon --help\n"),
     ],
 )
 def test_wrong_use_says_what_and_where_to_look(case, words, text):

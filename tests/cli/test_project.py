@@ -211,3 +211,40 @@ class TestPlaces:
             error[cannot-write]: `x.wf` can't be written: read-only file system
               = help: the disk is mounted for reading only; take another place
             """)
+
+
+CACHED = 'workflow x { script a { run = "true" cache = true } }'
+
+
+class TestErrorsAsJson:
+    @pytest.mark.parametrize(
+        ("words", "code", "slug"),
+        [
+            (["show", "zzz"], 6, "run-not-found"),
+            (["run", "none.wf"], 2, "file-not-found"),
+            (["runs", "--bogus"], 2, "unknown-option"),
+            (["events", "@last"], 6, "run-not-found"),
+        ],
+    )
+    def test_an_error_stands_where_the_result_would(self, case, words, code, slug):
+        case.run(*words, "--json").exits(code)
+        found = case.json()
+        assert (found["schema"], found["error"]["code"], found["exit_code"]) == ("runkon.error/1", slug, code)
+        assert f"error[{slug}]: {found['error']['message']}" in case.err
+
+    @pytest.mark.parametrize(
+        ("text", "slug"),
+        [("workflow x {", "unclosed"), ('workflow x { script a { run = "true" cache = true } }', "unsupported")],
+    )
+    def test_a_workflow_that_cannot_run_gives_its_findings(self, case, text, slug):
+        case.wf(text).run("run", "x.wf", "--json").exits(3)
+        (file,) = case.json()["files"]
+        assert file["ok"] is False
+        assert any(slug in found["code"] for found in file["diagnostics"]), file["diagnostics"]
+
+
+def test_what_is_no_number_and_no_switch_is_said_in_plain_words(case):
+    case.run("runs", "--limit", "abc").exits(2)
+    assert "`--limit`: `abc` is not a whole number\n" in case.err
+    case.env(RUNKON_QUIET="maybe").run("runs").exits(2)
+    assert "`maybe` is not a switch (`1` or `0`)\n" in case.err

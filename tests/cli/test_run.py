@@ -172,7 +172,7 @@ class TestEvents:
         assert case.run("events", "@last").exits(0).out == written
 
     def test_two_things_on_standard_output_are_wrong_use(self, case):
-        case.wf(HELLO).run("run", "x.wf", "--events", "-", "--json").exits(2).stdout("").stderr("""
+        case.wf(HELLO).run("run", "x.wf", "--events", "-", "--json").exits(2).stderr("""
             error[wrong-use]: `--events -` and `--json` both want standard output
               = help: give a file to `--events`, or leave `--json` out
             """)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from runkon.app import RunOptions
-from runkon.cli.findings import show_findings
+from runkon.cli.findings import finding_object, finding_objects, show_findings
 from runkon.cli.given_inputs import given_inputs
 from runkon.cli.leg import Watched, first_words, watch
 from runkon.cli.options import SettingOption, VariableOption, as_pairs, as_seconds
@@ -20,6 +20,7 @@ from runkon.errors import EXIT_INVALID
 from runkon.language.columns import visible
 from runkon.language.program import CheckedWorkflow
 from runkon.model.ids import RunID
+from runkon.model.output import JsonValue
 from runkon.model.records import RunRecord
 
 
@@ -126,10 +127,20 @@ def _checked(session: Session, path: Path, executors: Mapping[str, str]) -> Chec
     show_findings(session.console, check.diagnostics, check.source)
     checked = check.results[0].checked if check.results else None
     if not check.ok or checked is None:
+        if session.as_json:
+            session.console.data(_invalid(path, finding_objects(check)))
         return None
     refused = unsupported(checked.workflow)
     show_findings(session.console, refused, check.source)
+    if refused and session.as_json:
+        session.console.data(_invalid(path, [finding_object(found, check.source) for found in refused]))
     return None if refused else checked
+
+
+def _invalid(path: Path, found: list[JsonValue]) -> dict[str, JsonValue]:
+    """What is wrong with the workflow, in place of the run that there is not."""
+    file: dict[str, JsonValue] = {"file": str(path), "ok": False, "diagnostics": found, "facts": None}
+    return {"schema": "runkon.validate/1", "ok": False, "files": [file]}
 
 
 def warn_about_plugins(session: Session, warnings: tuple[str, ...]) -> None:
