@@ -73,6 +73,17 @@ def look_up(parts: tuple[str, ...], names: Names) -> Found:
     return UNKNOWN
 
 
+def read(parts: tuple[str, ...], names: Names) -> Found:
+    """What a value or a template reads: as `look_up`, and markers too, which a comparison never takes for values."""
+    found = look_up(parts, names)
+    result = None if found.known else _tested_step(parts, names)
+    if result is None:
+        return found
+    if parts[1:] == ("markers",):
+        return Found(sorted(result.output.markers))  # type: ignore[arg-type]  # list is invariant
+    return Found(value=True) if _marker(parts) in result.output.markers else found
+
+
 def _plain(name: str, names: Names) -> Found:
     own = _plain_input(name, names)
     if own.known:

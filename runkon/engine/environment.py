@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Literal, TypeAlias
 
-from runkon.engine.conditions import Choice, evaluate, look_up
+from runkon.engine.conditions import Choice, evaluate, read
 from runkon.engine.results import Results
 from runkon.engine.variables import Found, Variables
 from runkon.frozen import value_class
@@ -153,7 +153,7 @@ class Environment:
 
     def _find(self, piece: Placeholder, variables: Variables) -> Found:
         found = variables.find(piece.name)
-        return found if found.known or len(piece.parts) == 1 else look_up(piece.parts, self)
+        return found if found.known or len(piece.parts) == 1 else read(piece.parts, self)
 
     # ── values ────────────────────────────────────────────────────────────────────────────────────
     def value(self, value: Value, *, unknown: Unknown = "empty") -> JsonValue:
@@ -200,7 +200,7 @@ class Environment:
             return None
         if text in self.extras:
             return self.extras[text]
-        return look_up(tuple(text.split(".")), self).value if "." in text else text
+        return read(tuple(text.split(".")), self).value if "." in text else text
 
 
 def _shell_word(piece: Placeholder, value: str, places: ShellPlaces, number: int) -> str:

@@ -220,3 +220,15 @@ def test_values_inside_a_long_run_cost_the_same() -> None:
     watched = Environment(env.facts, env.inputs, Watched(env.results), env.extras)
     assert watched.render("{{prior_context}} {{word}} {{nope}}") == "1999 exported "
     assert reads == 0
+
+
+def test_markers_are_read_like_fields_and_a_field_of_the_same_name_comes_first() -> None:
+    results = Results()
+    output = Output(markers=frozenset({"good", "bad.lint", "count"}), values={"count": 3})
+    results.put("a", StepResult("a", StepStatus.COMPLETED, output, None, 1, 0))
+    env = Environment(RunFacts(run_id="01J", workflow="w"), results=results)
+    assert env.value(Reference(span=SPAN, parts=("a", "good"))) is True
+    assert (
+        env.render("{{a.good}} {{a.bad.lint}} {{a.count}} {{a.markers}}") == 'true true 3 ["bad.lint","count","good"]'
+    )
+    assert env.value(Reference(span=SPAN, parts=("a", "other"))) is None
