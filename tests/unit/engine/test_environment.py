@@ -229,6 +229,6 @@ def test_markers_are_read_like_fields_and_a_field_of_the_same_name_comes_first()
     env = Environment(RunFacts(run_id="01J", workflow="w"), results=results)
     assert env.value(Reference(span=SPAN, parts=("a", "good"))) is True
     assert (
-        env.render("{{a.good}} {{a.bad.lint}} {{a.count}} {{a.markers}}") == 'true true 3 ["bad.lint","count","good"]'
+        env.render("{{a.good}} {{a.bad.lint}} {{a.count}} {{a.markers}}") == 'true true 3 ["bad.lint", "count", "good"]'
     )
     assert env.value(Reference(span=SPAN, parts=("a", "other"))) is None
