@@ -3,7 +3,8 @@
 Besides the answers of `runkon.testing`, an object may hold one of these keys; its other keys are the answer itself.
   $show         names of fields of the request: the context tells what they held
   $hold         wait until the step is cancelled
-  $after        wait until the step at that path has ended;  $when_started: until its first attempt has begun
+  $after        wait until the step at that path has ended;  $when_started: until its first attempt has begun;
+                either way also until every attempt that began is with its executor
   $meet         wait until that many calls run at once
   $interrupt    ask the run to pause: `cut` stops as told, `finish` answers all the same;  $cancel: end the run
 """
@@ -36,6 +37,7 @@ class Stage:
         self._metered = frozenset(metered)
         self._changed = threading.Condition()
         self._started: set[str] = set()
+        self._called: set[str] = set()
         self._ended: set[str] = set()
 
     # ── as a set of executors ─────────────────────────────────────────────────────────────────────
@@ -49,6 +51,7 @@ class Stage:
 
     def play(self, request: StepRequest) -> Output:
         with self._changed:
+            self._called.add(request.path)
             self._running += 1
             self.most = max(self.most, self._running)
             self._changed.notify_all()
@@ -88,9 +91,9 @@ class Stage:
             case "$hold", _:
                 answer = Hold().answer(request)
             case "$after", str(path):
-                self._wait(lambda: path in self._ended, request)
+                self._wait(lambda: path in self._ended and self._started <= self._called, request)
             case "$when_started", str(path):
-                self._wait(lambda: path in self._started, request)
+                self._wait(lambda: path in self._started and self._started <= self._called, request)
             case "$meet", int(count):
                 self._wait(lambda: self.most >= count, request)
             case "$interrupt", str(how):
