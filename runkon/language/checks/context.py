@@ -14,9 +14,7 @@ from runkon.language.source import SourceFile, Span
 class Context:
     """One check of one workflow. `overrides` are executors chosen for a run, by result key."""
 
-    def __init__(
-        self, parsed: ParseResult, workflow: Workflow, catalog: Catalog, overrides: Mapping[str, str]
-    ) -> None:
+    def __init__(self, parsed: ParseResult, workflow: Workflow, catalog: Catalog, overrides: Mapping[str, str]) -> None:
         self.parsed = parsed
         self.workflow = workflow
         self.catalog = catalog

@@ -86,7 +86,8 @@ VALID = [
     "workflow w { while a.b { max_iterations = 2 call c } do { max_iterations = 2 call c } while c.d }",
     "workflow w { parallel p { fail_fast = false until = a.b call a call workflow k { inputs { x = y } } } }",
     'workflow w { gate human_review { timeout = 2h30m prompt = """\n  go\n""" } always { call z } }',
-    "workflow w { foreach f in plan.files { max_parallel = 2 call a } outputs { v = a.b } } workflow k { inputs { x } }",
+    "workflow w { foreach f in plan.files { max_parallel = 2 call a } outputs { v = a.b } }"
+    " workflow k { inputs { x } }",
 ]
 
 
