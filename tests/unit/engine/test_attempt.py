@@ -304,7 +304,7 @@ def test_a_timed_out_step_can_be_passed_over(flow: Make) -> None:
 
 
 def test_an_executor_that_ignores_its_timeout_is_given_up(flow: Make) -> None:
-    case = flow("call a { timeout = 20ms retries = 1 }").configure(kill_grace=0.01, max_parallel=1)
+    case = flow("call a { timeout = 1s retries = 1 }").configure(kill_grace=0.01, max_parallel=1)
     release, back = threading.Event(), threading.Event()
 
     def deaf(request: Any) -> Any:

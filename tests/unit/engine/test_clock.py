@@ -15,10 +15,13 @@ def test_actions_run_in_the_order_of_their_time_on_one_thread() -> None:
         if name == "last":
             done.set()
 
+    known = threading.Event()
+    clock.call_at(0, lambda: known.wait(30) and None)  # nothing else is due before all are known
     now = clock.monotonic()
-    clock.call_at(now + 0.03, lambda: note("last"))
-    clock.call_at(now + 0.02, lambda: note("second"))
-    clock.call_at(now - 1, lambda: note("first"))
+    clock.call_at(now - 1, lambda: note("last"))
+    clock.call_at(now - 2, lambda: note("second"))
+    clock.call_at(now - 3, lambda: note("first"))
+    known.set()
     assert done.wait(30)
     assert seen == [("first", "runkon-timer"), ("second", "runkon-timer"), ("last", "runkon-timer")]
 
@@ -26,10 +29,11 @@ def test_actions_run_in_the_order_of_their_time_on_one_thread() -> None:
 def test_an_undone_action_never_runs() -> None:
     clock = SystemClock()
     seen: list[str] = []
-    done = threading.Event()
-    now = clock.monotonic()
-    clock.call_at(now + 0.01, lambda: seen.append("undone"))()
-    clock.call_at(now + 0.02, done.set)
+    undone, done = threading.Event(), threading.Event()
+    clock.call_at(0, lambda: undone.wait(30) and None)  # nothing is due before the other one is undone
+    clock.call_at(0, lambda: seen.append("undone"))()
+    undone.set()
+    clock.call_at(0, done.set)
     assert done.wait(30)
     assert seen == []
 
