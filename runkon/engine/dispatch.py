@@ -72,9 +72,11 @@ def call_within(leg: Leg, ticket: Ticket, make_request: MakeRequest, parent: Tok
 
     def work(strand: Strand) -> None:
         try:
-            answers.append(call_here(ticket, request, strand, token))
+            answer = call_here(ticket, request, strand, token)
         except Stopped:
             return
+        if token.reason is None or token.reason.kind not in CLOCKS:  # what is given back when time is up is no result
+            answers.append(answer)
 
     clock.start()
     try:

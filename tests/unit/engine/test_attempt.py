@@ -323,7 +323,7 @@ def test_an_executor_that_ignores_its_timeout_is_given_up(flow: Make) -> None:
     assert len(case.events) == events
 
 
-def test_a_result_within_the_grace_of_a_timeout_counts(flow: Make) -> None:
+def test_what_an_executor_gives_back_once_its_time_is_up_is_no_result(flow: Make) -> None:
     case = flow("call a { timeout = 20s }").configure(kill_grace=30.0)
     clock = case.clock = FakeClock()
     begun, told = threading.Event(), threading.Event()
@@ -338,7 +338,9 @@ def test_a_result_within_the_grace_of_a_timeout_counts(flow: Make) -> None:
     end = case.begin()
     begun.wait(30)
     clock.advance(20)
-    assert end().status == "completed"
+    assert end().status == "failed"
+    assert case.statuses["a"] == "timed_out"
+    assert case.steps["a"].output.markers == frozenset()
 
 
 def test_signs_of_life_put_the_idle_timeout_off(flow: Make) -> None:
