@@ -178,7 +178,7 @@ class App:
         from runkon.language.check import check
 
         parsed = self.parsed_files.parse(source)
-        workflows = parsed.workflows if parsed.ok else ()
+        workflows = parsed.workflows if parsed.is_whole else ()
         results = tuple(check(parsed, workflow, catalog, executors=executors or {}) for workflow in workflows)
         return FileCheck(source, parsed, results)
 

@@ -254,6 +254,15 @@ CATALOGUE: dict[str, Wording] = {
 }
 
 
+# Errors about options and their values: the tree around them is what the author wrote.
+OPTION_CODES = frozenset(
+    {
+        "unknown-option", "duplicate-option", "duplicate-key", "missing-option", "invalid-value",
+        "conflicting-options", "path-traversal", "empty-parallel", "min-success-unreachable",
+    }
+)  # fmt: skip
+
+
 def diagnose(
     code: str,
     span: Span,

@@ -46,8 +46,9 @@ def read_options(
             continue
         if option.field is not None:
             values[option.field] = value
+    meant = {closest(entry.name, table.names) for entry in written if table.find(entry.name) is None}
     for option in table.options:
-        if option.required and (option.field or option.name) not in first:
+        if option.required and (option.field or option.name) not in first and option.name not in meant:
             report(diagnose("missing-option", place, option=option.name, owner=owner, about=option.about))
     return values
 

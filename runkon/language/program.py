@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from runkon.frozen import value_class
-from runkon.language.diagnostics import Diagnostic, Severity
+from runkon.language.diagnostics import OPTION_CODES, Diagnostic, Severity
 from runkon.language.nodes import Workflow
 from runkon.language.source import SourceFile
 from runkon.named import NamedTuple
@@ -28,6 +28,12 @@ class ParseResult:
     @property
     def ok(self) -> bool:
         return not any(d.severity is Severity.ERROR for d in self.diagnostics)
+
+    @property
+    def is_whole(self) -> bool:
+        """True if no text was lost or made up: all errors are about options and their values, so that checks of the
+        tree say nothing that another error caused."""
+        return all(d.code in OPTION_CODES for d in self.diagnostics if d.severity is Severity.ERROR)
 
 
 class Located(NamedTuple):

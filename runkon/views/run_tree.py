@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from runkon.model.records import StepRecord
 from runkon.model.status import StepStatus
-from runkon.views.status import BAD_STEP, OPEN_STEP
+from runkon.views.status import BAD_STEP, BLOCKS, OPEN_STEP
 
 
 @dataclass(slots=True)
@@ -24,10 +24,15 @@ class TreeNode:
 
     def steps(self) -> Iterator[StepRecord]:
         """The records below and at this node that do work of their own, in the order they were added."""
-        if self.record is not None and not self.children:
+        if self.record is not None and not self.is_block:
             yield self.record
         for child in self.children.values():
             yield from child.steps()
+
+    @property
+    def is_block(self) -> bool:
+        """True for what only holds other steps; a step with an `on_fail` agent below it is still a step."""
+        return bool(self.children) and (self.record is None or self.record.info.kind in BLOCKS)
 
     @property
     def status(self) -> StepStatus:

@@ -100,9 +100,9 @@ class _Draw:
 
     def _line(self, node: TreeNode, depth: int, *, is_folded: bool) -> TreeLine:
         status, record = node.status, node.record
-        sign = ("▸" if is_folded else "▾") if node.children else SIGNS[status]
+        sign = ("▸" if is_folded else "▾") if node.is_block else SIGNS[status]
         kind, name = self._title(node)
-        detail = self._counts(node) if node.children else self._detail(record)
+        detail = self._counts(node) if node.is_block else self._detail(record)
         place = f"{record.info.file}:{record.info.line}" if record is not None and status in BAD_STEP else ""
         return TreeLine(depth, sign, kind, name, self._time(node), detail, place, status)
 
@@ -128,7 +128,10 @@ class _Draw:
 
     def _counts(self, node: TreeNode) -> str:
         counts = Counter(step.status for step in node.steps())
-        return " · ".join(f"{counts[status]} {word}" for status, word in _ORDER if counts[status])
+        told = [f"{counts[status]} {word}" for status, word in _ORDER if counts[status]]
+        if node.record is not None and node.record.error is not None:
+            told.append(first_line(node.record.error.message))
+        return " · ".join(told)
 
     def _detail(self, step: StepRecord | None) -> str:
         if step is None:

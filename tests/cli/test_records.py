@@ -51,7 +51,7 @@ class TestShow:
             failed · 3 steps · 1 failed · 0.0s
             started: TIME
              ✓ script one         0.0s  one
-             ▾ parallel checks          1 ok · 1 failed  x.wf:3
+             ▾ parallel checks          1 ok · 1 failed · 1 of 2 branches succeeded, 2 needed; failed: `bad`  x.wf:3
                ✓ script lint      0.0s  lint
                ✗ script bad       0.0s  script `bad` exited with code 3: broken  x.wf:6
 

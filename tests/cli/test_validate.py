@@ -152,3 +152,10 @@ def test_text_of_the_file_is_never_obeyed_by_the_terminal(case):
     case.wf("workflow x {\n  \x1b[31mparralel\x07 { }\n}\n").run("validate", "x.wf").exits(3)
     assert "\x1b" not in case.err + case.out
     assert "\x07" not in case.err + case.out
+
+
+def test_a_misspelt_option_hides_no_other_finding(case):
+    text = 'workflow w {\n  script a { runn = "x" }\n  if nope.x { script b { run = "true" } }\n  call plan\n}\n'
+    case.wf(text).run("validate", "--json", "x.wf").exits(3)
+    found = [(each["line"], each["code"]) for each in case.json()["files"][0]["diagnostics"]]
+    assert found == [(2, "unknown-option"), (3, "unknown-step"), (4, "unknown-agent")]

@@ -74,6 +74,8 @@ def _agents(statement: Statement, context: Context) -> Iterator[Missing]:
             yield from _named("executor", chosen, span, (), context)
         else:
             yield from _agent(statement.agent, options.plugin_dirs, context)
+    elif isinstance(statement, ScriptStep) and (override := context.overrides.get(result_key(statement) or "")):
+        yield from _named("executor", override, statement.name_span, (), context)
     if isinstance(options.on_fail, AgentRef):
         yield from _agent(options.on_fail, options.plugin_dirs, context, ("continue",))
     if options.fallback is not None:

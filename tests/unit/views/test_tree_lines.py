@@ -89,5 +89,5 @@ def test_kept_steps_and_costs_are_named() -> None:
 def test_a_step_with_steps_below_it_keeps_its_own_status() -> None:
     steps = [step("deploy", StepStatus.FAILED, kind="call", error=StepError("exit", "x")), step("deploy/on_fail")]
     lines = drawn(tree_lines(run_tree(steps), now=0))
-    assert lines[0].startswith("▾ call deploy")
+    assert lines[0].startswith("✗ call deploy")
     assert lines[1] == "  ✓ script on_fail 0.4s"
