@@ -43,11 +43,20 @@ def is_unhandled_failure(step: StepRecord) -> bool:
 
 
 def root_failures(steps: Sequence[StepRecord]) -> list[StepRecord]:
-    """The steps whose failure nothing took, without the blocks that failed because of them."""
-    failed = [step for step in steps if is_unhandled_failure(step)]
+    """The steps whose failure nothing took, without the blocks that failed because of them, and without those of
+    always blocks that a later leg has run anew."""
+    latest = max((_always_leg(step) for step in steps), default=0)
+    failed = [step for step in steps if is_unhandled_failure(step) and _always_leg(step) in (0, latest)]
     paths = [step.path for step in failed]
     return [
         step
         for step in failed
         if step.info.kind not in BLOCKS or not any(path.startswith(f"{step.path}/") for path in paths)
     ]
+
+
+def _always_leg(step: StepRecord) -> int:
+    """The leg whose always block the step belongs to, 0 outside of them."""
+    if not is_in_always(step.path):
+        return 0
+    return int(step.path.partition("/")[0].partition("#")[2])

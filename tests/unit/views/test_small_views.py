@@ -94,3 +94,10 @@ def test_results_in_the_margin() -> None:
     lines = list(margin_lines("one\ntwo\r\n", "w.wf", steps))
     assert lines == [f"{'':<26}    1 │ one", f"{'✗ 2× exit':<26}    2 │ two"]
     assert list(margin_lines("one\n", "other.wf", steps)) == [f"{'':<26}    1 │ one"]
+
+
+def test_failures_of_always_blocks_that_ran_anew_are_not_told_again() -> None:
+    first, second = step("always#1/clean", StepStatus.FAILED), step("always#2/clean", StepStatus.FAILED)
+    assert root_failures([first]) == [first]
+    assert root_failures([first, second]) == [second]
+    assert root_failures([first, step("always#2/clean")]) == []
