@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from runkon.errors import EXIT_NOT_FOUND, EXIT_USAGE, UserError
 from runkon.frozen import value_class
+from runkon.host import injected_variables
 from runkon.model.ids import RunID, StepPath, is_in_always
 from runkon.model.output import JsonValue
 from runkon.model.ports import EventSink, RunStore
@@ -322,7 +323,7 @@ class App:
             timeout=options.timeout,
             kill_grace=settings.kill_grace,
             always_grace=settings.always_grace,
-            injected=_injected(settings.root),
+            injected=injected_variables(settings.root),
         )
 
     def _stored_config(self, record: RunRecord, options: RunOptions) -> RunConfig:
@@ -376,25 +377,3 @@ def _named(file: str | Path) -> SourceFile:
     from runkon.language.source import SourceFile
 
     return SourceFile(str(file), "")
-
-
-def _injected(root: Path) -> dict[str, JsonValue]:
-    """The variables runkon gives as its own host."""
-    found: dict[str, JsonValue] = {"repo_path": str(root), "repo_name": root.name}
-    branch = _git_branch(root)
-    if branch:
-        found["worktree_branch"] = branch
-    return found
-
-
-def _git_branch(root: Path) -> str | None:
-    """The checked-out branch, read from the files that git keeps (starting git would cost more than the run)."""
-    git = root / ".git"
-    try:
-        if git.is_file():  # a linked worktree: `gitdir: PATH`
-            git = root / git.read_text().partition(":")[2].strip()
-        head = (git / "HEAD").read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        return None
-    prefix = "ref: refs/heads/"
-    return head.removeprefix(prefix) if head.startswith(prefix) else None
