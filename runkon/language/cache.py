@@ -33,7 +33,7 @@ class ParsedFiles:
 
     def parse(self, source: SourceFile) -> ParseResult:
         """What `parser.parse` says about `source`. Never raises; on a hit no grammar is loaded."""
-        if self._folder is None:
+        if self._folder is None or not source.is_unicode:  # JSON would join halves of characters
             return _parse(source, None)
         entry = self._folder / f"{self._key(source.sha256)}.parsed"
         found = _read(entry, source)

@@ -37,6 +37,15 @@ class SourceFile:
         return hex_digest(self.text.encode("utf-8", "surrogatepass"))
 
     @property
+    def is_unicode(self) -> bool:
+        """False if the text holds lone surrogates, which no file in UTF-8 does."""
+        try:
+            self.text.encode()
+        except UnicodeEncodeError:
+            return False
+        return True
+
+    @property
     def line_starts(self) -> list[int]:
         """Offset of the first character of each line; only U+000A ends a line."""
         if self._line_starts is None:

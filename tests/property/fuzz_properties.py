@@ -137,6 +137,9 @@ def parsing_again_gives_the_same(it: Case) -> None:
 
 def the_cache_gives_the_same(it: Case) -> None:
     tree = encode((it.parsed.workflows, it.parsed.diagnostics))
+    if not it.source.is_unicode:
+        _files_give_the_same(it, tree)
+        return
     back = decode(json.loads(json.dumps(tree)), it.source.path)
     assert back == (it.parsed.workflows, it.parsed.diagnostics)
     assert encode(back) == tree

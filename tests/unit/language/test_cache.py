@@ -251,3 +251,10 @@ def test_what_is_no_tree_is_refused() -> None:
     for value in ([], ["x"], [999], [0, 99, 1], [-3, 5], [-9], [-2, 1], [0], [-4, "x"], [-5]):
         with pytest.raises(NotATree):
             decode(value, "a.wf")
+
+
+def test_text_that_is_no_unicode_is_parsed_anew_each_time(tmp_path: Path) -> None:
+    source = SourceFile("a.wf", 'workflow w if"\ud800\udfff"}}')
+    for _ in range(2):
+        assert ParsedFiles(tmp_path).parse(source).diagnostics == parse(source).diagnostics
+    assert list(tmp_path.glob("*.parsed")) == []
