@@ -8,11 +8,11 @@ counted through them, in text order, as `#2`, `#3`. Order texts sort steps in pr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias
 
 from runkon.errors import EXIT_INVALID, UserError
 from runkon.language import nodes as n
+from runkon.language.keys import agent_key, result_key
 from runkon.model.ids import StepPath, occurrence
 from runkon.model.records import StepInfo
 from runkon.named import NamedTuple
@@ -195,11 +195,6 @@ def _gather(body: Sequence[Planned], prefix: str, names: Names) -> None:
             _gather(inner, inside, names)
 
 
-def agent_key(ref: n.AgentRef) -> str:
-    """The result key of a called agent: its name, or the stem of its file."""
-    return ref.text if ref.form == "name" else PurePosixPath(ref.text).stem
-
-
 # ── planning ──────────────────────────────────────────────────────────────────────────────────────
 def _body(body: tuple[n.Statement, ...], place: _Place) -> tuple[Planned, ...]:
     return tuple(_statement(statement, place) for statement in body)
@@ -252,6 +247,8 @@ def _transparent(node: n.Statement, run: Run, place: _Place) -> Planned:
 
 
 def _named(node: n.CallStep | n.ScriptStep) -> _Named:
+    key = result_key(node)
+    assert key is not None  # calls and scripts have one
     if isinstance(node, n.ScriptStep):
-        return _Named(node.name, node.options.id or node.name, "script")
-    return _Named(node.agent.text, node.options.id or agent_key(node.agent), node.agent.text)
+        return _Named(node.name, key, "script")
+    return _Named(node.agent.text, key, node.agent.text)

@@ -9,6 +9,7 @@ from runkon.engine.constructs import constructs
 from runkon.engine.plan import Planned, names_of, order_text, plan_body
 from runkon.engine.runner import Runner
 from runkon.errors import UserError
+from runkon.language.keys import result_key
 from runkon.language.parser import parse
 from runkon.language.program import CheckedWorkflow
 from runkon.language.source import SourceFile
@@ -94,3 +95,11 @@ def test_a_statement_the_engine_does_not_know_is_refused_before_a_run_exists(tmp
     runner = Runner(MemoryRunStore(), ScriptedExecutor(default=None))
     program = CheckedWorkflow(parsed.workflows[0], source)
     assert runner.create(program, {}, RunConfig(working_dir=tmp_path))
+
+
+@pytest.mark.parametrize("path", ["agents/plan.md", "a.v2.md", ".hidden", "plan.", "plan/", ".", ""])
+def test_a_path_agent_has_the_key_that_the_checks_know(path: str) -> None:
+    source = SourceFile("w.wf", f'workflow w {{ call "{path}" }}')
+    (step,) = parse(source).workflows[0].body
+    (leaf,) = plan_body((step,), constructs())
+    assert leaf.key == result_key(step)
