@@ -14,7 +14,7 @@ from typing import ClassVar, TypeAlias
 from runkon.frozen import frozen as event
 from runkon.model.ids import RunID, StepPath
 from runkon.model.output import EMPTY, JsonValue, Output, Usage
-from runkon.model.records import StepError, StepInfo
+from runkon.model.records import Seen, StepError, StepInfo
 from runkon.named import NamedTuple
 
 
@@ -29,20 +29,62 @@ class RunCreated:
     inputs: Mapping[str, JsonValue]
     config: Mapping[str, JsonValue]
     dry: bool = False
+    forked_from: RunID | None = None
 
 
 @event
 class RunStarted:
+    """The first leg has begun. `deadline_at` is the instant at which the run times out."""
+
     kind: ClassVar[str] = "run_started"
     owner: str
+    deadline_at: int | None = None
 
 
 @event
 class RunResumed:
+    """A later leg has begun: so many steps are reused, run again, and asked about. `mode` is how it was asked for
+    (`normal only-failed from restart`); `crashed` says that the leg before ended without a word, `automatic` that
+    nobody asked for this one."""
+
     kind: ClassVar[str] = "run_resumed"
     owner: str
     reused: int
     rerun: int
+    asked: int = 0
+    mode: str = "normal"
+    crashed: bool = False
+    automatic: bool = False
+    deadline_at: int | None = None
+
+
+@event
+class DefinitionChanged:
+    """From here on the run follows these texts: file name to text, the entry file first. `changes` says per step what
+    is different."""
+
+    kind: ClassVar[str] = "definition_changed"
+    sources: Mapping[str, str]
+    changes: Mapping[str, str]
+
+
+@event
+class RunWaiting:
+    """Nothing but `gates` is left to wait for. The lease is given back with it."""
+
+    kind: ClassVar[str] = "run_waiting"
+    gates: tuple[str, ...]
+
+
+@event
+class RunCancelRequested:
+    """The owner has seen that somebody wants the run given up."""
+
+    kind: ClassVar[str] = "run_cancel_requested"
+    by: str
+    via: str
+    reason: str
+    kill: bool = False
 
 
 @event
@@ -80,7 +122,8 @@ class RunInterrupted:
 # ── steps and attempts ────────────────────────────────────────────────────────────────────────────
 @event
 class AttemptStarted:
-    """Durable before the executor is called. `number` counts a path's attempts from 0, over all legs."""
+    """Durable before the executor is called. `number` counts a path's attempts from 0, over all legs. `effect` is what
+    it may do to the world, None for the usual `read`; `executor_version` is left out where it is `1`."""
 
     kind: ClassVar[str] = "attempt_started"
     path: StepPath
@@ -90,6 +133,21 @@ class AttemptStarted:
     epoch: int = 1
     deadline_at: int | None = None
     why: str | None = None
+    effect: str | None = None
+    executor_version: str | None = None
+
+
+@event
+class ProcessStarted:
+    """An attempt has started a process: the leader of its group. `began` is its start time as the system counts it, so
+    that a stranger with the same number is never taken for it."""
+
+    kind: ClassVar[str] = "process_started"
+    path: StepPath
+    number: int
+    pid: int
+    began: str
+    epoch: int = 1
 
 
 @event
@@ -138,6 +196,7 @@ class AttemptCutOff:
     certainty: str
     cause: str
     epoch: int = 1
+    evidence: str | None = None
 
 
 @event
@@ -152,7 +211,9 @@ class RetryScheduled:
 
 @event
 class StepCompleted:
-    """Closes the open attempt if there is one; `info` is given when the step opened none (a block's result)."""
+    """Closes the open attempt if there is one; `info` is given when the step opened none (a block's result). `seen` is
+    what the step read; `cached_from` names the run and step the result was taken from, `decided_by` who gave it in
+    place of an attempt nobody saw the end of."""
 
     kind: ClassVar[str] = "step_completed"
     path: StepPath
@@ -160,6 +221,9 @@ class StepCompleted:
     info: StepInfo | None = None
     epoch: int = 1
     elapsed_ms: int = 0
+    seen: Seen | None = None
+    cached_from: str | None = None
+    decided_by: str | None = None
 
 
 @event
@@ -173,6 +237,7 @@ class StepFailed:
     epoch: int = 1
     handled: str | None = None
     output: Output | None = None
+    seen: Seen | None = None
 
 
 @event
@@ -223,6 +288,39 @@ class StepSuperseded:
 
 
 @event
+class GateOpened:
+    """Somebody has to decide before the step at `path` goes on. `name` is the gate's, unique with `occurrence`
+    (from 1); `options` are the choices, empty for approve or reject."""
+
+    kind: ClassVar[str] = "gate_opened"
+    path: StepPath
+    name: str
+    type: str
+    prompt: str
+    info: StepInfo
+    occurrence: int = 1
+    options: tuple[str, ...] = ()
+    deadline_at: int | None = None
+    epoch: int = 1
+
+
+@event
+class GateDecided:
+    """The one decision of a gate; `via` is how it came (`cli tty api resolver timeout`)."""
+
+    kind: ClassVar[str] = "gate_decided"
+    path: StepPath
+    name: str
+    decision: str
+    by: str
+    via: str
+    occurrence: int = 1
+    reason: str = ""
+    form: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)
+    epoch: int = 1
+
+
+@event
 class ChoiceMade:
     """A condition or loop test and its result, with the operands it saw: what `explain` shows."""
 
@@ -246,9 +344,21 @@ class Note:
     data: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)
 
 
-RunEvent: TypeAlias = RunCreated | RunStarted | RunResumed | RunCompleted | RunFailed | RunCancelled | RunInterrupted
+RunEvent: TypeAlias = (
+    RunCreated
+    | RunStarted
+    | RunResumed
+    | DefinitionChanged
+    | RunWaiting
+    | RunCancelRequested
+    | RunCompleted
+    | RunFailed
+    | RunCancelled
+    | RunInterrupted
+)
 StepEvent: TypeAlias = (
     AttemptStarted
+    | ProcessStarted
     | AttemptFailed
     | AttemptTimedOut
     | AttemptCancelled
@@ -261,6 +371,8 @@ StepEvent: TypeAlias = (
     | StepCancelled
     | StepHandled
     | StepSuperseded
+    | GateOpened
+    | GateDecided
     | ChoiceMade
 )
 Event: TypeAlias = RunEvent | StepEvent | Note

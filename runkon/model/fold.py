@@ -9,6 +9,7 @@ then leaves the state as it was. The rules, by the names used in the error:
 - E3 at most one open attempt per path                       - E7 after an end only `run_resumed`, in a new leg
 - E4 an attempt is closed under its own path, epoch, number  - E8 a step event concerns a step that has a record
 - E5 attempt numbers rise by one                             - E9 a settled step gets nothing more
+- E10 a gate is decided once; none is open at an end
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from runkon.errors import UserError
 from runkon.model import events as ev
+from runkon.model.gates import decided, opened
 from runkon.model.ids import RunID, StepPath
 from runkon.model.output import NO_OUTPUT, Output, Usage
-from runkon.model.records import RunRecord, StepError, StepInfo, StepRecord
+from runkon.model.records import CancelRequest, GateRecord, RunRecord, StepError, StepInfo, StepRecord
 from runkon.model.status import TERMINAL_RUN, RunStatus, StepStatus
 
 if TYPE_CHECKING:
@@ -47,14 +49,16 @@ class RunState:
 
     `steps` holds the current record of each path; a superseded one is gone from it until the path runs again, and
     stays in `superseded`. A step is `running` exactly while an attempt is open, whose number is `attempts` - 1.
+    `gates` holds every gate that was opened, by name and occurrence.
     """
 
-    __slots__ = ("_begun", "_epochs", "_open", "run", "steps", "superseded")
+    __slots__ = ("_begun", "_epochs", "_open", "gates", "run", "steps", "superseded")
 
     def __init__(self) -> None:
         self.run = RunRecord(id=RunID(""), workflow="", file="", status=RunStatus.PENDING)
         self.steps: dict[StepPath, StepRecord] = {}
         self.superseded: list[StepRecord] = []
+        self.gates: dict[tuple[str, int], GateRecord] = {}
         self._epochs: dict[StepPath, int] = {}  # of superseded paths: the epoch that comes next
         self._open: set[StepPath] = set()
         self._begun = 0  # the leg that began last
@@ -132,6 +136,7 @@ class RunState:
             config=event.config,
             dry=event.dry,
             created_at=envelope.at,
+            forked_from=event.forked_from,
         )
 
     def _run_begun(self, envelope: Envelope, event: ev.RunStarted | ev.RunResumed) -> None:
@@ -140,6 +145,8 @@ class RunState:
             raise self._bad(envelope, "E7", found=found, expected="one beginning per leg")
         self._begun = envelope.leg
         started = envelope.at if self.run.started_at is None else self.run.started_at
+        crashed = isinstance(event, ev.RunResumed) and event.crashed
+        automatic = isinstance(event, ev.RunResumed) and event.automatic
         self.run = replace(
             self.run,
             status=RunStatus.RUNNING,
@@ -149,7 +156,21 @@ class RunState:
             outputs=None,
             reason=None,
             error=None,
+            waiting_on=(),
+            deadline_at=self.run.deadline_at if event.deadline_at is None else event.deadline_at,
+            crashes=self.run.crashes + crashed,
+            recoveries=self.run.recoveries + automatic,
         )
+
+    def _definition_changed(self, _envelope: Envelope, event: ev.DefinitionChanged) -> None:
+        self.run = replace(self.run, file=next(iter(event.sources), self.run.file))
+
+    def _run_waiting(self, _envelope: Envelope, event: ev.RunWaiting) -> None:
+        self.run = replace(self.run, status=RunStatus.WAITING, waiting_on=event.gates, holder=None)
+
+    def _cancel_requested(self, envelope: Envelope, event: ev.RunCancelRequested) -> None:
+        wish = CancelRequest(envelope.at, event.by, event.reason, event.kill, event.via)
+        self.run = replace(self.run, status=RunStatus.CANCELLING, cancel=self.run.cancel or wish)
 
     def _run_completed(self, envelope: Envelope, event: ev.RunCompleted) -> None:
         self._end(envelope, RunStatus.COMPLETED)
@@ -168,7 +189,11 @@ class RunState:
             path = min(self._open)
             found = f"`{envelope.event.kind}` while an attempt is open"
             raise self._bad(envelope, "E6", found=found, expected="every attempt closed first", path=path)
-        self.run = replace(self.run, status=status, ended_at=envelope.at, holder=None)
+        for gate in self.gates.values():
+            if gate.decision is None:
+                found = f"`{envelope.event.kind}` while gate `{gate.name}` is open"
+                raise self._bad(envelope, "E10", found=found, expected="every gate decided first", path=gate.path)
+        self.run = replace(self.run, status=status, ended_at=envelope.at, holder=None, waiting_on=())
 
     def _run_interrupted(self, _envelope: Envelope, event: ev.RunInterrupted) -> None:
         self.run = replace(self.run, status=RunStatus.INTERRUPTED, reason=event.cause, error=event.error, holder=None)
@@ -196,6 +221,7 @@ class RunState:
             cut_offs=record.cut_offs,
             leg=envelope.leg,
             started_at=record.started_at if same_leg else envelope.at,
+            effect=event.effect,
         )
         self._open.add(path)
         if event.info.kind == "call":
@@ -225,6 +251,9 @@ class RunState:
         counted = record.cut_offs + (event.cause in ("process_lost", "worker_lost"))
         self.steps[event.path] = replace(record, status=StepStatus.INTERRUPTED, cut_offs=counted, leg=envelope.leg)
 
+    def _process_started(self, envelope: Envelope, event: ev.ProcessStarted) -> None:
+        self._closing(envelope, event.path, event.epoch, event.number)
+
     def _retry_scheduled(self, envelope: Envelope, event: ev.RetryScheduled) -> None:
         record = self._current(envelope, event.path, event.epoch)
         if record is None or record.status is not StepStatus.BACKOFF:
@@ -245,6 +274,7 @@ class RunState:
     def _step_completed(self, envelope: Envelope, event: ev.StepCompleted) -> None:
         record = self._unsettled(envelope, event.path, event.epoch, event.info)
         started = envelope.at - event.elapsed_ms if event.info is not None else record.started_at
+        record = replace(record, seen=event.seen, cached_from=event.cached_from)
         self._close(record, envelope, StepStatus.COMPLETED, started_at=started, output=event.output)
         if event.info is None:  # a block's usage is the sum of what its steps have already paid
             self._pay(event.output.usage)
@@ -252,6 +282,7 @@ class RunState:
     def _step_failed(self, envelope: Envelope, event: ev.StepFailed) -> None:
         record = self._unsettled(envelope, event.path, event.epoch, event.info)
         output = NO_OUTPUT if event.output is None else event.output
+        record = replace(record, seen=event.seen)
         self._close(record, envelope, StepStatus.FAILED, error=event.error, handled=event.handled, output=output)
 
     def _step_timed_out(self, envelope: Envelope, event: ev.StepTimedOut) -> None:
@@ -280,6 +311,23 @@ class RunState:
             raise self._bad(envelope, "E8", found=found, expected="a step that ended", path=event.path)
         self.superseded.append(self.steps.pop(event.path))
         self._epochs[event.path] = event.epoch + 1
+
+    # ── gates ─────────────────────────────────────────────────────────────────────────────────────
+    def _gate_opened(self, envelope: Envelope, event: ev.GateOpened) -> None:
+        key = (event.name, event.occurrence)
+        if key in self.gates or event.path in self._open:
+            found = f"gate `{event.name}` opened " + ("twice" if key in self.gates else "beside an open attempt")
+            raise self._bad(envelope, "E10", found=found, expected="each occurrence once", path=event.path)
+        record = self._unsettled(envelope, event.path, event.epoch, event.info)
+        self.steps[event.path] = replace(record, status=StepStatus.WAITING, leg=envelope.leg)
+        self.gates[key] = opened(envelope, event)
+
+    def _gate_decided(self, envelope: Envelope, event: ev.GateDecided) -> None:
+        gate = self.gates.get((event.name, event.occurrence))
+        if gate is None or gate.decision is not None:
+            found = f"a decision of gate `{event.name}`, which is {'decided already' if gate else 'not open'}"
+            raise self._bad(envelope, "E10", found=found, expected="one decision per gate", path=event.path)
+        self.gates[event.name, event.occurrence] = decided(gate, envelope, event)
 
     def _close(
         self,
@@ -324,11 +372,15 @@ _ACTIONS: dict[type, Callable[[RunState, Envelope, Any], None]] = {  # each take
     ev.RunCreated: RunState._run_created,
     ev.RunStarted: RunState._run_begun,
     ev.RunResumed: RunState._run_begun,
+    ev.DefinitionChanged: RunState._definition_changed,
+    ev.RunWaiting: RunState._run_waiting,
+    ev.RunCancelRequested: RunState._cancel_requested,
     ev.RunCompleted: RunState._run_completed,
     ev.RunFailed: RunState._run_failed,
     ev.RunCancelled: RunState._run_cancelled,
     ev.RunInterrupted: RunState._run_interrupted,
     ev.AttemptStarted: RunState._attempt_started,
+    ev.ProcessStarted: RunState._process_started,
     ev.AttemptFailed: RunState._attempt_failed,
     ev.AttemptTimedOut: RunState._attempt_failed,
     ev.AttemptCancelled: RunState._attempt_failed,
@@ -341,6 +393,8 @@ _ACTIONS: dict[type, Callable[[RunState, Envelope, Any], None]] = {  # each take
     ev.StepCancelled: RunState._step_cancelled,
     ev.StepHandled: RunState._step_handled,
     ev.StepSuperseded: RunState._step_superseded,
+    ev.GateOpened: RunState._gate_opened,
+    ev.GateDecided: RunState._gate_decided,
     ev.ChoiceMade: RunState._nothing,
     ev.Note: RunState._nothing,
 }

@@ -11,7 +11,7 @@ from runkon.frozen import value_class
 from runkon.model.events import Envelope, Event, RunCreated
 from runkon.model.ids import RunID, StepPath
 from runkon.model.output import EMPTY, JsonValue, Output
-from runkon.model.records import Lease, RunRecord, StepRecord
+from runkon.model.records import CancelRequest, GateAnswer, GateRecord, Lease, RunRecord, StepRecord
 
 
 # ── time and cancellation ─────────────────────────────────────────────────────────────────────────
@@ -55,6 +55,10 @@ def _drop(text: str) -> None:
     """The `emit` of a request nobody watches."""
 
 
+def _unseen(pid: int) -> None:
+    """The `started` of a request whose processes nobody records."""
+
+
 @value_class(frozen=True, slots=True, kw_only=True)
 class StepRequest:
     """What an executor is asked to do: one attempt of one step.
@@ -62,7 +66,9 @@ class StepRequest:
     `inputs` are the variables the step sees; `options` is what belongs to the kind of step alone (a script's `run`,
     `env`). `attempt` counts from 0; `timeout` in seconds; `idempotency_key` is equal for all attempts of one step.
     `roots` are the folders in which files are looked up, first hit wins. Poll `cancel` or wait on it; `emit` sends a
-    line of progress, `warn` a warning that stays on the run's record. `secrets` holds the values of secret inputs by
+    line of progress, `warn` a warning that stays on the run's record. Every process that an attempt starts gets `marks`
+    in its environment and is told by `started(pid)` before it is waited for, so that it can be found and ended after
+    this process was killed. `secrets` holds the values of secret inputs by
     name; in `inputs` a secret is `{"$secret": NAME}`, and inside text `«secret:NAME»`. With `dry_run` set nothing
     outside may be changed.
     """
@@ -93,6 +99,8 @@ class StepRequest:
     secrets: Mapping[str, str] = field(default_factory=dict)
     emit: Callable[[str], None] = _drop
     warn: Callable[[str], None] = _drop
+    marks: Mapping[str, str] = field(default_factory=dict)
+    started: Callable[[int], None] = _unseen
 
 
 class ActionExecutor(Protocol):
@@ -171,7 +179,29 @@ class RunStore(Protocol):
         ...
 
     def sources(self, run: RunID) -> Mapping[str, str]:
-        """The workflow texts the run was started with: file name to text, the entry file first."""
+        """The texts the run follows: file name to text, the entry file first."""
+        ...
+
+    def ask_to_cancel(self, run: RunID, wish: CancelRequest) -> RunRecord:
+        """Keep the wish that `run` be given up, durable; the first one wins, `kill` may be added later. Returns the
+        run as it is then. Raises UserError `run-not-found`, and `already-ended` for a run that completed or failed."""
+        ...
+
+    def cancel_wishes(self, runs: Sequence[RunID]) -> Mapping[RunID, CancelRequest]:
+        """Those of `runs` that somebody wants given up. One short read: engines ask this several times a second."""
+        ...
+
+    def answer_gate(self, answer: GateAnswer) -> GateAnswer:
+        """Keep an answer to a gate, durable, with its ordinal; anybody may. Raises UserError `gate-decided`, which says
+        by whom, when the gate has its decision or an answer that decides, and `run-not-found`."""
+        ...
+
+    def gates(self, run: RunID) -> Sequence[GateRecord]:
+        """Every gate of the run, in the order in which they were opened."""
+        ...
+
+    def gate_answers(self, run: RunID) -> Sequence[GateAnswer]:
+        """Every answer to a gate of the run, by gate, occurrence and ordinal; also to gates that are not open yet."""
         ...
 
     def close(self) -> None: ...

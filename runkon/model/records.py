@@ -9,6 +9,7 @@ from runkon.frozen import value_class
 from runkon.model.ids import RunID, StepPath
 from runkon.model.output import EMPTY, NO_OUTPUT, JsonValue, Output
 from runkon.model.status import RunStatus, StepStatus
+from runkon.named import NamedTuple
 
 
 @value_class(frozen=True, slots=True)
@@ -36,6 +37,60 @@ class StepInfo:
     column: int
 
 
+class Seen(NamedTuple):
+    """What a step read while it ran: the names, and a digest of their values then (and of its command, for a script).
+    Equal digests mean that it would see the same again."""
+
+    names: tuple[str, ...]
+    digest: str
+
+
+class CancelRequest(NamedTuple):
+    """Somebody's wish that a run be given up. `at` is milliseconds UTC; with `kill` nothing is waited for."""
+
+    at: int
+    by: str
+    reason: str
+    kill: bool = False
+    via: str = "cli"
+
+
+class GateAnswer(NamedTuple):
+    """One answer to a gate of `run`; `occurrence` 0 stands for every one. `ordinal` counts a gate's answers from 1."""
+
+    run: RunID
+    gate: str
+    choice: str
+    by: str
+    via: str
+    at: int
+    occurrence: int = 1
+    reason: str = ""
+    form: Mapping[str, JsonValue] = EMPTY
+    ordinal: int = 0
+
+
+@value_class(frozen=True, slots=True)
+class GateRecord:
+    """One gate of a run as it was opened, and its decision, None while it is open."""
+
+    run: RunID
+    name: str
+    occurrence: int
+    path: StepPath
+    type: str
+    prompt: str
+    options: tuple[str, ...]
+    opened_at: int
+    deadline_at: int | None = None
+    decision: str | None = None
+    by: str | None = None
+    via: str | None = None
+    reason: str = ""
+    form: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)
+    decided_at: int | None = None
+
+
 @value_class(frozen=True, slots=True)
 class Lease:
     """The right to advance `run` until `expires_at` (milliseconds UTC); `fence` makes a stale holder's write fail."""
@@ -49,7 +104,9 @@ class Lease:
 
 @value_class(frozen=True, slots=True)
 class RunRecord:
-    """One run. Times are milliseconds UTC or None; `config` holds the execution settings a resume restores."""
+    """One run. Times are milliseconds UTC or None; `config` holds the execution settings a resume restores. `cancel` is
+    the wish that it be given up, `waiting_on` the gates it waits for; `crashes` counts legs that ended without a word,
+    `recoveries` those begun by nobody."""
 
     id: RunID
     workflow: str
@@ -72,12 +129,19 @@ class RunRecord:
     cost_usd: float = 0.0
     cost_known: bool = True
     calls: int = 0
+    deadline_at: int | None = None
+    cancel: CancelRequest | None = None
+    waiting_on: tuple[str, ...] = ()
+    crashes: int = 0
+    recoveries: int = 0
+    forked_from: RunID | None = None
 
 
 @value_class(frozen=True, slots=True)
 class StepRecord:
     """One step at its path: the current epoch. `attempts` counts opened ones, `leg` is the one that last wrote it.
-    `handled` says what took a failure (`continue edge min_success until`), else None."""
+    `handled` says what took a failure (`continue edge min_success until`), else None. `effect` is what its last attempt
+    may have done to the world; `damage` says why the recorded result can't be used, so that the step is not settled."""
 
     run: RunID
     path: StepPath
@@ -94,10 +158,16 @@ class StepRecord:
     due_at: int | None = None
     started_at: int | None = None
     ended_at: int | None = None
+    effect: str | None = None
+    seen: Seen | None = None
+    cached_from: str | None = None
+    damage: str | None = None
 
     @property
     def is_settled(self) -> bool:
         """True if later steps may rely on this result, so that a resume answers the step from its record."""
+        if self.damage is not None:
+            return False
         if self.status in (StepStatus.COMPLETED, StepStatus.SKIPPED):
             return True
         return self.status in (StepStatus.FAILED, StepStatus.TIMED_OUT) and self.handled is not None

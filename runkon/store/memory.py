@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 
 from runkon.errors import LeaseLost
 from runkon.model import holder as holders
-from runkon.model.events import Envelope, RunCreated
+from runkon.model.events import DefinitionChanged, Envelope, RunCreated
 from runkon.model.fold import RunState, fold
 from runkon.model.ids import RunID
 from runkon.model.ports import RunStore
-from runkon.model.records import Lease, RunRecord, StepRecord
+from runkon.model.records import CancelRequest, GateAnswer, GateRecord, Lease, RunRecord, StepRecord
+from runkon.model.status import RunStatus
 from runkon.store import rows
-from runkon.store.refusals import duplicate_run, is_free, unknown_run
+from runkon.store.refusals import already_ended, check_undecided, duplicate_run, is_free, unknown_run
 
 
 @dataclass(slots=True)
@@ -27,9 +28,18 @@ class _Kept:
     until: int | None = None
     fence: int = 0
     leg: int = 0
+    wish: CancelRequest | None = None
+    answers: list[GateAnswer] = field(default_factory=list)
 
     def record(self) -> RunRecord:
-        return replace(self.state.run, holder=self.holder, lease_until=self.until, fence=self.fence, leg=self.leg)
+        return replace(
+            self.state.run,
+            holder=self.holder,
+            lease_until=self.until,
+            fence=self.fence,
+            leg=self.leg,
+            cancel=self.wish or self.state.run.cancel,
+        )
 
 
 class MemoryRunStore(RunStore):
@@ -135,8 +145,50 @@ class MemoryRunStore(RunStore):
             kept = self._runs.get(run)
             if kept is None:
                 return {}
-            first = kept.envelopes[0].event
-            return dict(first.sources) if isinstance(first, RunCreated) else {}
+            changes = [one.event for one in kept.envelopes if isinstance(one.event, (RunCreated, DefinitionChanged))]
+            return dict(changes[-1].sources)
+
+    # ── what others want of a run ─────────────────────────────────────────────────────────────────
+    def ask_to_cancel(self, run: RunID, wish: CancelRequest) -> RunRecord:
+        with self._lock:
+            kept = self._known(run)
+            if kept.state.run.status in (RunStatus.COMPLETED, RunStatus.FAILED):
+                raise already_ended(run, kept.state.run.status)
+            first = kept.wish or wish
+            kept.wish = first._replace(kill=first.kill or wish.kill)
+            return kept.record()
+
+    def cancel_wishes(self, runs: Sequence[RunID]) -> Mapping[RunID, CancelRequest]:
+        with self._lock:
+            found = {run: self._runs[run].wish for run in runs if run in self._runs}
+            return {run: wish for run, wish in found.items() if wish is not None}
+
+    def answer_gate(self, answer: GateAnswer) -> GateAnswer:
+        with self._lock:
+            kept = self._known(answer.run)
+            gate = kept.state.gates.get((answer.gate, answer.occurrence))
+            before = [one for one in kept.answers if (one.gate, one.occurrence) == (answer.gate, answer.occurrence)]
+            check_undecided(answer, gate, before)
+            numbered = answer._replace(ordinal=len(before) + 1)
+            kept.answers.append(numbered)
+            return numbered
+
+    def gates(self, run: RunID) -> Sequence[GateRecord]:
+        with self._lock:
+            kept = self._runs.get(run)
+            return list(kept.state.gates.values()) if kept else []
+
+    def gate_answers(self, run: RunID) -> Sequence[GateAnswer]:
+        with self._lock:
+            kept = self._runs.get(run)
+            found = kept.answers if kept else []
+            return sorted(found, key=lambda one: (one.gate, one.occurrence, one.ordinal))
+
+    def _known(self, run: RunID) -> _Kept:
+        kept = self._runs.get(run)
+        if kept is None:
+            raise unknown_run(run)
+        return kept
 
     def close(self) -> None:
         """Nothing to give back; the runs stay readable."""

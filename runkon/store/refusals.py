@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from runkon.errors import EXIT_ENVIRONMENT, EXIT_NOT_FOUND, UserError
 from runkon.model.ids import RunID
+from runkon.model.records import GateAnswer, GateRecord
 
 RENEWAL_SHARE = 3  # a lease is renewed after this part of its time; a living holder is granted as much on top
 
@@ -22,3 +25,27 @@ def unknown_run(run: RunID) -> UserError:
 
 def duplicate_run(run: RunID) -> UserError:
     return UserError("duplicate-run", f"run `{run}` is recorded already", exit_code=EXIT_ENVIRONMENT)
+
+
+def already_ended(run: RunID, status: str) -> UserError:
+    return UserError(
+        "already-ended", f"run `{run}` is {status}, so there is nothing to cancel", next=f"runkon show {run}",
+        exit_code=EXIT_NOT_FOUND,
+    )  # fmt: skip
+
+
+def check_undecided(answer: GateAnswer, gate: GateRecord | None, before: Sequence[GateAnswer]) -> None:
+    """Raises UserError `gate-decided` if the gate has its decision, or another answer came first."""
+    if gate is not None and gate.decision is not None:
+        raise _decided(answer, gate.decision, gate.by or "?", gate.via or "?")
+    if before:
+        raise _decided(answer, before[0].choice, before[0].by, before[0].via)
+
+
+def _decided(answer: GateAnswer, choice: str, by: str, via: str) -> UserError:
+    return UserError(
+        "gate-decided",
+        f"gate `{answer.gate}` has its decision already: `{choice}` by {by} ({via})",
+        help="the first decision of a gate stands",
+        next=f"runkon show {answer.run}",
+    )
