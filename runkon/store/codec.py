@@ -15,7 +15,7 @@ from runkon.model import events as ev
 from runkon.model.ids import StepPath
 from runkon.model.json_text import dumps
 from runkon.model.output import EMPTY, Output, Usage
-from runkon.model.records import StepError, StepInfo
+from runkon.model.records import Seen, StepError, StepInfo
 
 
 def text_id(text: str) -> str:
@@ -64,12 +64,20 @@ def error_text(error: StepError) -> str:
     return f'{{"kind":{quote(error.kind)},"message":{quote(error.message)}}}'
 
 
+def seen_text(seen: Seen) -> str:
+    return f'{{"names":[{",".join(map(quote, seen.names))}],"digest":{quote(seen.digest)}}}'
+
+
 def attempt_started(event: ev.AttemptStarted) -> str:
     text = f'{{"info":{info_text(event.info)},"executor":{quote(event.executor)}'
     if event.deadline_at is not None:
         text += f',"deadline_at":{event.deadline_at}'
     if event.why is not None:
         text += f',"why":{quote(event.why)}'
+    if event.effect is not None:
+        text += f',"effect":{quote(event.effect)}'
+    if event.executor_version is not None:
+        text += f',"executor_version":{quote(event.executor_version)}'
     return text + "}"
 
 
@@ -86,6 +94,12 @@ def step_completed(event: ev.StepCompleted) -> str:
     text = f'{{"output":{output_text(event.output)},"elapsed_ms":{event.elapsed_ms}'
     if event.info is not None:
         text += f',"info":{info_text(event.info)}'
+    if event.seen is not None:
+        text += f',"seen":{seen_text(event.seen)}'
+    if event.cached_from is not None:
+        text += f',"cached_from":{quote(event.cached_from)}'
+    if event.decided_by is not None:
+        text += f',"decided_by":{quote(event.decided_by)}'
     return text + "}"
 
 
@@ -98,6 +112,8 @@ def step_failed(event: ev.StepFailed | ev.StepTimedOut) -> str:
             text += f',"output":{output_text(event.output)}'
         if event.info is not None:
             text += f',"info":{info_text(event.info)}'
+        if event.seen is not None:
+            text += f',"seen":{seen_text(event.seen)}'
     return text + "}"
 
 
@@ -110,15 +126,31 @@ def step_ended(event: ev.StepSkipped | ev.StepCancelled) -> str:
 
 def run_created(event: ev.RunCreated, sources: Mapping[str, str]) -> str:
     """`sources` maps each file to the id of its text, which is stored apart, once."""
-    return dumps(
-        {
-            "workflow": event.workflow,
-            "sources": dict(sources),
-            "inputs": dict(event.inputs),
-            "config": dict(event.config),
-            "dry": event.dry,
-        }
-    )
+    payload = {
+        "workflow": event.workflow,
+        "sources": dict(sources),
+        "inputs": dict(event.inputs),
+        "config": dict(event.config),
+        "dry": event.dry,
+    }
+    if event.forked_from is not None:
+        payload["forked_from"] = event.forked_from
+    return dumps(payload)
+
+
+def definition_changed(event: ev.DefinitionChanged, sources: Mapping[str, str]) -> str:
+    """`sources` as in `run_created`."""
+    return dumps({"sources": dict(sources), "changes": dict(event.changes)})
+
+
+def gate_opened(event: ev.GateOpened) -> str:
+    text = f'{{"info":{info_text(event.info)},"name":{quote(event.name)},"type":{quote(event.type)}'
+    text += f',"prompt":{quote(event.prompt)},"occurrence":{event.occurrence}'
+    if event.options:
+        text += f',"options":{dumps(list(event.options))}'
+    if event.deadline_at is not None:
+        text += f',"deadline_at":{event.deadline_at}'
+    return text + "}"
 
 
 def fields(*names: str) -> Callable[[ev.Event], str]:
@@ -129,7 +161,7 @@ def fields(*names: str) -> Callable[[ev.Event], str]:
         for name in names:
             value = getattr(event, name)
             if value is not None:
-                chosen[name] = dict(value) if isinstance(value, Mapping) else value
+                chosen[name] = dict(value) if isinstance(value, Mapping) else value  # a tuple becomes a list
         return dumps(chosen)
 
     return write
@@ -161,6 +193,11 @@ def read_output(payload: Payload) -> Output:
     )
 
 
+def read_seen(payload: Payload) -> Seen | None:
+    found = payload.get("seen")
+    return Seen(tuple(found["names"]), found["digest"]) if found is not None else None
+
+
 def read_error(payload: Payload) -> StepError:
     return StepError(**payload["error"])
 
@@ -172,6 +209,8 @@ def _read_started(place: Place, payload: Payload) -> ev.Event:
         executor=payload["executor"],
         deadline_at=payload.get("deadline_at"),
         why=payload.get("why"),
+        effect=payload.get("effect"),
+        executor_version=payload.get("executor_version"),
     )
 
 
@@ -191,14 +230,21 @@ def _read_attempt_ended(
 
 
 def _read_completed(place: Place, payload: Payload) -> ev.Event:
-    output = read_output(payload["output"])
-    return ev.StepCompleted(**place, output=output, info=read_info(payload), elapsed_ms=payload["elapsed_ms"])
+    return ev.StepCompleted(
+        **place,
+        output=read_output(payload["output"]),
+        info=read_info(payload),
+        elapsed_ms=payload["elapsed_ms"],
+        seen=read_seen(payload),
+        cached_from=payload.get("cached_from"),
+        decided_by=payload.get("decided_by"),
+    )
 
 
 def _read_failed(place: Place, payload: Payload) -> ev.Event:
     output = read_output(payload["output"]) if "output" in payload else None
-    error, handled = read_error(payload), payload.get("handled")
-    return ev.StepFailed(**place, error=error, info=read_info(payload), handled=handled, output=output)
+    error, handled, seen = read_error(payload), payload.get("handled"), read_seen(payload)
+    return ev.StepFailed(**place, error=error, info=read_info(payload), handled=handled, output=output, seen=seen)
 
 
 def _read_timed_out(place: Place, payload: Payload) -> ev.Event:
@@ -211,6 +257,15 @@ def _read_skipped(place: Place, payload: Payload) -> ev.Event:
 
 def _read_cancelled(place: Place, payload: Payload) -> ev.Event:
     return ev.StepCancelled(**place, reason=payload["reason"], info=read_info(payload))
+
+
+def _read_gate_opened(place: Place, payload: Payload) -> ev.Event:
+    info, options = StepInfo(**payload.pop("info")), tuple(payload.pop("options", ()))
+    return ev.GateOpened(**place, info=info, options=options, **payload)
+
+
+def _read_waiting(_place: Place, payload: Payload) -> ev.Event:
+    return ev.RunWaiting(gates=tuple(payload["gates"]))
 
 
 def _plain(made: Callable[..., ev.Event]) -> Callable[[Place, Payload], ev.Event]:
@@ -232,20 +287,26 @@ _READERS: dict[str, Callable[[Place, Payload], ev.Event]] = {
     ev.StepTimedOut.kind: _read_timed_out,
     ev.StepSkipped.kind: _read_skipped,
     ev.StepCancelled.kind: _read_cancelled,
+    ev.GateOpened.kind: _read_gate_opened,
+    ev.RunWaiting.kind: _read_waiting,
 } | {
     made.kind: _plain(made)
     for made in (
         ev.RunCreated,
         ev.RunStarted,
         ev.RunResumed,
+        ev.DefinitionChanged,
+        ev.RunCancelRequested,
         ev.RunCompleted,
         ev.RunFailed,
         ev.RunCancelled,
         ev.RunInterrupted,
+        ev.ProcessStarted,
         ev.AttemptCutOff,
         ev.RetryScheduled,
         ev.StepHandled,
         ev.StepSuperseded,
+        ev.GateDecided,
         ev.ChoiceMade,
         ev.Note,
     )

@@ -154,13 +154,13 @@ class MemoryRunStore(RunStore):
             kept = self._known(run)
             if kept.state.run.status in (RunStatus.COMPLETED, RunStatus.FAILED):
                 raise already_ended(run, kept.state.run.status)
-            first = kept.wish or wish
+            first = kept.wish or kept.state.run.cancel or wish
             kept.wish = first._replace(kill=first.kill or wish.kill)
             return kept.record()
 
     def cancel_wishes(self, runs: Sequence[RunID]) -> Mapping[RunID, CancelRequest]:
         with self._lock:
-            found = {run: self._runs[run].wish for run in runs if run in self._runs}
+            found = {run: self._runs[run].record().cancel for run in runs if run in self._runs}
             return {run: wish for run, wish in found.items() if wish is not None}
 
     def answer_gate(self, answer: GateAnswer) -> GateAnswer:

@@ -11,12 +11,13 @@ from runkon.model.events import Envelope
 from runkon.model.fold import corrupt
 from runkon.model.ids import RunID, StepPath
 from runkon.model.json_text import loads
-from runkon.model.output import NO_OUTPUT, Output
-from runkon.model.records import RunRecord, StepError, StepInfo, StepRecord
+from runkon.model.output import EMPTY, NO_OUTPUT, JsonValue, Output
+from runkon.model.records import CancelRequest, GateAnswer, GateRecord, RunRecord, StepError, StepInfo, StepRecord
 from runkon.model.status import RunStatus, StepStatus
 from runkon.store import codec
 from runkon.store import statements as sql
 
+_SEEING = frozenset({StepStatus.COMPLETED, StepStatus.FAILED})
 _UNREADABLE = (ValueError, KeyError, TypeError)
 _Row = tuple[Any, ...]
 _NOTHING_READABLE = '{"inputs":{},"config":{}}'
@@ -48,7 +49,52 @@ def run_record(row: _Row) -> RunRecord:
         cost_usd=row[15] / 1_000_000,
         cost_known=bool(row[16]),
         calls=row[17],
+        deadline_at=row[20],
+        waiting_on=_words(row[21]),
+        crashes=row[22],
+        recoveries=row[23],
+        forked_from=RunID(row[24]) if row[24] else None,
+        cancel=wish(row[25:]) if row[25] is not None else None,
     )
+
+
+def wish(row: _Row) -> CancelRequest:
+    """From the columns `cancel_at`, `cancel_by`, `cancel_reason`, `cancel_kill`, `cancel_via`."""
+    return CancelRequest(row[0], row[1], row[2], bool(row[3]), row[4])
+
+
+def gate_record(run: RunID, row: _Row) -> GateRecord:
+    name, occurrence, path, kind, prompt, options, opened_at, deadline_at, decision, by, via, reason, form, at = row
+    return GateRecord(
+        run=run,
+        name=name,
+        occurrence=occurrence,
+        path=StepPath(path),
+        type=kind,
+        prompt=prompt,
+        options=_words(options),
+        opened_at=opened_at,
+        deadline_at=deadline_at,
+        decision=decision,
+        by=by,
+        via=via,
+        reason=reason or "",
+        form=_form(form),
+        decided_at=at,
+    )
+
+
+def gate_answer(run: RunID, row: _Row) -> GateAnswer:
+    name, occurrence, ordinal, choice, by, via, at, reason, form = row
+    return GateAnswer(run, name, choice, by, via, at, occurrence, reason or "", _form(form), ordinal)
+
+
+def _words(text: str | None) -> tuple[str, ...]:
+    return tuple(loads(text)) if text else ()
+
+
+def _form(text: str | None) -> Mapping[str, JsonValue]:
+    return loads(text) if text else EMPTY
 
 
 def listed_run(row: _Row) -> RunRecord:
@@ -56,7 +102,7 @@ def listed_run(row: _Row) -> RunRecord:
     try:
         return run_record(row)
     except UserError as error:
-        return run_record((*row[:5], error.message, *row[6:18], _NOTHING_READABLE, None))
+        return run_record((*row[:5], error.message, *row[6:18], _NOTHING_READABLE, None, *row[20:]))
 
 
 def step_record(run: RunID, row: _Row) -> StepRecord:
@@ -64,7 +110,9 @@ def step_record(run: RunID, row: _Row) -> StepRecord:
     if text is None:
         raise corrupt(run, seq, "E1", found="no such event", expected="the result of the step", path=path)
     try:
-        output, error, reason = _result(status, loads(text))
+        payload = loads(text)
+        output, error, reason = _result(status, payload)
+        seen = codec.read_seen(payload) if status in _SEEING else None
     except _UNREADABLE as problem:
         raise _unreadable(run, seq, problem, path) from problem
     return StepRecord(
@@ -83,6 +131,9 @@ def step_record(run: RunID, row: _Row) -> StepRecord:
         due_at=row[15],
         started_at=row[16],
         ended_at=row[17],
+        effect=row[20],
+        seen=seen,
+        cached_from=payload.get("cached_from") if status is StepStatus.COMPLETED else None,
     )
 
 
@@ -121,7 +172,7 @@ def page(connection: sqlite3.Connection, run: RunID, after: int, size: int) -> l
 def _envelope(connection: sqlite3.Connection, run: RunID, row: _Row) -> Envelope:
     seq, at, leg, fence, kind, path, epoch, attempt, text = row
     payload = _payload(run, seq, text)
-    if kind == "run_created":
+    if kind in ("run_created", "definition_changed"):
         payload["sources"] = _texts(connection, run, payload["sources"])
     try:
         event = codec.read_event(kind, path, epoch, attempt, payload)
@@ -131,8 +182,8 @@ def _envelope(connection: sqlite3.Connection, run: RunID, row: _Row) -> Envelope
 
 
 def sources(connection: sqlite3.Connection, run: RunID) -> Mapping[str, str]:
-    row = connection.execute(sql.SELECT_FIRST, (run,)).fetchone()
-    return _texts(connection, run, _payload(run, 1, row[0])["sources"]) if row else {}
+    row = connection.execute(sql.SELECT_DEFINITION, (run,)).fetchone()
+    return _texts(connection, run, _payload(run, *row)["sources"]) if row else {}
 
 
 def _texts(connection: sqlite3.Connection, run: RunID, ids: Mapping[str, str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from runkon.model import events as ev
 from runkon.model.events import Envelope
 from runkon.model.fold import corrupt
 from runkon.model.ids import StepPath
+from runkon.model.json_text import dumps
 from runkon.model.output import Usage
 from runkon.model.records import Lease, StepInfo
 from runkon.model.status import RunStatus, StepStatus
@@ -28,7 +29,7 @@ class Batch:
     """What one transaction writes for one run: its row's move from event `first` - 1 to `last`, then events, changes
     and payments in this order."""
 
-    __slots__ = ("advance", "base", "calls", "changes", "events", "first", "last", "number", "payments")
+    __slots__ = ("advance", "base", "calls", "changes", "events", "first", "last", "number", "payments", "sources")
 
     def __init__(self, number: int, first: int, last: int) -> None:
         self.number = number
@@ -40,6 +41,7 @@ class Batch:
         self.events: list[EventRow] = []
         self.changes: list[tuple[str, tuple[Value, ...], Envelope]] = []
         self.payments: list[tuple[Value, ...]] = []
+        self.sources: list[tuple[str, str]] = []  # texts that may be stored already
 
     def change(self, statement: str, envelope: Envelope, *values: Value) -> None:
         """A statement that must change exactly one row, or `envelope` can't follow what is recorded."""
@@ -99,11 +101,13 @@ def _attempt_started(batch: Batch, envelope: Envelope, event: ev.AttemptStarted)
     place = (info.kind, info.name, info.key, info.order, info.iteration, info.file, info.line, info.column)
     if number:
         batch.changes.append(
-            (sql.NEXT_ATTEMPT, (*place, leg, at, leg, seq, batch.number, path, epoch, number), envelope)
+            (sql.NEXT_ATTEMPT, (*place, leg, at, leg, seq, event.effect, batch.number, path, epoch, number), envelope)
         )
         return
     _check_epoch(batch, envelope, path, epoch)
-    batch.changes.append((sql.FIRST_ATTEMPT, (batch.number, path, epoch, *place, leg, seq, seq, at), envelope))
+    batch.changes.append(
+        (sql.FIRST_ATTEMPT, (batch.number, path, epoch, *place, leg, seq, seq, at, event.effect), envelope)
+    )
 
 
 def _check_epoch(batch: Batch, envelope: Envelope, path: StepPath, epoch: int) -> None:
@@ -126,6 +130,12 @@ def _attempt_cut_off(batch: Batch, envelope: Envelope, event: ev.AttemptCutOff) 
     counted = 1 if event.cause in ("process_lost", "worker_lost") else 0
     where = (batch.number, path, epoch, number + 1)
     batch.change(sql.ATTEMPT_CUT_OFF, envelope, counted, envelope.leg, envelope.seq, *where)
+
+
+def _process_started(batch: Batch, envelope: Envelope, event: ev.ProcessStarted) -> None:
+    path, epoch, number = event.path, event.epoch, event.number
+    batch.record(envelope, _PROCESS(event), path=path, epoch=epoch, attempt=number)
+    batch.change(sql.ATTEMPT_OPEN, envelope, batch.number, path, epoch, number + 1)
 
 
 def _retry_scheduled(batch: Batch, envelope: Envelope, event: ev.RetryScheduled) -> None:
@@ -213,11 +223,51 @@ def _step_superseded(batch: Batch, envelope: Envelope, event: ev.StepSuperseded)
     batch.change(sql.STEP_SUPERSEDED, envelope, envelope.leg, batch.number, event.path, event.epoch)
 
 
+# ── gates ─────────────────────────────────────────────────────────────────────────────────────────
+def _gate_opened(batch: Batch, envelope: Envelope, event: ev.GateOpened) -> None:
+    _, seq, at, leg, _, _ = envelope
+    info, path, epoch = event.info, event.path, event.epoch
+    batch.record(envelope, codec.gate_opened(event), path=path, epoch=epoch)
+    _check_epoch(batch, envelope, path, epoch)
+    options = dumps(list(event.options)) if event.options else None
+    gate = (event.name, event.occurrence, path, epoch, event.type, event.prompt, options, seq, at, event.deadline_at)
+    batch.change(sql.GATE_OPENS, envelope, batch.number, *gate)
+    place = (info.kind, info.name, info.key, info.order, info.iteration, info.file, info.line, info.column)
+    batch.change(sql.STEP_WAITS, envelope, batch.number, path, epoch, *place, leg, seq, seq)
+
+
+def _gate_decided(batch: Batch, envelope: Envelope, event: ev.GateDecided) -> None:
+    batch.record(envelope, _DECIDED(event), path=event.path, epoch=event.epoch)
+    form = dumps(dict(event.form)) if event.form else None
+    decision = (event.decision, event.by, event.via, event.reason or None, form, envelope.at)
+    batch.change(sql.GATE_DECIDED, envelope, *decision, batch.number, event.name, event.occurrence)
+
+
 # ── the run ───────────────────────────────────────────────────────────────────────────────────────
 def _run_begun(batch: Batch, envelope: Envelope, event: ev.RunStarted | ev.RunResumed) -> None:
     batch.advance = sql.ADVANCE_BEGIN
     batch.record(envelope, (_STARTED if isinstance(event, ev.RunStarted) else _RESUMED)(event))
-    batch.change(sql.RUN_BEGUN, envelope, envelope.at, batch.number)
+    crashed = isinstance(event, ev.RunResumed) and event.crashed
+    automatic = isinstance(event, ev.RunResumed) and event.automatic
+    batch.change(sql.RUN_BEGUN, envelope, envelope.at, event.deadline_at, crashed, automatic, batch.number)
+
+
+def _definition_changed(batch: Batch, envelope: Envelope, event: ev.DefinitionChanged) -> None:
+    ids = {file: codec.text_id(text) for file, text in event.sources.items()}
+    batch.sources += [(ids[file], text) for file, text in event.sources.items()]
+    batch.record(envelope, codec.definition_changed(event, ids))
+    batch.change(sql.RUN_FOLLOWS, envelope, next(iter(event.sources), ""), envelope.seq, batch.number)
+
+
+def _run_waiting(batch: Batch, envelope: Envelope, event: ev.RunWaiting) -> None:
+    batch.record(envelope, _WAITING(event))
+    batch.change(sql.RUN_WAITING, envelope, dumps(list(event.gates)), batch.number)
+
+
+def _cancel_requested(batch: Batch, envelope: Envelope, event: ev.RunCancelRequested) -> None:
+    batch.record(envelope, _CANCEL(event))
+    wish = (envelope.at, event.by, event.reason, event.via, event.kill)
+    batch.change(sql.RUN_CANCEL_SEEN, envelope, *wish, batch.number)
 
 
 def _run_completed(batch: Batch, envelope: Envelope, event: ev.RunCompleted) -> None:
@@ -261,24 +311,35 @@ _RULES: dict[str, tuple[str, str]] = {
     sql.NEXT_ATTEMPT: ("E5", "the next number of a step that is neither open nor settled"),
     sql.ATTEMPT_ENDED: ("E4", "the open attempt's number"),
     sql.ATTEMPT_CUT_OFF: ("E4", "the open attempt's number"),
+    sql.ATTEMPT_OPEN: ("E4", "the open attempt's number"),
     sql.RETRY_SCHEDULED: ("E8", "a failed attempt"),
     sql.STEP_CLOSES: ("E9", "a step that has begun and is not settled"),
     sql.STEP_CLOSES_WITH_PLACE: ("E9", "a step that is not settled"),
     sql.STEP_HANDLED: ("E8", "a failure nobody took yet"),
     sql.STEP_SUPERSEDED: ("E8", "a step that has ended"),
     sql.EPOCH_BEFORE: ("E4", "the epoch after the superseded one"),
+    sql.STEP_WAITS: ("E9", "a step that is neither open nor settled"),
+    sql.GATE_OPENS: ("E10", "each occurrence of a gate once"),
+    sql.GATE_DECIDED: ("E10", "an open gate, decided once"),
     sql.RUN_BEGUN: ("E7", "a run"),
-    sql.RUN_ENDED: ("E6", "every attempt closed first"),
+    sql.RUN_WAITING: ("E6", "a run"),
+    sql.RUN_CANCEL_SEEN: ("E6", "a run"),
+    sql.RUN_FOLLOWS: ("E6", "a run"),
+    sql.RUN_ENDED: ("E6", "every attempt and gate closed first"),
     sql.RUN_INTERRUPTED: ("E6", "a run"),
 }
 
-_STARTED = codec.fields("owner")
-_RESUMED = codec.fields("owner", "reused", "rerun")
+_STARTED = codec.fields("owner", "deadline_at")
+_RESUMED = codec.fields("owner", "reused", "rerun", "asked", "mode", "crashed", "automatic", "deadline_at")
+_WAITING = codec.fields("gates")
+_CANCEL = codec.fields("by", "via", "reason", "kill")
 _COMPLETED = codec.fields("outputs")
 _FAILED = codec.fields("reason", "error", "at_path")
 _CANCELLED = codec.fields("reason", "by")
 _INTERRUPTED = codec.fields("cause", "error")
-_CUT_OFF = codec.fields("certainty", "cause")
+_CUT_OFF = codec.fields("certainty", "cause", "evidence")
+_PROCESS = codec.fields("pid", "began")
+_DECIDED = codec.fields("name", "decision", "by", "via", "occurrence", "reason", "form")
 _RETRY = codec.fields("due_at", "delay_ms", "retries_left")
 _HANDLED = codec.fields("handled")
 _SUPERSEDED = codec.fields("why")
@@ -289,11 +350,15 @@ _ROWS: dict[type, Callable[[Batch, Envelope, Any], None]] = {  # each takes its 
     ev.RunCreated: _run_created,
     ev.RunStarted: _run_begun,
     ev.RunResumed: _run_begun,
+    ev.DefinitionChanged: _definition_changed,
+    ev.RunWaiting: _run_waiting,
+    ev.RunCancelRequested: _cancel_requested,
     ev.RunCompleted: _run_completed,
     ev.RunFailed: _run_failed,
     ev.RunCancelled: _run_cancelled,
     ev.RunInterrupted: _run_interrupted,
     ev.AttemptStarted: _attempt_started,
+    ev.ProcessStarted: _process_started,
     ev.AttemptFailed: _attempt_ended,
     ev.AttemptTimedOut: _attempt_ended,
     ev.AttemptCancelled: _attempt_ended,
@@ -306,6 +371,8 @@ _ROWS: dict[type, Callable[[Batch, Envelope, Any], None]] = {  # each takes its 
     ev.StepCancelled: _step_cancelled,
     ev.StepHandled: _step_handled,
     ev.StepSuperseded: _step_superseded,
+    ev.GateOpened: _gate_opened,
+    ev.GateDecided: _gate_decided,
     ev.ChoiceMade: _choice_made,
     ev.Note: _note,
 }

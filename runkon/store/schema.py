@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 SCHEMA_FILE = Path(__file__).with_name("schema.sql")
 VIEWS_FILE = Path(__file__).with_name("views.sql")
 

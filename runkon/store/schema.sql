@@ -22,6 +22,17 @@ CREATE TABLE runs (
     tokens_in BIGINT DEFAULT 0 NOT NULL,
     tokens_out BIGINT DEFAULT 0 NOT NULL,
     calls BIGINT DEFAULT 0 NOT NULL,
+    deadline_at BIGINT,
+    cancel_at BIGINT,
+    cancel_by TEXT,
+    cancel_reason TEXT,
+    cancel_kill BOOLEAN,
+    cancel_via TEXT,
+    crash_count INTEGER DEFAULT 0 NOT NULL,
+    resume_count INTEGER DEFAULT 0 NOT NULL,
+    forked_from TEXT,
+    waiting_on TEXT,
+    seq_definition BIGINT,
     PRIMARY KEY (number),
     CHECK (status = 'pending' OR status = 'running' OR status = 'waiting' OR status = 'cancelling' OR status = 'completed' OR status = 'failed' OR status = 'cancelled' OR status = 'interrupted'),
     CHECK (mode = 'live' OR mode = 'dry' OR mode = 'replay'),
@@ -52,6 +63,7 @@ CREATE TABLE steps (
     started_at BIGINT,
     ended_at BIGINT,
     superseded_leg INTEGER,
+    effect TEXT,
     PRIMARY KEY (run, path, epoch),
     CHECK (status = 'running' OR status = 'completed' OR status = 'pending' OR status = 'waiting' OR status = 'backoff' OR status = 'failed' OR status = 'skipped' OR status = 'timed_out' OR status = 'cancelled' OR status = 'interrupted'),
     FOREIGN KEY(run) REFERENCES runs (number) ON DELETE CASCADE
@@ -69,6 +81,59 @@ CREATE TABLE events (
     v INTEGER DEFAULT 1 NOT NULL,
     PRIMARY KEY (place)
 );
+CREATE TABLE gates (
+    run INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    occurrence INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    prompt TEXT NOT NULL,
+    options TEXT,
+    seq_first BIGINT NOT NULL,
+    opened_at BIGINT NOT NULL,
+    deadline_at BIGINT,
+    decision TEXT,
+    "by" TEXT,
+    via TEXT,
+    reason TEXT,
+    form TEXT,
+    decided_at BIGINT,
+    PRIMARY KEY (run, name, occurrence),
+    FOREIGN KEY(run) REFERENCES runs (number) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE TABLE gate_answers (
+    run INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    occurrence INTEGER NOT NULL,
+    ordinal INTEGER NOT NULL,
+    choice TEXT NOT NULL,
+    "by" TEXT NOT NULL,
+    via TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    reason TEXT,
+    form TEXT,
+    PRIMARY KEY (run, name, occurrence, ordinal),
+    FOREIGN KEY(run) REFERENCES runs (number) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE TABLE artifacts (
+    id TEXT NOT NULL,
+    size BIGINT NOT NULL,
+    place TEXT NOT NULL,
+    bytes BLOB,
+    created_at BIGINT NOT NULL,
+    pinned BOOLEAN DEFAULT 0 NOT NULL,
+    PRIMARY KEY (id),
+    CHECK (place = 'row' OR place = 'file')
+);
+CREATE TABLE artifact_refs (
+    artifact TEXT NOT NULL,
+    run INTEGER NOT NULL,
+    role TEXT NOT NULL,
+    PRIMARY KEY (artifact, run, role),
+    FOREIGN KEY(artifact) REFERENCES artifacts (id),
+    FOREIGN KEY(run) REFERENCES runs (number) ON DELETE CASCADE
+) WITHOUT ROWID;
 CREATE TABLE sources (
     id TEXT NOT NULL,
     text TEXT NOT NULL,

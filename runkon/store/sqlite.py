@@ -10,18 +10,20 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from runkon.errors import LeaseLost
+from runkon.failpoints import failpoint
 from runkon.model import holder as holders
 from runkon.model.events import Envelope, RunCreated
 from runkon.model.fold import corrupt
 from runkon.model.ids import RunID
+from runkon.model.json_text import dumps
 from runkon.model.ports import RunStore
-from runkon.model.records import Lease, RunRecord, StepRecord
+from runkon.model.records import CancelRequest, GateAnswer, GateRecord, Lease, RunRecord, StepRecord
 from runkon.store import codec, connections, reading, rows
 from runkon.store import statements as sql
-from runkon.store.refusals import duplicate_run, is_free, unknown_run
+from runkon.store.refusals import already_ended, check_undecided, duplicate_run, is_free, unknown_run
 from runkon.store.writer import Writer
 
 PATIENCE = 60.0  # seconds a full disk or a lock is waited for
@@ -57,7 +59,7 @@ class SqliteRunStore(RunStore):
         mode = "dry" if created.dry else "live"
 
         def write(cursor: sqlite3.Cursor) -> int | None:
-            cursor.execute(sql.INSERT_RUN, (run, created.workflow, file, "pending", mode, 1, at))
+            cursor.execute(sql.INSERT_RUN, (run, created.workflow, file, "pending", mode, 1, at, created.forked_from))
             if not cursor.rowcount:
                 return None
             number = int(cursor.lastrowid or 0)
@@ -165,23 +167,77 @@ class SqliteRunStore(RunStore):
         with connections.reading(self._path) as connection:
             return reading.sources(connection, run) if connection else {}
 
+    # ── what others want of a run ─────────────────────────────────────────────────────────────────
+    def ask_to_cancel(self, run: RunID, wish: CancelRequest) -> RunRecord:
+        def write(cursor: sqlite3.Cursor) -> Sequence[Any]:
+            _, status = _number_and_status(cursor, run)
+            if status in ("completed", "failed"):
+                raise already_ended(run, status)
+            cursor.execute(sql.ASK_TO_CANCEL, (wish.at, wish.by, wish.reason, wish.via, wish.kill, run))
+            found: Sequence[Any] = cursor.execute(sql.SELECT_RUN, (run,)).fetchone()
+            return found
+
+        return reading.run_record(tuple(self._writer.transaction(write)))
+
+    def cancel_wishes(self, runs: Sequence[RunID]) -> Mapping[RunID, CancelRequest]:
+        with connections.reading(self._path) as connection:
+            found = connection.execute(sql.SELECT_WISHES, (dumps(list(runs)),)).fetchall() if connection else []
+        return {RunID(row[0]): reading.wish(row[1:]) for row in found}
+
+    def answer_gate(self, answer: GateAnswer) -> GateAnswer:
+        form = dumps(dict(answer.form)) if answer.form else None
+        said = (answer.choice, answer.by, answer.via, answer.at, answer.reason or None, form)
+
+        def write(cursor: sqlite3.Cursor) -> int:
+            number, _ = _number_and_status(cursor, answer.run)
+            key = (number, answer.gate, answer.occurrence)
+            row = cursor.execute(sql.SELECT_GATE, key).fetchone()
+            before = [reading.gate_answer(answer.run, one) for one in cursor.execute(sql.SELECT_ANSWERS_OF, key)]
+            check_undecided(answer, reading.gate_record(answer.run, row) if row else None, before)
+            cursor.execute(sql.INSERT_ANSWER, (*key, len(before) + 1, *said))
+            return len(before) + 1
+
+        return answer._replace(ordinal=self._writer.transaction(write))
+
+    def gates(self, run: RunID) -> Sequence[GateRecord]:
+        with connections.reading(self._path) as connection:
+            found = connection.execute(sql.SELECT_GATES, (run,)).fetchall() if connection else []
+        return [reading.gate_record(run, row) for row in found]
+
+    def gate_answers(self, run: RunID) -> Sequence[GateAnswer]:
+        with connections.reading(self._path) as connection:
+            found = connection.execute(sql.SELECT_ANSWERS, (run,)).fetchall() if connection else []
+        return [reading.gate_answer(run, row) for row in found]
+
     def close(self) -> None:
         """Give the file back. Runs that were recorded stay in it."""
         self._writer.close()
 
 
 # ── inside the write transaction ──────────────────────────────────────────────────────────────────
+def _number_and_status(cursor: sqlite3.Cursor, run: RunID) -> tuple[int, str]:
+    row = cursor.execute(sql.SELECT_STATUS, (run,)).fetchone()
+    if row is None:
+        raise unknown_run(run)
+    return row[0], row[1]
+
+
 def _write(cursor: sqlite3.Cursor, lease: Lease, batch: rows.Batch, *, release: bool) -> None:
     fence = (batch.last, lease.expires_at, batch.calls, batch.number, lease.fence, lease.holder, batch.first - 1)
     if cursor.execute(batch.advance, fence).rowcount != 1:
         raise _fenced_out(cursor, lease, batch)
+    failpoint("after_fence")
     cursor.executemany(sql.INSERT_EVENT, batch.events)
     for statement, values, envelope in batch.changes:
         if cursor.execute(statement, values).rowcount != 1:
             raise rows.refused(statement, envelope)
+    for source in batch.sources:
+        cursor.execute(sql.INSERT_SOURCE, source)
     for payment in batch.payments:
         cursor.execute(sql.PAY, payment)
+    failpoint("after_insert")
     if release:
+        failpoint("before_release")
         cursor.execute(sql.RELEASE, (batch.number, lease.fence, lease.holder))
 
 

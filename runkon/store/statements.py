@@ -9,9 +9,15 @@ from __future__ import annotations
 EVENT_COLUMNS = ("place", "at", "leg", "fence", "kind", "path", "epoch", "attempt", "payload")
 PLACES = 1 << 32  # an event's key is its run's number times this, plus its own
 STEP_PLACE = ("run", "path", "epoch", "kind", "name", "key", "order_key", "iteration", "file", "line", "col")
-STEP_BEGUN = (*STEP_PLACE, "leg", "seq_first", "seq_last", "started_at", "status", "attempts", "cut_offs")
-STEP_CLOSED = (*STEP_BEGUN, "handled", "ended_at")
-RUN_NEW = ("id", "workflow", "file", "status", "mode", "seq", "created_at")
+STEP_ROW = (*STEP_PLACE, "leg", "seq_first", "seq_last", "started_at", "status", "attempts", "cut_offs")
+STEP_BEGUN = (*STEP_ROW, "effect")
+STEP_CLOSED = (*STEP_ROW, "handled", "ended_at")
+RUN_NEW = ("id", "workflow", "file", "status", "mode", "seq", "created_at", "forked_from")
+GATE_OPENED = (
+    *("run", "name", "occurrence", "path", "epoch", "type", "prompt", "options", "seq_first", "opened_at"),
+    "deadline_at",
+)
+ANSWER_COLUMNS = ("run", "name", "occurrence", "ordinal", "choice", "by", "via", "at", "reason", "form")
 SOURCE_COLUMNS = ("id", "text")
 SCHEMA_COLUMNS = ("number", "name", "applied_at", "runkon_version")
 
@@ -43,11 +49,23 @@ PAY = (
 )
 RUN_BEGUN = (
     "UPDATE runs SET status = 'running', started_at = coalesce(started_at, ?), ended_at = NULL, seq_end = NULL, "
-    "reason = NULL, error = NULL WHERE number = ?"
+    "reason = NULL, error = NULL, waiting_on = NULL, deadline_at = coalesce(?, deadline_at), "
+    "crash_count = crash_count + ?, resume_count = resume_count + ? WHERE number = ?"
 )
+RUN_WAITING = "UPDATE runs SET status = 'waiting', waiting_on = ? WHERE number = ?"
+_WISHED = (  # the first wish stands; every expression sees the row as it was
+    "cancel_at = coalesce(cancel_at, ?), cancel_by = coalesce(cancel_by, ?), "
+    "cancel_reason = coalesce(cancel_reason, ?), cancel_via = coalesce(cancel_via, ?)"
+)
+RUN_CANCEL_SEEN = (
+    f"UPDATE runs SET status = 'cancelling', {_WISHED}, cancel_kill = coalesce(cancel_kill, ?) WHERE number = ?"
+)
+ASK_TO_CANCEL = f"UPDATE runs SET {_WISHED}, cancel_kill = max(coalesce(cancel_kill, 0), ?) WHERE id = ?"
+RUN_FOLLOWS = "UPDATE runs SET file = ?, seq_definition = ? WHERE number = ?"
 RUN_ENDED = (
     "UPDATE runs SET status = ?, reason = ?, error = ?, seq_end = ?, ended_at = ? WHERE number = ? AND NOT EXISTS "
-    "(SELECT 1 FROM steps WHERE steps.run = runs.number AND status = 'running')"
+    "(SELECT 1 FROM steps WHERE steps.run = runs.number AND status = 'running') AND NOT EXISTS "
+    "(SELECT 1 FROM gates WHERE gates.run = runs.number AND decision IS NULL)"
 )
 RUN_INTERRUPTED = "UPDATE runs SET status = 'interrupted', reason = ?, error = ? WHERE number = ?"
 RUN_LEASE = "SELECT number, fence, leg, seq, lease_owner, lease_until, status FROM runs WHERE id = ?"
@@ -68,15 +86,15 @@ _STARTED_AGAIN = (
     "ELSE excluded.started_at END"
 )
 FIRST_ATTEMPT = (
-    f"{_insert('steps', STEP_BEGUN, ', '.join('?' * 15) + chr(44) + chr(32) + repr('running') + ', 1, 0')} "
+    f"{_insert('steps', STEP_BEGUN, ', '.join('?' * 15) + chr(44) + chr(32) + repr('running') + ', 1, 0, ?')} "
     f"ON CONFLICT (run, path, epoch) DO UPDATE SET {_PLACE_AGAIN}, started_at = {_STARTED_AGAIN}, "
     "leg = excluded.leg, seq_last = excluded.seq_last, status = 'running', attempts = 1, due_at = NULL, "
-    f"ended_at = NULL WHERE attempts = 0 AND {_UNSETTLED}"
+    f"ended_at = NULL, effect = excluded.effect WHERE attempts = 0 AND {_UNSETTLED}"
 )
 NEXT_ATTEMPT = (
     "UPDATE steps SET kind = ?, name = ?, key = ?, order_key = ?, iteration = ?, file = ?, line = ?, col = ?, "
     "started_at = CASE WHEN leg = ? AND started_at IS NOT NULL THEN started_at ELSE ? END, leg = ?, seq_last = ?, "
-    "status = 'running', attempts = attempts + 1, due_at = NULL, ended_at = NULL "
+    "status = 'running', attempts = attempts + 1, due_at = NULL, ended_at = NULL, effect = ? "
     f"WHERE {_HERE} AND attempts = ? AND status <> 'running' AND {_UNSETTLED}"
 )
 ATTEMPT_ENDED = (
@@ -107,10 +125,27 @@ EPOCH_BEFORE = (  # changes nothing: refuses an epoch whose predecessor was not 
     "WHERE run = ? AND path = ? AND epoch = ? AND superseded_leg IS NOT NULL"
 )
 
+ATTEMPT_OPEN = f"UPDATE steps SET attempts = attempts WHERE {_HERE} AND status = 'running' AND attempts = ?"
+
+# ── gates ─────────────────────────────────────────────────────────────────────────────────────────
+STEP_WAITS = (
+    f"{_insert('steps', STEP_ROW, ', '.join('?' * 14) + chr(44) + ' NULL, ' + repr('waiting') + ', 0, 0')} "
+    f"ON CONFLICT (run, path, epoch) DO UPDATE SET {_PLACE_AGAIN}, leg = excluded.leg, seq_last = excluded.seq_last, "
+    f"status = 'waiting', due_at = NULL, ended_at = NULL WHERE status <> 'running' AND {_UNSETTLED}"
+)
+GATE_OPENS = f"{_insert('gates', GATE_OPENED)} ON CONFLICT (run, name, occurrence) DO NOTHING"
+GATE_DECIDED = (
+    "UPDATE gates SET decision = ?, by = ?, via = ?, reason = ?, form = ?, decided_at = ? "
+    "WHERE run = ? AND name = ? AND occurrence = ? AND decision IS NULL"
+)
+INSERT_ANSWER = _insert("gate_answers", ANSWER_COLUMNS)
+
 # ── reading ───────────────────────────────────────────────────────────────────────────────────────
 RUN_READ = (
     "r.id, r.workflow, r.file, r.status, r.reason, r.error, r.mode, r.leg, r.seq, r.fence, r.lease_owner, "
-    "r.lease_until, r.created_at, r.started_at, r.ended_at, r.cost_uusd, r.cost_known, r.calls, c.payload, e.payload"
+    "r.lease_until, r.created_at, r.started_at, r.ended_at, r.cost_uusd, r.cost_known, r.calls, c.payload, e.payload, "
+    "r.deadline_at, r.waiting_on, r.crash_count, r.resume_count, r.forked_from, "
+    "r.cancel_at, r.cancel_by, r.cancel_reason, r.cancel_kill, r.cancel_via"
 )
 _RUNS = (
     f"SELECT {RUN_READ} FROM runs r JOIN events c ON c.place = r.number * {PLACES} + 1 "
@@ -124,7 +159,8 @@ SELECT_RUNS = (
 SELECT_FIND = "SELECT id FROM runs WHERE id >= ? AND id < ? ORDER BY number DESC LIMIT 10"
 SELECT_STEPS = (
     "SELECT s.path, s.kind, s.name, s.key, s.order_key, s.iteration, s.file, s.line, s.col, s.status, s.epoch, "
-    "s.attempts, s.cut_offs, s.leg, s.handled, s.due_at, s.started_at, s.ended_at, s.seq_last, e.payload "
+    "s.attempts, s.cut_offs, s.leg, s.handled, s.due_at, s.started_at, s.ended_at, s.seq_last, e.payload, "
+    "s.effect "
     f"FROM steps s LEFT JOIN events e ON e.place = s.run * {PLACES} + s.seq_last "
     "WHERE s.run = (SELECT number FROM runs WHERE id = ?) AND s.superseded_leg IS NULL ORDER BY s.order_key, s.path"
 )
@@ -132,7 +168,24 @@ SELECT_EVENTS = (
     f"SELECT place & {PLACES - 1}, at, leg, fence, kind, path, epoch, attempt, payload FROM events "
     f"WHERE place > ?1 * {PLACES} + ?2 AND place < (?1 + 1) * {PLACES} ORDER BY place LIMIT ?3"
 )
-SELECT_FIRST = f"SELECT payload FROM events WHERE place = (SELECT number FROM runs WHERE id = ?) * {PLACES} + 1"
+SELECT_DEFINITION = (
+    f"SELECT coalesce(r.seq_definition, 1), e.payload FROM runs r "
+    f"LEFT JOIN events e ON e.place = r.number * {PLACES} + coalesce(r.seq_definition, 1) WHERE r.id = ?"
+)
+SELECT_WISHES = (
+    "SELECT id, cancel_at, cancel_by, cancel_reason, cancel_kill, cancel_via FROM runs "
+    "WHERE id IN (SELECT value FROM json_each(?)) AND cancel_at IS NOT NULL"
+)
+SELECT_STATUS = "SELECT number, status FROM runs WHERE id = ?"
+_GATES = (
+    "SELECT name, occurrence, path, type, prompt, options, opened_at, deadline_at, decision, by, via, reason, form, "
+    "decided_at FROM gates"
+)
+SELECT_GATES = f"{_GATES} WHERE run = (SELECT number FROM runs WHERE id = ?) ORDER BY seq_first"
+SELECT_GATE = f"{_GATES} WHERE run = ? AND name = ? AND occurrence = ?"
+_ANSWERS = "SELECT name, occurrence, ordinal, choice, by, via, at, reason, form FROM gate_answers"
+SELECT_ANSWERS = f"{_ANSWERS} WHERE run = (SELECT number FROM runs WHERE id = ?) ORDER BY name, occurrence, ordinal"
+SELECT_ANSWERS_OF = f"{_ANSWERS} WHERE run = ? AND name = ? AND occurrence = ? ORDER BY ordinal"
 SELECT_LAST = "SELECT number, seq FROM runs WHERE id = ?"
 SELECT_SOURCE = "SELECT text FROM sources WHERE id = ?"
 SELECT_VERSION = "SELECT max(number) FROM schema_info"

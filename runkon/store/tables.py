@@ -11,12 +11,24 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    text,
+)
 from sqlmodel import Field, SQLModel
 from ulid import ULID
 
 from runkon.model.status import RunStatus, StepStatus
 
+Content = bytes  # a column has that name
 _CLUSTERED = {"sqlite_with_rowid": False}
 _STEP_STATUS = sorted(StepStatus, key=lambda status: status not in (StepStatus.RUNNING, StepStatus.COMPLETED))
 
@@ -27,6 +39,12 @@ def _one_of(column: str, members: Iterable[StrEnum | str]) -> CheckConstraint:
     return CheckConstraint(" OR ".join(f"{column} = '{member}'" for member in members))
 
 
+def _run_key() -> Any:
+    """The number of the run a row belongs to, first in its key; the row goes when the run goes."""
+    number = ForeignKey("runs.number", ondelete="CASCADE")
+    return Field(sa_column=Column(Integer, number, primary_key=True, autoincrement=False))
+
+
 def _column(kind: type | Any, *, key: bool = False, null: bool = False, default: str | None = None) -> Any:
     """A field with an explicit column type, so that the DDL says what the specification of the table says."""
     given = text(default) if default is not None else None
@@ -34,8 +52,9 @@ def _column(kind: type | Any, *, key: bool = False, null: bool = False, default:
 
 
 class Run(SQLModel, table=True):
-    """One row per run. Its inputs and settings stand in its first event, its outputs in the one `seq_end` names: the
-    row is rewritten at every step and stays small."""
+    """One row per run. Its inputs and settings stand in its first event, its outputs in the one `seq_end` names, its
+    texts in the one `seq_definition` names (none: the first): the row is rewritten at every step and stays small. The
+    columns `cancel_*` may be written by anybody, all others only under the lease."""
 
     __tablename__: ClassVar[str] = "runs"
     __table_args__ = (
@@ -66,6 +85,17 @@ class Run(SQLModel, table=True):
     tokens_in: int = _column(BigInteger, default="0")
     tokens_out: int = _column(BigInteger, default="0")
     calls: int = _column(BigInteger, default="0")
+    deadline_at: int | None = _column(BigInteger, null=True)
+    cancel_at: int | None = _column(BigInteger, null=True)
+    cancel_by: str | None = _column(Text, null=True)
+    cancel_reason: str | None = _column(Text, null=True)
+    cancel_kill: bool | None = _column(Boolean, null=True)
+    cancel_via: str | None = _column(Text, null=True)
+    crash_count: int = _column(Integer, default="0")
+    resume_count: int = _column(Integer, default="0")
+    forked_from: str | None = _column(Text, null=True)
+    waiting_on: str | None = _column(Text, null=True)
+    seq_definition: int | None = _column(BigInteger, null=True)
 
 
 class Step(SQLModel, table=True):
@@ -74,9 +104,7 @@ class Step(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "steps"
     __table_args__ = (_one_of("status", _STEP_STATUS), _CLUSTERED)
-    run: int = Field(
-        sa_column=Column(Integer, ForeignKey("runs.number", ondelete="CASCADE"), primary_key=True, autoincrement=False)
-    )
+    run: int = _run_key()
     path: str = _column(Text, key=True)
     epoch: int = _column(Integer, key=True)
     kind: str = _column(Text)
@@ -98,6 +126,7 @@ class Step(SQLModel, table=True):
     started_at: int | None = _column(BigInteger, null=True)
     ended_at: int | None = _column(BigInteger, null=True)
     superseded_leg: int | None = _column(Integer, null=True)
+    effect: str | None = _column(Text, null=True)
 
 
 class Event(SQLModel, table=True):
@@ -115,6 +144,73 @@ class Event(SQLModel, table=True):
     attempt: int | None = _column(Integer, null=True)
     payload: str = _column(Text)
     v: int = _column(Integer, default="1")
+
+
+class Gate(SQLModel, table=True):
+    """One row per gate that was opened, written under the lease only; without `decision` it is open. `seq_first` is
+    the event that opened it. `options` and `form` are JSON."""
+
+    __tablename__: ClassVar[str] = "gates"
+    __table_args__ = (_CLUSTERED,)
+    run: int = _run_key()
+    name: str = _column(Text, key=True)
+    occurrence: int = _column(Integer, key=True)
+    path: str = _column(Text)
+    epoch: int = _column(Integer)
+    type: str = _column(Text)
+    prompt: str = _column(Text)
+    options: str | None = _column(Text, null=True)
+    seq_first: int = _column(BigInteger)
+    opened_at: int = _column(BigInteger)
+    deadline_at: int | None = _column(BigInteger, null=True)
+    decision: str | None = _column(Text, null=True)
+    by: str | None = _column(Text, null=True)
+    via: str | None = _column(Text, null=True)
+    reason: str | None = _column(Text, null=True)
+    form: str | None = _column(Text, null=True)
+    decided_at: int | None = _column(BigInteger, null=True)
+
+
+class Answer(SQLModel, table=True):
+    """One row per answer to a gate, written by anybody, also before the gate opens; `occurrence` 0 stands for every
+    one. The owner of the run turns the one that counts into an event and the gate's decision."""
+
+    __tablename__: ClassVar[str] = "gate_answers"
+    __table_args__ = (_CLUSTERED,)
+    run: int = _run_key()
+    name: str = _column(Text, key=True)
+    occurrence: int = _column(Integer, key=True)
+    ordinal: int = _column(Integer, key=True)
+    choice: str = _column(Text)
+    by: str = _column(Text)
+    via: str = _column(Text)
+    at: int = _column(BigInteger)
+    reason: str | None = _column(Text, null=True)
+    form: str | None = _column(Text, null=True)
+
+
+class Artifact(SQLModel, table=True):
+    """One row per large text, once per content: `id` is the SHA-256 of its bytes, which stand here (`row`) or in a
+    file beside the database (`file`)."""
+
+    __tablename__: ClassVar[str] = "artifacts"
+    __table_args__ = (_one_of("place", ("row", "file")),)
+    id: str = _column(Text, key=True)
+    size: int = _column(BigInteger)
+    place: str = _column(Text)
+    bytes: Content | None = _column(LargeBinary, null=True)
+    created_at: int = _column(BigInteger)
+    pinned: bool = _column(Boolean, default="0")
+
+
+class ArtifactRef(SQLModel, table=True):
+    """One row per run and role in which an artifact is used; without any it may be removed."""
+
+    __tablename__: ClassVar[str] = "artifact_refs"
+    __table_args__ = (_CLUSTERED,)
+    artifact: str = Field(sa_column=Column(Text, ForeignKey("artifacts.id"), primary_key=True))
+    run: int = _run_key()
+    role: str = _column(Text, key=True)
 
 
 class Source(SQLModel, table=True):
@@ -135,4 +231,14 @@ class SchemaInfo(SQLModel, table=True):
     runkon_version: str = _column(Text)
 
 
-TABLES: tuple[type[SQLModel], ...] = (Run, Step, Event, Source, SchemaInfo)
+TABLES: tuple[type[SQLModel], ...] = (
+    Run,
+    Step,
+    Event,
+    Gate,
+    Answer,
+    Artifact,
+    ArtifactRef,
+    Source,
+    SchemaInfo,
+)

@@ -48,7 +48,10 @@ def test_the_database_has_the_columns_of_the_classes(model: type) -> None:
     [
         ("runs", statements.RUN_NEW),
         ("events", statements.EVENT_COLUMNS),
+        ("steps", statements.STEP_BEGUN),
         ("steps", statements.STEP_CLOSED),
+        ("gates", statements.GATE_OPENED),
+        ("gate_answers", statements.ANSWER_COLUMNS),
         ("sources", statements.SOURCE_COLUMNS),
         ("schema_info", statements.SCHEMA_COLUMNS),
     ],
@@ -94,7 +97,7 @@ def test_statuses_are_those_of_the_model_and_no_others(table: str, statuses: typ
 
 def test_an_unknown_status_is_refused() -> None:
     connection = database()
-    row = ("R", "w", "w.wf", "dreaming", "live", 1, 0)
+    row = ("R", "w", "w.wf", "dreaming", "live", 1, 0, None)
     with pytest.raises(sqlite3.IntegrityError):
         connection.execute(statements.INSERT_RUN, row)
     connection.close()
