@@ -25,17 +25,31 @@ POINTS = frozenset(
     for word in line.split()
 )
 
-_reaction: Reaction | None = None
+
+class _Armed:
+    """What every place of this process does when it is passed; None: nothing."""
+
+    __slots__ = ("reaction",)
+
+    def __init__(self) -> None:
+        self.reaction: Reaction | None = None
+
+
+_ARMED = _Armed()
 
 
 def failpoint(name: str, path: str | None = None, attempt: int | None = None) -> None:
-    """Do what a test has armed for `name`, one of `POINTS`; nothing otherwise. `path` and `attempt` are those of the
-    step concerned."""
-    if _reaction is not None:
-        _reaction(name, path, attempt)
+    """Do what a test has armed for `name`, one of `POINTS`; nothing otherwise. `path` is that of the step concerned,
+    `attempt` the number of its attempt; at `after_lease` it is the leg's."""
+    if _ARMED.reaction is not None:
+        _ARMED.reaction(name, path, attempt)
+
+
+def is_armed() -> bool:
+    """True while a test has armed any place: for a place that has to look up what it is about."""
+    return _ARMED.reaction is not None
 
 
 def react(reaction: Reaction | None) -> None:
     """From now on every place calls `reaction(name, path, attempt)`; None disarms all."""
-    global _reaction
-    _reaction = reaction
+    _ARMED.reaction = reaction

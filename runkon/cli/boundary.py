@@ -18,6 +18,10 @@ def invoke(words: Sequence[str]) -> int:
     """Parse the words, run the command, and return its exit code."""
     session = Session()
     try:
+        if "RUNKON_FAILPOINTS" in os.environ:
+            from runkon.testing.failpoints import arm_from_environment  # late: only in tests
+
+            arm_from_environment()
         return _run(list(words), session)
     except UserError as error:
         return _refused(error, words, session)

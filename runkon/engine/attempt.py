@@ -29,6 +29,7 @@ from runkon.engine.resume import crash_failure
 from runkon.engine.retry import may_retry, schedule
 from runkon.engine.scheduler import Ticket
 from runkon.engine.scope import Scope, replay_mismatch
+from runkon.failpoints import failpoint
 from runkon.language.nodes import AgentRef
 from runkon.model.events import AttemptStarted
 from runkon.model.failures import StepFailure
@@ -168,6 +169,7 @@ class Attempts(OpenStep):
         """Wait before an attempt; raises `Stopped` if told to stop meanwhile."""
         if seconds > 0:
             self.scope.leg.recorder.commit()
+            failpoint("in_backoff", self.path, self.number)
             self.scope.token.wait(seconds)
         self.scope.check()
 
@@ -201,9 +203,13 @@ class Attempts(OpenStep):
             if not is_begun:
                 if token.reason is not None:
                     raise Stopped(token.reason)
+                failpoint("before_start", self.path, self.number)
                 leg.recorder.commit(self._started(executor, why))
+                failpoint("after_start", self.path, self.number)
             try:
+                failpoint("before_dispatch", self.path, self.number)
                 answer = self._call(executor)
+                failpoint("after_return", self.path, self.number)
             except StepFailure as failure:  # a value the request needs
                 help = getattr(failure, "help", None)
                 answer = Failed(

@@ -16,6 +16,7 @@ from runkon.engine.ends import GivenUp, Stopped
 from runkon.engine.scheduler import Strand, Ticket, run_strand
 from runkon.engine.scope import Leg
 from runkon.errors import EXIT_INTERNAL
+from runkon.failpoints import failpoint
 from runkon.model.output import Output
 from runkon.model.ports import StepRequest
 from runkon.model.records import StepError
@@ -43,6 +44,7 @@ def call_here(ticket: Ticket, request: StepRequest, strand: Strand, token: Token
     process = os.getpid()
     if token.reason is None:
         try:
+            failpoint("in_attempt", ticket.path, ticket.number)
             value = ticket.executor.execute(request)
             if type(value) is not Output and isinstance(value, Iterator):
                 value = _last(value)

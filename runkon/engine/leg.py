@@ -37,6 +37,7 @@ from runkon.engine.plan import Leaf, Planned, order_text
 from runkon.engine.scheduler import Pool, Slots, Strand, in_background, run_strand
 from runkon.engine.scope import Leg, Scope
 from runkon.errors import InternalError, LeaseLost, RunkonError, StoreUnavailable, UserError
+from runkon.failpoints import failpoint
 from runkon.language.program import CheckedWorkflow
 from runkon.model.events import Event, RunCancelled, RunCompleted, RunEvent, RunFailed, RunInterrupted
 from runkon.model.failures import StepFailure
@@ -124,13 +125,17 @@ class LegRun:
         UserError that ended the leg, InternalError, and KeyboardInterrupt if one came, after the end."""
         system_clock().start()  # its thread runs what a signal handler asks for
         try:
+            failpoint("before_begin")
             self._recorder.append(*begun)  # durable with the first beginning of a step, before anything happens
+            failpoint("after_begin")
             self._watch_timeout()
             control.listen(self.asked)
             end = self._walk_body()
             if end.status is not None and self._always:
                 self._walk_always(end.status)
+            failpoint("before_end")
             self._recorder.close(end.event)
+            failpoint("after_end")
         except LeaseLost:
             self._stop_everything(LEASE_LOST)
             raise
@@ -273,10 +278,12 @@ class LegRun:
 
         def work(strand: Strand) -> None:
             scope = scope_for(strand)
+            failpoint("always_entered")
             for planned in self._always:
                 scope.check()
                 done.append(planned)
                 planned.run(planned, scope)
+            failpoint("always_left")
 
         strand = run_strand(leg.grace, token, work, "runkon-always", self._on_keyboard)
         if strand.lost is not None:

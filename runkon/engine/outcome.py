@@ -11,6 +11,7 @@ from runkon.engine.dispatch import CLOCKS
 from runkon.engine.ends import Failure
 from runkon.engine.results import StepResult
 from runkon.engine.scope import Leg, Scope
+from runkon.failpoints import failpoint
 from runkon.model.events import (
     AttemptCancelled,
     AttemptCutOff,
@@ -43,6 +44,7 @@ def complete(attempts: OpenStep, output: Output, *, is_degraded: bool = False) -
     leg = attempts.scope.leg
     if is_degraded:
         output = replace(output, degraded=True)
+    failpoint("before_finish", attempts.path, attempts.number)
     leg.recorder.append(
         StepCompleted(path=attempts.path, output=output, epoch=attempts.epoch, elapsed_ms=attempts.elapsed_ms)
     )
@@ -87,6 +89,7 @@ def close_failed(attempts: OpenStep, failure: Failed) -> StepResult:
             epoch=attempts.epoch,
             handled=handled,
         )
+    failpoint("before_finish", attempts.path, attempts.number)
     scope.leg.recorder.append(event)
     return StepResult(leaf.key, status, NO_OUTPUT, failure.error, attempts.number, scope.iteration)
 
@@ -136,6 +139,7 @@ def skip_by_condition(leaf: Leaf, scope: Scope, path: StepPath, record: StepReco
 def supersede(leg: Leg, record: StepRecord, why: str) -> StepRecord:
     """The record a step begins with after a settled one was put aside."""
     leg.recorder.append(StepSuperseded(path=record.path, why=why, epoch=record.epoch))
+    failpoint("after_supersede", record.path)
     fresh = StepRecord(record.run, record.path, record.info, StepStatus.PENDING, epoch=record.epoch + 1)
     leg.recorded[record.path] = fresh
     return fresh
@@ -143,6 +147,7 @@ def supersede(leg: Leg, record: StepRecord, why: str) -> StepRecord:
 
 def replay(leaf: Leaf, scope: Scope, record: StepRecord) -> StepResult:
     """The result a settled step gave, exactly as it was first seen."""
+    failpoint("during_replay", record.path)
     markers = scope.strand.markers
     if markers is not None:
         markers |= record.output.markers

@@ -15,7 +15,8 @@ from dataclasses import replace
 
 from runkon.engine.turns import ENDLESS, Turns
 from runkon.errors import InternalError, LeaseLost, RunkonError
-from runkon.model.events import Envelope, Event
+from runkon.failpoints import failpoint, is_armed
+from runkon.model.events import Envelope, Event, StepCompleted, StepFailed, StepTimedOut
 from runkon.model.ports import Clock, EventSink, Recorder, RunStore
 from runkon.model.records import Lease
 
@@ -137,6 +138,9 @@ class BatchRecorder(Recorder):
             raise self._fail(failure)  # noqa: B904  its cause is set
         if batch:
             self._durable = batch[-1].seq
+            failpoint("before_sinks")
+            if is_armed():
+                _acknowledge(batch)
             if self._sinks:
                 self._tell(batch)
 
@@ -232,6 +236,13 @@ class BatchRecorder(Recorder):
             return
         self._lease, self._renewed = extended, self._clock.monotonic()
         self._set_timer()
+
+
+def _acknowledge(batch: Sequence[Envelope]) -> None:
+    """The ends of steps are durable from here on."""
+    for envelope in batch:
+        if isinstance(envelope.event, StepCompleted | StepFailed | StepTimedOut):
+            failpoint("after_finish", envelope.event.path)
 
 
 class _Background:

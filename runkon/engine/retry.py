@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runkon.engine.answers import Failed
+from runkon.failpoints import failpoint
 from runkon.language.nodes import StepOptions
 from runkon.model.events import RetryScheduled
 from runkon.model.ids import RunID, StepPath
@@ -32,6 +33,7 @@ def schedule(attempts: OpenStep, failure: Failed) -> float:
     delay = delay_ms(options, failures - 1, leg.run, attempts.path, attempts.number)
     if failure.retry_after is not None:
         delay = max(delay, round(failure.retry_after * 1000))
+    failpoint("before_retry", attempts.path, attempts.number)
     leg.recorder.append(
         RetryScheduled(
             path=attempts.path,
@@ -41,6 +43,7 @@ def schedule(attempts: OpenStep, failure: Failed) -> float:
             epoch=attempts.epoch,
         )
     )
+    failpoint("after_retry", attempts.path, attempts.number)
     return delay / 1000
 
 

@@ -22,6 +22,7 @@ from runkon.engine.plan import Planned, names_of, plan_always, plan_body
 from runkon.engine.recorder import BatchRecorder
 from runkon.engine.resume import cut_offs, recorded_by_path, refuse_unless_resumable
 from runkon.errors import EXIT_USAGE, LeaseLost, RunkonError, StoreUnavailable, UserError
+from runkon.failpoints import failpoint
 from runkon.language.program import CheckedWorkflow
 from runkon.language.suggest import closest
 from runkon.model.events import RunCreated, RunResumed, RunStarted
@@ -71,6 +72,7 @@ class Runner:
             dry=config.dry_run,
         )
         self._store.create(run, created, self._clock.now_ms())
+        failpoint("after_create")
         self._secrets[run] = bound.secrets
         return run
 
@@ -93,7 +95,10 @@ class Runner:
         always = plan_always(program.workflow.always, constructs())
         _check_config(config, body, always)
         inputs = self._inputs(run, program, record)
+        failpoint("planned")
+        failpoint("before_lease")
         lease = take(self._store, run, self._clock)
+        failpoint("after_lease", None, lease.leg)
         try:
             record = refuse_unless_resumable(run, self._store.run(run))
             steps = () if record.status is RunStatus.PENDING else self._store.steps(run)
@@ -116,6 +121,8 @@ class Runner:
             progress=self._progress,
         )
         recorder.on_failure = leg.failed_to_record
+        if lease.leg > 1:
+            failpoint("after_takeover")
         begun = [*cut_offs(steps), _begun(record, lease, leg.reused, leg.rerun)]
         try:
             leg.run(begun, control if control is not None else RunControl())

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from runkon.failpoints import failpoint
 from runkon.store import connections, faults
 from runkon.store import statements as sql
 
@@ -55,14 +56,18 @@ class Writer:
     def _once(self, work: Callable[[sqlite3.Cursor], _T]) -> _T:
         cursor = self._cursor or self._open()
         self._check_file()
+        failpoint("before_batch")
         cursor.execute(sql.BEGIN)
         try:
+            failpoint("after_begin_immediate")
             result = work(cursor)
+            failpoint("before_commit")
             cursor.execute(sql.COMMIT)
         except BaseException:
             if cursor.connection.in_transaction:  # SQLite itself rolls back after some faults
                 cursor.execute(sql.ROLLBACK)
             raise
+        failpoint("after_commit")
         return result
 
     def _retry(self, work: Callable[[sqlite3.Cursor], _T], error: sqlite3.Error) -> _T:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from runkon.testing.clock import FakeClock
 from runkon.testing.executor_suite import CancellableContract, ExecutorContract
+from runkon.testing.failpoints import Armed, arm
 from runkon.testing.requests import cancel, request_for
 from runkon.testing.running import TextRun, check_text, resume_run, run_text
 from runkon.testing.scripted import Answer, Hold, ScriptedExecutor, answers_from_json, keys_of
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "Armed",
     "CancellableContract",
     "DurableStoreContract",
     "ExecutorContract",
@@ -24,6 +26,7 @@ __all__ = [
     "StoreContract",
     "TextRun",
     "answers_from_json",
+    "arm",
     "cancel",
     "check_text",
     "keys_of",

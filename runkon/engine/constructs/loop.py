@@ -12,6 +12,7 @@ from runkon.engine.ends import BodyFailed, Failure
 from runkon.engine.interpreter import run_body
 from runkon.engine.plan import Planned, order_text
 from runkon.engine.scope import Scope
+from runkon.failpoints import failpoint
 from runkon.language import nodes as n
 from runkon.model.ids import StepPath, iteration
 
@@ -51,6 +52,7 @@ def _holds(planned: Planned, node: n.WhileBlock | n.DoWhileBlock, scope: Scope, 
     choice = scope.env.evaluate(node.condition)
     path = StepPath(iteration(scope.path_of(planned), number))
     scope.chose(path, planned.node.kind.replace("_", " "), choice, result=choice.result)
+    failpoint("loop_tested", path)
     return choice.result
 
 

@@ -17,6 +17,7 @@ from runkon.engine.outcome import SKIP_BY_CONDITION, close_stopped
 from runkon.engine.plan import Leaf, Planned
 from runkon.engine.results import Results, StepResult
 from runkon.engine.scope import Scope
+from runkon.failpoints import failpoint
 from runkon.language.nodes import AgentRef, ParallelBlock
 from runkon.model.events import StepCompleted, StepFailed, StepHandled
 from runkon.model.output import JsonValue, Output
@@ -32,7 +33,9 @@ def run_parallel(planned: Planned, scope: Scope) -> None:
         block.run()
     finally:
         token.detach()
+    failpoint("before_join", block.path)
     block.join()
+    failpoint("after_join", block.path)
 
 
 class _Block:
@@ -107,6 +110,7 @@ class _Block:
         """One branch's walk, on its own thread. Nothing but GivenUp leaves it."""
         scope = branch.scope = branch.scope or self._scope_of(branch)
         try:
+            failpoint("branch_started", scope.path_of(branch.planned))
             if branch.attempts is None:
                 scope.check()
             if isinstance(branch.planned, Leaf):
@@ -116,6 +120,7 @@ class _Block:
             else:
                 run_body((branch.planned,), scope)
             branch.end = StepStatus.FAILED if scope.failures else _end_of(branch.result)
+            failpoint("branch_done", scope.path_of(branch.planned))
         except BodyFailed as failed:
             branch.end = StepStatus.FAILED
             if failed.failure not in scope.failures:
