@@ -39,7 +39,8 @@ Progress = Callable[[StepPath, str], None]
 
 @value_class(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What one `run` or `resume` asks for. `timeout` in seconds; `jobs` is how many executor calls run at once."""
+    """What one `run` or `resume` asks for. `timeout` in seconds; `jobs` is how many executor calls run at once;
+    `automatic` says that nobody asked for this leg."""
 
     dry_run: bool = False
     model: str | None = None
@@ -47,6 +48,7 @@ class RunOptions:
     jobs: int | None = None
     until: str | None = None
     timeout: float | None = None
+    automatic: bool = False
 
 
 class FileCheck(NamedTuple):
@@ -336,6 +338,7 @@ class App:
             until=options.until,
             timeout=stored.timeout if options.timeout is None else options.timeout,
             timeout_anew=options.timeout is not None,
+            automatic=options.automatic,
             executors={**stored.executors, **options.executors},
         )
 

@@ -27,13 +27,14 @@ class RunConfig:
     until: str | None = None
     timeout: float | None = None
     timeout_anew: bool = False  # it counts from the beginning of this leg, not of the run
+    automatic: bool = False  # nobody asked for this leg
     kill_grace: float = 5.0
     always_grace: float = 300.0
     injected: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)  # `repo_path`, `repo_name`, …
 
     def as_json(self) -> dict[str, JsonValue]:
-        """What the run's record keeps, so that every later leg executes it the same way; `until` and `timeout_anew`
-        are of one leg only."""
+        """What the run's record keeps, so that every later leg executes it the same way; `until`, `timeout_anew`
+        and `automatic` are of one leg only."""
         return {
             "working_dir": str(self.working_dir),
             "roots": [str(root) for root in self.roots],

@@ -97,7 +97,7 @@ class Runner:
         inputs = self._inputs(run, program, record)
         failpoint("planned")
         failpoint("before_lease")
-        lease = take(self._store, run, self._clock)
+        lease = take(self._store, run, self._clock, record)
         failpoint("after_lease", None, lease.leg)
         try:
             record = refuse_unless_resumable(run, self._store.run(run))
@@ -105,6 +105,9 @@ class Runner:
         except BaseException:
             BatchRecorder(self._store, lease, self._clock, record.seq).close()
             raise
+        if record.status is RunStatus.COMPLETED:  # by another process, since it was read first
+            self._store.append(lease, (), release=True)
+            return record
         recorder = BatchRecorder(self._store, lease, self._clock, record.seq, self._sinks)
         leg = LegRun(
             record=record,
@@ -123,7 +126,7 @@ class Runner:
         recorder.on_failure = leg.failed_to_record
         if lease.leg > 1:
             failpoint("after_takeover")
-        begun = [*cut_offs(steps), _begun(record, lease, leg.reused, leg.rerun)]
+        begun = [*cut_offs(steps), _begun(record, lease, config, leg.reused, leg.rerun)]
         try:
             leg.run(begun, control if control is not None else RunControl())
         except LeaseLost as error:
@@ -142,10 +145,10 @@ class Runner:
         return bind_inputs(program.workflow.inputs, record.inputs, strict=False, secrets=self._secrets.get(run, {}))
 
 
-def _begun(record: RunRecord, lease: Lease, reused: int, rerun: int) -> RunStarted | RunResumed:
+def _begun(record: RunRecord, lease: Lease, config: RunConfig, reused: int, rerun: int) -> RunStarted | RunResumed:
     if record.status is RunStatus.PENDING:
         return RunStarted(owner=lease.holder)
-    return RunResumed(owner=lease.holder, reused=reused, rerun=rerun)
+    return RunResumed(owner=lease.holder, reused=reused, rerun=rerun, automatic=config.automatic)
 
 
 def _sources(program: CheckedWorkflow) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Who holds a run: naming this process so that another one can prove it dead without a clock.
 
 A holder is one text: host, boot, process id, start time of the process, random bits. Process ids are reused, so a
-process counts as alive only if its start time matches too; a holder of another host can't be judged.
+process counts as alive only if its start time matches too. A holder of another host, or of another container, whose
+process ids mean other processes, can't be judged; nor can one whose process this user may not look at.
 """
 
 from __future__ import annotations
@@ -28,13 +29,27 @@ def is_alive(holder: str) -> bool | None:
         return None
     if boot != _boot():
         return False  # this host has started again since
-    return _started(int(pid)) == started
+    now = _started(int(pid))
+    if now is None and _is_hidden(int(pid)):
+        return None
+    return now == started
 
 
 def describe(holder: str) -> str:
     """`holder` in words, for messages: which process, on which host."""
     parts = holder.split(" ")
     return f"process {parts[2]} on {parts[0].partition('/')[0]}" if len(parts) == 5 else f"`{holder}`"
+
+
+def _is_hidden(pid: int) -> bool:
+    """True if there is such a process, but its start time is kept from this user. Sends nothing."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return False  # our own: then its start time was read, or it waits to be reaped
 
 
 def _host() -> str:
