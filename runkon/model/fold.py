@@ -41,6 +41,7 @@ def corrupt(run: RunID, seq: int, rule: str, *, found: str, expected: str, path:
         f"the record of run `{run}` breaks rule {rule} at {where}: found {found}, expected {expected}",
         help="nothing was changed and other runs are not affected; restore a copy of the database, or start the "
         "workflow again",
+        next=f"runkon db check {run}",
     )
 
 
@@ -249,7 +250,10 @@ class RunState:
         record = self._closing(envelope, event.path, event.epoch, event.number)
         self._open.discard(event.path)
         counted = record.cut_offs + (event.cause in ("process_lost", "worker_lost"))
-        self.steps[event.path] = replace(record, status=StepStatus.INTERRUPTED, cut_offs=counted, leg=envelope.leg)
+        unseen = event.cause if event.certainty == "unknown" else None
+        self.steps[event.path] = replace(
+            record, status=StepStatus.INTERRUPTED, cut_offs=counted, leg=envelope.leg, skip_reason=unseen
+        )
 
     def _process_started(self, envelope: Envelope, event: ev.ProcessStarted) -> None:
         self._closing(envelope, event.path, event.epoch, event.number)
@@ -319,7 +323,16 @@ class RunState:
             found = f"gate `{event.name}` opened " + ("twice" if key in self.gates else "beside an open attempt")
             raise self._bad(envelope, "E10", found=found, expected="each occurrence once", path=event.path)
         record = self._unsettled(envelope, event.path, event.epoch, event.info)
-        self.steps[event.path] = replace(record, status=StepStatus.WAITING, leg=envelope.leg)
+        self.steps[event.path] = replace(
+            record,
+            status=StepStatus.WAITING,
+            leg=envelope.leg,
+            output=NO_OUTPUT,
+            error=None,
+            skip_reason=None,
+            due_at=None,
+            ended_at=None,
+        )
         self.gates[key] = opened(envelope, event)
 
     def _gate_decided(self, envelope: Envelope, event: ev.GateDecided) -> None:

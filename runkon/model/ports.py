@@ -178,6 +178,11 @@ class RunStore(Protocol):
         """Recorded events with a number above `after`, in order. Raises UserError `corrupt-run` on damage."""
         ...
 
+    def check_log(self, run: RunID) -> None:
+        """Look whether the run's events and records can be as they are, without reading payloads: before a leg relies
+        on them. Raises UserError `corrupt-run`, which names the first that can't, and `run-not-found`."""
+        ...
+
     def sources(self, run: RunID) -> Mapping[str, str]:
         """The texts the run follows: file name to text, the entry file first."""
         ...

@@ -140,6 +140,10 @@ class MemoryRunStore(RunStore):
             following = kept.envelopes[after:] if kept else []
         yield from following
 
+    def check_log(self, run: RunID) -> None:
+        with self._lock:
+            fold(self._known(run).envelopes)
+
     def sources(self, run: RunID) -> Mapping[str, str]:
         with self._lock:
             kept = self._runs.get(run)

@@ -148,6 +148,8 @@ def _result(status: StepStatus, payload: codec.Payload) -> tuple[Output, StepErr
         return NO_OUTPUT, codec.read_error(payload), None
     if status in (StepStatus.SKIPPED, StepStatus.CANCELLED):
         return NO_OUTPUT, None, payload["reason"]
+    if status is StepStatus.INTERRUPTED:
+        return NO_OUTPUT, None, payload["cause"] if payload.get("certainty") == "unknown" else None
     return NO_OUTPUT, None, None
 
 

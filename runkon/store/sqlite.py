@@ -21,7 +21,7 @@ from runkon.model.ids import RunID
 from runkon.model.json_text import dumps
 from runkon.model.ports import RunStore
 from runkon.model.records import CancelRequest, GateAnswer, GateRecord, Lease, RunRecord, StepRecord
-from runkon.store import codec, connections, reading, rows
+from runkon.store import codec, connections, log_check, reading, rows
 from runkon.store import statements as sql
 from runkon.store.refusals import already_ended, check_undecided, duplicate_run, is_free, unknown_run
 from runkon.store.writer import Writer
@@ -162,6 +162,11 @@ class SqliteRunStore(RunStore):
             yield from page
             after += len(page)
             following = len(page) == PAGE
+
+    def check_log(self, run: RunID) -> None:
+        with connections.reading(self._path) as connection:
+            if connection is None or not log_check.check_log(connection, run):
+                raise unknown_run(run)
 
     def sources(self, run: RunID) -> Mapping[str, str]:
         with connections.reading(self._path) as connection:

@@ -186,6 +186,17 @@ SELECT_GATE = f"{_GATES} WHERE run = ? AND name = ? AND occurrence = ?"
 _ANSWERS = "SELECT name, occurrence, ordinal, choice, by, via, at, reason, form FROM gate_answers"
 SELECT_ANSWERS = f"{_ANSWERS} WHERE run = (SELECT number FROM runs WHERE id = ?) ORDER BY name, occurrence, ordinal"
 SELECT_ANSWERS_OF = f"{_ANSWERS} WHERE run = ? AND name = ? AND occurrence = ? ORDER BY ordinal"
+SELECT_HEAD = (
+    "SELECT number, seq, status, leg, fence, seq_end, (SELECT count(*) FROM gates WHERE run = number), "
+    "(SELECT count(*) FROM gates WHERE run = number AND decision IS NOT NULL) FROM runs WHERE id = ?"
+)
+SELECT_LOG = (
+    f"SELECT place & {PLACES - 1}, leg, fence, kind, path, epoch, attempt FROM events "
+    f"WHERE place > ?1 * {PLACES} AND place < (?1 + 1) * {PLACES} ORDER BY place"
+)
+SELECT_STEP_STATES = (
+    "SELECT path, epoch, status, attempts, seq_first, seq_last, handled, superseded_leg FROM steps WHERE run = ?"
+)
 SELECT_LAST = "SELECT number, seq FROM runs WHERE id = ?"
 SELECT_SOURCE = "SELECT text FROM sources WHERE id = ?"
 SELECT_VERSION = "SELECT max(number) FROM schema_info"
