@@ -1,0 +1,88 @@
+"""Which kills are tried: all places a play passes, first and last, and seeded pairs and triples of them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from .harness import Case, Result, Whole, play_case, whole
+from .plays import PLAYS, Play
+
+RARE = ("planned", "before_lease", "after_lease")  # places before a leg has done anything: one kill each is enough
+
+
+class Tally(NamedTuple):
+    """A finished campaign: its results, and how many kills struck at each place."""
+
+    results: list[Result]
+    struck: Counter[str]
+    passed: dict[str, dict[str, int]]
+
+    @property
+    def kills(self) -> int:
+        return sum(self.struck.values())
+
+    @property
+    def bad(self) -> list[Result]:
+        return [result for result in self.results if result.findings]
+
+
+def first_and_last(play: Play, expected: Whole, random: Random) -> list[Case]:
+    """Every place the play passes, at its first and its last passing."""
+    cases = []
+    for point, hits in sorted(expected.passed.items()):
+        for hit in sorted({1, hits} if point not in RARE else {1}):
+            cases.append(Case(play, (f"{point}@{hit}",), _mode(random)))
+    return cases
+
+
+def sampled(play: Play, expected: Whole, random: Random) -> Iterator[Case]:
+    """Without end: one to three kills, one leg after the other."""
+    points = sorted(expected.passed)
+    while True:
+        count = random.choice((1, 1, 2, 2, 3))
+        kills = []
+        for number in range(count):
+            point = random.choice(points)
+            most = expected.passed[point] if number == 0 else max(1, expected.passed[point] // 2)
+            kills.append(f"{point}@{random.randint(1, most)}")
+        yield Case(play, tuple(kills), _mode(random))
+
+
+def _mode(random: Random) -> str:
+    return "full" if random.random() < 0.08 else "normal"
+
+
+def run_campaign(
+    names: list[str],
+    *,
+    kills: int,
+    seed: int,
+    every_place: bool,
+    tell: Callable[[Result], None] = lambda result: None,
+    folder: Path | None = None,
+) -> Tally:
+    """Kill each of the plays `names` until about `kills` kills have struck in all of them together. With `every_place`
+    each place is tried first, whatever `kills` says."""
+    root = folder or Path(tempfile.mkdtemp(prefix="runkon-crash-"))
+    tally = Tally([], Counter(), {})
+    for index, name in enumerate(names):
+        play = PLAYS[name]
+        random = Random(f"{seed} {name}")
+        expected = whole(play, root / f"{name}-whole")
+        tally.passed[name] = expected.passed
+        share = kills * (index + 1) // len(names)
+        chosen = iter(first_and_last(play, expected, random) if every_place else ())
+        more = sampled(play, expected, random)
+        number = 0
+        while (case := next(chosen, None)) is not None or (tally.kills < share and (case := next(more))):
+            number += 1
+            result = play_case(case, expected, root / f"{name}-{number}")
+            tally.struck.update(kill.partition("@")[0] for kill in result.killed)
+            tally.results.append(result)
+            tell(result)
+    return tally
