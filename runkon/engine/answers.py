@@ -23,11 +23,13 @@ MAX_RETRY_AFTER = 7 * 86_400  # seconds
 
 
 class Failed(NamedTuple):
-    """An attempt that did not succeed. `retry_after` (seconds) is the least wait the executor asks for."""
+    """An attempt that did not succeed. `retry_after` (seconds) is the least wait the executor asks for, `usage` what it
+    says the attempt has cost all the same."""
 
     error: StepError
     retry_after: float | None = None
     is_given_up: bool = False
+    usage: Usage | None = None
 
 
 Answer: TypeAlias = Output | Failed
@@ -40,20 +42,35 @@ def answer_of(value: object, secrets: Mapping[str, str]) -> Answer:
         output = _storable(value if type(value) is Output else as_output(value))
         return _redacted(output, secrets) if secrets else output
     except BaseException as error:  # noqa: BLE001  values of other people's classes may do anything when looked at
-        return Failed(StepError("value", _safe(f"{UNSTORABLE}: {_words(error)}", secrets)))
+        problem = StepError("value", _safe(f"{UNSTORABLE}: {_words(error)}", secrets))
+        return Failed(problem, usage=usage_of(value))
 
 
 def failure_of_error(error: BaseException, executor: str, secrets: Mapping[str, str]) -> Failed:
     """The failure an exception stands for. Never raises."""
+    usage = usage_of(error)
     if isinstance(error, StepFailure):
         kind = error.kind if type(error.kind) is str else "exception"
-        return Failed(StepError(kind, _safe(_words(error), secrets)))
+        return Failed(StepError(kind, _safe(_words(error), secrets)), usage=usage)
     text = _safe(_text(error, executor), secrets)
     if isinstance(error, Fatal):
-        return Failed(StepError("fatal", text))
+        return Failed(StepError("fatal", text), usage=usage)
     if isinstance(error, Transient):
-        return Failed(StepError("transient", text), _wait(error.retry_after))
-    return Failed(StepError("exception", text))
+        return Failed(StepError("transient", text), _wait(error.retry_after), usage=usage)
+    return Failed(StepError("exception", text), usage=usage)
+
+
+def usage_of(answer: object) -> Usage | None:
+    """What an attempt that failed has cost: the `usage` of its exception, or of its output that can't be stored; None
+    if there is none. Never raises."""
+    try:
+        usage = getattr(answer, "usage", None)
+        if not isinstance(usage, Usage):
+            return None
+        _check_usage(usage)
+    except BaseException:  # noqa: BLE001  other people's classes may do anything when looked at
+        return None
+    return usage
 
 
 # ── values ────────────────────────────────────────────────────────────────────────────────────────

@@ -36,7 +36,7 @@ from runkon.model.failures import StepFailure
 from runkon.model.ids import StepPath
 from runkon.model.output import JsonValue, Output
 from runkon.model.ports import ActionExecutor
-from runkon.model.records import StepError
+from runkon.model.records import StepError, StepRecord
 from runkon.model.status import StepStatus
 
 if TYPE_CHECKING:
@@ -118,20 +118,27 @@ def settle_attempts(attempts: Attempts) -> StepResult:
         raise
 
 
+_WHY = {
+    StepStatus.INTERRUPTED: "cut_off",
+    StepStatus.CANCELLED: "cancelled",
+    StepStatus.WAITING: "answered",
+    StepStatus.BACKOFF: "retry",
+    StepStatus.FAILED: "failed",
+    StepStatus.TIMED_OUT: "failed",
+}
+
+
 class Attempts(OpenStep):
     """The attempts of one step in this leg. Retries are granted afresh, whatever earlier legs tried."""
 
     __slots__ = ()
 
     def settle(self) -> StepResult:
-        leaf, scope, record = self.leaf, self.scope, self.record
-        options = leaf.options
-        if record is not None and (lost := crash_failure(record, options)) is not None:
-            return close_failed(self, Failed(lost))
-        if record is not None and record.status is StepStatus.BACKOFF and record.due_at is not None:
-            self.wait((record.due_at - scope.leg.clock.now_ms()) / 1000)
+        options = self.leaf.options
+        if self.record is not None and (early := self._take_up(self.record)) is not None:
+            return early
         name = self._executor_name()
-        answer = self.attempt(name)
+        answer = self.attempt(name, why=self.why)
         while isinstance(answer, Failed) and may_retry(options, answer, self.number - self.first - 1):
             self.wait(schedule(self, answer))
             self.previous = answer.error.message
@@ -144,6 +151,19 @@ class Attempts(OpenStep):
         if isinstance(answer, Failed):
             return close_failed(self, answer)
         return complete(self, answer)
+
+    def _take_up(self, record: StepRecord) -> StepResult | None:
+        """Go on with what an earlier leg left: the result of a step that must not be attempted again now. Raises
+        `Waits` if somebody has to decide first, `Stopped` if told to stop while waiting for a retry."""
+        leg = self.scope.leg
+        if leg.asks is not None and (settled := leg.asks.settle(self)) is not None:
+            return settled
+        if record.status is StepStatus.INTERRUPTED and (lost := crash_failure(record, self.leaf.options)) is not None:
+            return close_failed(self, Failed(lost))
+        self.why = _WHY.get(record.status)
+        if record.status is StepStatus.BACKOFF and record.due_at is not None:
+            self.wait((record.due_at - leg.clock.now_ms()) / 1000)
+        return None
 
     def _executor_name(self) -> str:
         leaf = self.leaf
@@ -181,7 +201,7 @@ class Attempts(OpenStep):
         if executor is None:
             return Failed(StepError("fatal", f"no executor is called `{name}`"))
         if leg.exhausted and executor.name in leg.exhausted:
-            return Failed(StepError("fatal", leg.exhausted[executor.name]))
+            return self._refused(leg.exhausted[executor.name])
         started = leg.clock.monotonic()
         answer = self._recorded_call(executor, why)
         self.elapsed_ms = round((leg.clock.monotonic() - started) * 1000)
@@ -190,6 +210,17 @@ class Attempts(OpenStep):
                 leg.exhausted[executor.name] = answer.error.message
             close_failed_attempt(self, answer)
         self.number += 1
+        return answer
+
+    def _refused(self, why: str) -> Failed:
+        """The executor has failed for good in this leg, so it is not called."""
+        answer = Failed(StepError("fatal", why))
+        if self.is_begun:  # together with others, before that was known
+            self.is_begun = False
+            self.scope.leg.slots.release()
+            self.elapsed_ms = 0
+            close_failed_attempt(self, answer)
+            self.number += 1
         return answer
 
     def _recorded_call(self, executor: ActionExecutor, why: str | None) -> Answer:
@@ -217,7 +248,15 @@ class Attempts(OpenStep):
                 )
             except Stopped as stopped:
                 is_given_up = isinstance(stopped, StoppedCall) and stopped.is_given_up
-                close_stopped(leg, self.path, self.number, self.epoch, stopped.reason, is_given_up=is_given_up)
+                close_stopped(
+                    leg,
+                    self.path,
+                    self.number,
+                    self.epoch,
+                    stopped.reason,
+                    is_given_up=is_given_up,
+                    usage=stopped.usage,
+                )
                 stopped.is_recorded = True
                 raise
         except GivenUp:  # whoever gave this thread up has freed its slot
@@ -249,7 +288,17 @@ class Attempts(OpenStep):
             epoch=self.epoch,
             deadline_at=None if timeout is None else scope.leg.clock.now_ms() + timeout,
             why=why,
+            effect=self._effect(executor),
+            executor_version=None if executor.version == "1" else str(executor.version),
         )
+
+    def _effect(self, executor: ActionExecutor) -> str | None:
+        """What this attempt may do to the world, None for the usual `read`: the step's own word comes first. Where a
+        dry run calls nothing, nothing is done."""
+        if self.scope.leg.config.dry_run and self._dry_answer(executor) is not None:
+            return None
+        effect = self.leaf.options.effect or executor.effect
+        return None if effect == "read" else effect
 
     def _dry_answer(self, executor: ActionExecutor) -> Output | None:
         """In a dry run nothing is spent and no script runs: the answer says so."""

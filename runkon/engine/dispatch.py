@@ -10,14 +10,14 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from runkon.engine.answers import Answer, Failed, answer_of, failure_of_error
+from runkon.engine.answers import Answer, Failed, answer_of, failure_of_error, usage_of
 from runkon.engine.cancellation import IDLE, TIMEOUT, CancelReason, Token
 from runkon.engine.ends import GivenUp, Stopped
 from runkon.engine.scheduler import Strand, Ticket, run_strand
 from runkon.engine.scope import Leg
 from runkon.errors import EXIT_INTERNAL
 from runkon.failpoints import failpoint
-from runkon.model.output import Output
+from runkon.model.output import Output, Usage
 from runkon.model.ports import StepRequest
 from runkon.model.records import StepError
 from runkon.named import NamedTuple
@@ -60,7 +60,9 @@ def call_here(ticket: Ticket, request: StepRequest, strand: Strand, token: Token
     if error is None:
         return answer_of(value, request.secrets)
     if token.reason is not None:
-        raise Stopped(token.reason)
+        stopped = Stopped(token.reason)
+        stopped.usage = usage_of(error)
+        raise stopped
     return failure_of_error(error, ticket.executor.name, request.secrets)
 
 
@@ -70,15 +72,19 @@ def call_within(leg: Leg, ticket: Ticket, make_request: MakeRequest, parent: Tok
     token = parent.child()
     clock = _AttemptClock(leg, token, limits)
     answers: list[Answer] = []
+    paid: list[Usage | None] = []
     request = make_request(token, clock.noticed if limits.idle is not None else None)
 
     def work(strand: Strand) -> None:
         try:
             answer = call_here(ticket, request, strand, token)
-        except Stopped:
+        except Stopped as stopped:
+            paid.append(stopped.usage)
             return
         if token.reason is None or token.reason.kind not in CLOCKS:  # what is given back when time is up is no result
             answers.append(answer)
+        else:
+            paid.append(answer.usage)
 
     clock.start()
     try:
@@ -91,10 +97,12 @@ def call_within(leg: Leg, ticket: Ticket, make_request: MakeRequest, parent: Tok
     if answers:
         return answers[0]
     assert token.reason is not None
-    is_given_up = strand.lost is not None
+    is_given_up, usage = strand.lost is not None, next(iter(paid), None)
     if token.reason.kind in CLOCKS:
-        return _out_of_time(token.reason.kind, limits)._replace(is_given_up=is_given_up)
-    raise StoppedCall(token.reason, is_given_up=is_given_up)
+        return _out_of_time(token.reason.kind, limits)._replace(is_given_up=is_given_up, usage=usage)
+    stopped = StoppedCall(token.reason, is_given_up=is_given_up)
+    stopped.usage = usage
+    raise stopped
 
 
 class StoppedCall(Stopped):

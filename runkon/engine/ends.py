@@ -1,7 +1,8 @@
 """How the end of a walk travels up to whoever waits for it.
 
 A step that fails ends its walk by `BodyFailed` where the run stops at the first failure. `Stopped` unwinds work whose
-token was cancelled. `GivenUp` unwinds a thread that nobody waits for any more, without a trace.
+token was cancelled. `Waits` ends a walk that can't go on without a decision. `GivenUp` unwinds a thread that nobody
+waits for any more, without a trace.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from runkon.named import NamedTuple
 if TYPE_CHECKING:
     from runkon.engine.cancellation import CancelReason
     from runkon.model.ids import StepPath
+    from runkon.model.output import Usage
 
 
 class Failure(NamedTuple):
@@ -34,12 +36,22 @@ class BodyFailed(Exception):
 
 
 class Stopped(Exception):
-    """The work's token was cancelled. `is_recorded` once the step it stopped has its end on record."""
+    """The work's token was cancelled. `is_recorded` once the step it stopped has its end on record; `usage` is what the
+    stopped attempt said it had cost."""
 
     def __init__(self, reason: CancelReason) -> None:
         super().__init__(str(reason))
         self.reason = reason
         self.is_recorded = False
+        self.usage: Usage | None = None
+
+
+class Waits(Exception):
+    """Nothing more can be done here before somebody decides about the steps at `paths`: no failure, and no stop."""
+
+    def __init__(self, paths: frozenset[StepPath]) -> None:
+        super().__init__(", ".join(sorted(paths)))
+        self.paths = paths
 
 
 class GivenUp(BaseException):

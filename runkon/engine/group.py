@@ -23,13 +23,26 @@ if TYPE_CHECKING:
     from runkon.engine.plan import Planned
     from runkon.engine.results import StepResult
     from runkon.engine.scope import Scope
+    from runkon.model.ids import StepPath
 
 
 class Branch(Strand):
     """One branch and how it went. `end` is `completed failed skipped`, or None if it never ran or was stopped;
-    `is_recorded` then says that its record tells so already."""
+    `is_recorded` then says that its record tells so already, `waits_for` are steps in it that
+    somebody has to decide about first."""
 
-    __slots__ = ("attempts", "end", "failures", "index", "is_leaf", "is_recorded", "planned", "result", "scope")
+    __slots__ = (
+        "attempts",
+        "end",
+        "failures",
+        "index",
+        "is_leaf",
+        "is_recorded",
+        "planned",
+        "result",
+        "scope",
+        "waits_for",
+    )
 
     def __init__(self, index: int, planned: Planned, on_over: Callable[[Strand], None], *, is_leaf: bool) -> None:
         super().__init__(on_over)
@@ -39,6 +52,7 @@ class Branch(Strand):
         self.attempts: Attempts | None = None  # of a leaf whose first attempt began with those of others
         self.end: StepStatus | None = None
         self.is_recorded = False
+        self.waits_for: frozenset[StepPath] = frozenset()
         self.failures: list[Failure] = []
         self.result: StepResult | None = None
         self.scope: Scope | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from runkon.engine.cancellation import (
     ALWAYS_GRACE,
@@ -28,7 +29,7 @@ from runkon.engine.cancellation import (
 )
 from runkon.engine.clock import system_clock
 from runkon.engine.config import RunConfig
-from runkon.engine.ends import BodyFailed, Stopped
+from runkon.engine.ends import BodyFailed, Stopped, Waits
 from runkon.engine.environment import Environment, RunFacts
 from runkon.engine.inputs import BoundInputs
 from runkon.engine.interpreter import run_body
@@ -39,7 +40,7 @@ from runkon.engine.scope import Leg, Scope
 from runkon.errors import InternalError, LeaseLost, RunkonError, StoreUnavailable, UserError
 from runkon.failpoints import failpoint
 from runkon.language.program import CheckedWorkflow
-from runkon.model.events import Event, RunCancelled, RunCompleted, RunEvent, RunFailed, RunInterrupted
+from runkon.model.events import Event, RunCancelled, RunCompleted, RunEvent, RunFailed, RunInterrupted, RunWaiting
 from runkon.model.failures import StepFailure
 from runkon.model.ids import StepPath, is_in_always
 from runkon.model.output import JsonValue
@@ -47,6 +48,9 @@ from runkon.model.ports import Clock, Executors, Recorder
 from runkon.model.records import Lease, RunRecord, StepRecord
 from runkon.model.secrets import secret_mark, secret_name
 from runkon.named import NamedTuple
+
+if TYPE_CHECKING:
+    from runkon.engine.asks import Asks
 
 HURRY = 0.5  # seconds an executor gets after a kill
 SIGTERM_GRACE = 20.0  # seconds the always block gets at most when the system ends the process
@@ -79,6 +83,7 @@ class LegRun:
         recorded: dict[StepPath, StepRecord],
         inputs: BoundInputs,
         progress: Callable[[StepPath, str], None] | None,
+        asks: Asks | None = None,
     ) -> None:
         meta = program.workflow.meta
         self._record = record
@@ -108,6 +113,7 @@ class LegRun:
             body_token=self._body_token,
             secrets=inputs.secrets,
             progress=progress,
+            asks=asks,
         )
         facts = RunFacts(
             run_id=record.id,
@@ -126,7 +132,9 @@ class LegRun:
         system_clock().start()  # its thread runs what a signal handler asks for
         try:
             failpoint("before_begin")
-            self._recorder.append(*begun)  # durable with the first beginning of a step, before anything happens
+            self._recorder.append(
+                *begun, *(() if self._leg.asks is None else self._leg.asks.outdated())
+            )  # durable with the first beginning of a step, before anything happens
             failpoint("after_begin")
             self._watch_timeout()
             control.listen(self.asked)
@@ -134,7 +142,7 @@ class LegRun:
             if end.status is not None and self._always:
                 self._walk_always(end.status)
             failpoint("before_end")
-            self._recorder.close(end.event)
+            self._recorder.close(*self._unneeded(end), end.event)
             failpoint("after_end")
         except LeaseLost:
             self._stop_everything(LEASE_LOST)
@@ -190,22 +198,39 @@ class LegRun:
         """The recorder can't write any more: nothing may go on that nobody could write down."""
         self._stop_everything(LEASE_LOST if isinstance(error, LeaseLost) else STORE_LOST)
 
-    def _watch_timeout(self) -> None:
-        """The run's deadline is an instant: counted from the first leg's start, unless this leg was given another."""
-        meta = self._program.workflow.meta
-        own = self._config.timeout
-        timeout = own if own is not None else None if meta.timeout is None else meta.timeout / 1000
+    @property
+    def deadline_at(self) -> int | None:
+        """The instant at which the run times out, in milliseconds UTC: counted from the first leg's start and kept by
+        every later one, unless that was given a timeout of its own."""
+        record, meta, own = self._record, self._program.workflow.meta, self._config.timeout
+        timeout = meta.timeout if own is None else round(own * 1000)
         if timeout is None:
-            return
+            return None
         now = self._clock.now_ms()
-        is_new = own is not None and (self._config.timeout_anew or own != self._record.config.get("timeout"))
-        started = now if is_new or self._record.started_at is None else self._record.started_at
-        left = timeout - (now - started) / 1000
+        is_new = own is not None and (self._config.timeout_anew or own != record.config.get("timeout"))
+        if is_new:
+            return now + timeout
+        if record.deadline_at is not None:
+            return record.deadline_at
+        return timeout + (now if record.started_at is None else record.started_at)
+
+    def _watch_timeout(self) -> None:
+        due = self.deadline_at
+        if due is None:
+            return
+        left = (due - self._clock.now_ms()) / 1000
         if left <= 0:
             self._body_token.cancel(RUN_TIMEOUT)
             return
-        due = self._clock.monotonic() + left
-        self._undo.append(self._clock.call_at(due, lambda: self._body_token.cancel(RUN_TIMEOUT)))
+        when = self._clock.monotonic() + left
+        self._undo.append(self._clock.call_at(when, lambda: self._body_token.cancel(RUN_TIMEOUT)))
+
+    def _unneeded(self, end: End) -> list[Event]:
+        """The asks that end with the run, unanswered."""
+        asks = self._leg.asks
+        if asks is None or not isinstance(end.event, RunCompleted | RunFailed | RunCancelled):
+            return []
+        return asks.at_the_end("the run ended")
 
     # ── the body ──────────────────────────────────────────────────────────────────────────────────
     def _walk_body(self) -> End:
@@ -231,8 +256,15 @@ class LegRun:
                 return End(RunFailed(reason=failure.reason, error=failure.message, at_path=failure.path), "failed")
             case Stopped(reason=why):
                 return _stopped(why)
+            case Waits():
+                return self._waiting() if reason is None else _stopped(reason)
             case error:
                 return self._broken(error)
+
+    def _waiting(self) -> End:
+        """Only decisions are left to wait for: the run has not ended, so no always block runs."""
+        assert self._leg.asks is not None
+        return End(RunWaiting(gates=self._leg.asks.names))
 
     def _completed(self) -> End:
         try:

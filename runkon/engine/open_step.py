@@ -13,9 +13,23 @@ if TYPE_CHECKING:
 
 class OpenStep:
     """One step that is not settled yet. `number` is that of the next attempt, `first` that of this leg's first one;
-    numbers go on from those of earlier legs. `previous` is the error of the last attempt, `elapsed_ms` its time."""
+    numbers go on from those of earlier legs. `previous` is the error of the last attempt, `elapsed_ms` its time, `why` what the next one follows.
+    """
 
-    __slots__ = ("elapsed_ms", "epoch", "first", "is_begun", "leaf", "number", "path", "previous", "record", "scope")
+    __slots__ = (
+        "elapsed_ms",
+        "epoch",
+        "first",
+        "is_begun",
+        "leaf",
+        "number",
+        "path",
+        "previous",
+        "reads",
+        "record",
+        "scope",
+        "why",
+    )
 
     def __init__(self, leaf: Leaf, scope: Scope, path: StepPath, record: StepRecord | None) -> None:
         self.leaf = leaf
@@ -24,6 +38,8 @@ class OpenStep:
         self.record = record
         self.previous: str | None = None
         self.elapsed_ms = 0
+        self.reads: set[str] | None = None  # names the last attempt asked for, once it has a request
+        self.why: str | None = None
         self.is_begun = False  # the next attempt has its slot and its beginning on record already
         if record is None:
             self.number = self.first = 0

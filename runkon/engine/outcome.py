@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ from runkon.model.events import (
     StepTimedOut,
 )
 from runkon.model.ids import StepPath
-from runkon.model.output import NO_OUTPUT, Output
+from runkon.model.output import NO_OUTPUT, Output, Usage
 from runkon.model.records import StepError, StepRecord
 from runkon.model.status import StepStatus
 
@@ -64,6 +65,7 @@ def close_failed_attempt(attempts: OpenStep, failure: Failed) -> None:
             number=attempts.number,
             error=failure.error,
             epoch=attempts.epoch,
+            usage=failure.usage,
             elapsed_ms=attempts.elapsed_ms,
             abandoned=failure.is_given_up,
         )
@@ -72,8 +74,9 @@ def close_failed_attempt(attempts: OpenStep, failure: Failed) -> None:
         recorder.append(_given_up_note(attempts.path))
 
 
-def close_failed(attempts: OpenStep, failure: Failed) -> StepResult:
-    """Queue that the step failed for good; the result later steps see has no markers."""
+def close_failed(attempts: OpenStep, failure: Failed, before: Sequence[Event] = ()) -> StepResult:
+    """Queue that the step failed for good, in one transaction with the events `before`; the result later steps see has
+    no markers."""
     leaf, scope = attempts.leaf, attempts.scope
     handled = "continue" if leaf.options.on_fail == "continue" else None
     status = StepStatus.FAILED
@@ -90,12 +93,19 @@ def close_failed(attempts: OpenStep, failure: Failed) -> StepResult:
             handled=handled,
         )
     failpoint("before_finish", attempts.path, attempts.number)
-    scope.leg.recorder.append(event)
+    scope.leg.recorder.append(*before, event)
     return StepResult(leaf.key, status, NO_OUTPUT, failure.error, attempts.number, scope.iteration)
 
 
 def close_stopped(
-    leg: Leg, path: StepPath, number: int, epoch: int, reason: CancelReason, *, is_given_up: bool
+    leg: Leg,
+    path: StepPath,
+    number: int,
+    epoch: int,
+    reason: CancelReason,
+    *,
+    is_given_up: bool,
+    usage: Usage | None = None,
 ) -> None:
     """Queue the end of an attempt that was told to stop. A pause cuts it off, which is no failure; an end for good
     cancels it, or skips it where its block needed it no more. Nothing is written once the run belongs to others."""
@@ -109,7 +119,7 @@ def close_stopped(
         error = StepError("cancelled", str(reason))
         end = StepSkipped if reason.kind == "until_reached" else StepCancelled
         recorder.append(
-            AttemptCancelled(path=path, number=number, error=error, epoch=epoch, abandoned=is_given_up),
+            AttemptCancelled(path=path, number=number, error=error, epoch=epoch, usage=usage, abandoned=is_given_up),
             end(path=path, reason=reason.kind, epoch=epoch),
         )
     if is_given_up:

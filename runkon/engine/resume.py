@@ -57,10 +57,8 @@ def cut_offs(steps: Sequence[StepRecord]) -> list[AttemptCutOff]:
 
 
 def crash_failure(record: StepRecord, options: StepOptions) -> StepError | None:
-    """The failure of a step that must not be tried again now: it keeps ending the process it runs in, or its options
-    say that an attempt with an unknown end fails it. Resumed after that failure, it is granted as many again."""
+    """The failure of a step that must not be tried again now, because it keeps ending the process it runs in. Resumed
+    after that failure, it is granted as many again."""
     if record.skip_reason == _LOST and record.cut_offs % max(CRASH_LIMIT, options.retries + 1) == 0:
         return StepError("crash_limit", f"its process was lost {record.cut_offs} times while it ran")
-    if record.cut_offs > 0 and record.status is StepStatus.INTERRUPTED and options.on_unknown == "fail":
-        return StepError("unknown_outcome", "nobody knows how its last attempt ended")
     return None

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from runkon.engine.cancellation import RunControl
 from runkon.engine.clock import system_clock
@@ -26,12 +28,16 @@ from runkon.failpoints import failpoint
 from runkon.language.program import CheckedWorkflow
 from runkon.language.suggest import closest
 from runkon.model.events import RunCreated, RunResumed, RunStarted
+from runkon.model.gates import is_undecided
 from runkon.model.ids import RunID, StepPath, new_run_id
 from runkon.model.output import JsonValue
 from runkon.model.ports import Clock, EventSink, Executors, RunStore
-from runkon.model.records import Lease, RunRecord
+from runkon.model.records import Lease, RunRecord, StepRecord
 from runkon.model.status import RunStatus
 from runkon.pattern import pattern
+
+if TYPE_CHECKING:
+    from runkon.engine.asks import Asks
 
 MOST_NAMES = 20  # in one message
 _ROUND = pattern(r"\[[0-9]+\]")
@@ -109,6 +115,7 @@ class Runner:
             self._store.append(lease, (), release=True)
             return record
         recorder = BatchRecorder(self._store, lease, self._clock, record.seq, self._sinks)
+        recorded = recorded_by_path(steps)
         leg = LegRun(
             record=record,
             program=program,
@@ -119,14 +126,15 @@ class Runner:
             recorder=recorder,
             executors=self._executors,
             clock=self._clock,
-            recorded=recorded_by_path(steps),
+            recorded=recorded,
             inputs=inputs,
             progress=self._progress,
+            asks=self._asks(run, recorded),
         )
         recorder.on_failure = leg.failed_to_record
         if lease.leg > 1:
             failpoint("after_takeover")
-        begun = [*cut_offs(steps), _begun(record, lease, config, leg.reused, leg.rerun)]
+        begun = [*cut_offs(steps), _begun(record, lease, config, leg)]
         try:
             leg.run(begun, control if control is not None else RunControl())
         except LeaseLost as error:
@@ -138,17 +146,40 @@ class Runner:
         after = self._store.run(run)
         if after is None:
             raise StoreUnavailable(f"the record of run `{run}` is gone: the database was emptied while it was in use")
+        if after.status is RunStatus.WAITING and self._has_answer(run):
+            try:
+                return self.execute(run, program, replace(config, timeout_anew=False), control)
+            except UserError as error:
+                if error.code != "already-active":
+                    raise
         return after
+
+    def _asks(self, run: RunID, recorded: Mapping[StepPath, StepRecord]) -> Asks | None:
+        """The questions a leg begins with; None, and nothing read, where no step is in question."""
+        if not any(map(is_undecided, recorded.values())):
+            return None
+        from runkon.engine.asks import Asks  # late: most runs have none
+
+        return Asks(self._store.gates(run), self._store.gate_answers(run), recorded)
+
+    def _has_answer(self, run: RunID) -> bool:
+        """True if an answer came while the leg that waits for it ended: nobody else would take it."""
+        from runkon.engine.asks import has_answer  # late: most runs wait for nothing
+
+        return has_answer(self._store, run)
 
     def _inputs(self, run: RunID, program: CheckedWorkflow, record: RunRecord) -> BoundInputs:
         """The inputs as recorded; only the values of secrets come from outside."""
         return bind_inputs(program.workflow.inputs, record.inputs, strict=False, secrets=self._secrets.get(run, {}))
 
 
-def _begun(record: RunRecord, lease: Lease, config: RunConfig, reused: int, rerun: int) -> RunStarted | RunResumed:
+def _begun(record: RunRecord, lease: Lease, config: RunConfig, leg: LegRun) -> RunStarted | RunResumed:
+    deadline = leg.deadline_at
     if record.status is RunStatus.PENDING:
-        return RunStarted(owner=lease.holder)
-    return RunResumed(owner=lease.holder, reused=reused, rerun=rerun, automatic=config.automatic)
+        return RunStarted(owner=lease.holder, deadline_at=deadline)
+    return RunResumed(
+        owner=lease.holder, reused=leg.reused, rerun=leg.rerun, automatic=config.automatic, deadline_at=deadline
+    )
 
 
 def _sources(program: CheckedWorkflow) -> dict[str, str]:

@@ -15,9 +15,11 @@ from runkon.engine.ends import BodyFailed, Failure, Stopped
 from runkon.engine.scheduler import Grace
 from runkon.errors import EXIT_ENVIRONMENT, UserError
 from runkon.model.events import ChoiceMade, StepCancelled, StepSkipped
+from runkon.model.gates import UNDECIDED, is_undecided
 from runkon.model.ids import RunID, StepPath
 
 if TYPE_CHECKING:
+    from runkon.engine.asks import Asks
     from runkon.engine.conditions import Choice
     from runkon.engine.config import RunConfig
     from runkon.engine.environment import Environment
@@ -47,6 +49,7 @@ class Leg:
         body_token: Token,
         secrets: Mapping[str, str],
         progress: Callable[[StepPath, str], None] | None,
+        asks: Asks | None,
     ) -> None:
         self.run = run
         self.workflow = workflow
@@ -61,6 +64,7 @@ class Leg:
         self.body_token = body_token
         self.secrets = secrets
         self.progress = progress
+        self.asks = asks
         self.until = config.until
         self.failed_at: frozenset[StepPath] = frozenset()  # what of the step to stop after has failed, and is not taken
         self.grace = Grace(clock, config.kill_grace)
@@ -184,8 +188,10 @@ class Scope:
         if reason.kind not in FINAL or (record is not None and record.is_settled):
             return
         event = StepSkipped if reason.kind in ("until_reached", "always_grace") else StepCancelled
+        is_open = event is StepCancelled and record is not None and is_undecided(record)
+        why = UNDECIDED if is_open else reason.kind  # it is still to be asked about when it is wanted again
         epoch = self.leg.epoch_of(path)
-        self.leg.recorder.append(event(path=path, reason=reason.kind, info=self.info_of(leaf), epoch=epoch))
+        self.leg.recorder.append(event(path=path, reason=why, info=self.info_of(leaf), epoch=epoch))
 
 
 def replay_mismatch(path: StepPath, recorded: StepInfo, found_kind: str, found_name: str) -> UserError:

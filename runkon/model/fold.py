@@ -249,11 +249,9 @@ class RunState:
     def _attempt_cut_off(self, envelope: Envelope, event: ev.AttemptCutOff) -> None:
         record = self._closing(envelope, event.path, event.epoch, event.number)
         self._open.discard(event.path)
-        counted = record.cut_offs + (event.cause in ("process_lost", "worker_lost"))
-        unseen = event.cause if event.certainty == "unknown" else None
-        self.steps[event.path] = replace(
-            record, status=StepStatus.INTERRUPTED, cut_offs=counted, leg=envelope.leg, skip_reason=unseen
-        )
+        lost = record.cut_offs + (event.cause in ("process_lost", "worker_lost"))
+        why, status = event.cause if event.certainty == "unknown" else None, StepStatus.INTERRUPTED
+        self.steps[event.path] = replace(record, status=status, cut_offs=lost, leg=envelope.leg, skip_reason=why)
 
     def _process_started(self, envelope: Envelope, event: ev.ProcessStarted) -> None:
         self._closing(envelope, event.path, event.epoch, event.number)
@@ -266,13 +264,9 @@ class RunState:
         self.steps[event.path] = replace(record, due_at=event.due_at, leg=envelope.leg)
 
     def _pay(self, usage: Usage | None) -> None:
-        if usage is None:
-            return
-        self.run = replace(
-            self.run,
-            cost_usd=round(self.run.cost_usd + (usage.cost_usd or 0.0), 6),
-            cost_known=self.run.cost_known and usage.cost_usd is not None,
-        )
+        if usage is not None:
+            cost = round(self.run.cost_usd + (usage.cost_usd or 0.0), 6)
+            self.run = replace(self.run, cost_usd=cost, cost_known=self.run.cost_known and usage.cost_usd is not None)
 
     # ── steps ─────────────────────────────────────────────────────────────────────────────────────
     def _step_completed(self, envelope: Envelope, event: ev.StepCompleted) -> None:
@@ -323,16 +317,8 @@ class RunState:
             found = f"gate `{event.name}` opened " + ("twice" if key in self.gates else "beside an open attempt")
             raise self._bad(envelope, "E10", found=found, expected="each occurrence once", path=event.path)
         record = self._unsettled(envelope, event.path, event.epoch, event.info)
-        self.steps[event.path] = replace(
-            record,
-            status=StepStatus.WAITING,
-            leg=envelope.leg,
-            output=NO_OUTPUT,
-            error=None,
-            skip_reason=None,
-            due_at=None,
-            ended_at=None,
-        )
+        self._close(record, envelope, StepStatus.WAITING)
+        self.steps[event.path] = replace(self.steps[event.path], ended_at=None)
         self.gates[key] = opened(envelope, event)
 
     def _gate_decided(self, envelope: Envelope, event: ev.GateDecided) -> None:

@@ -1,14 +1,24 @@
-"""Gates as records: opened by one event, decided by another, and who may still answer."""
+"""Gates as records: opened by one event, decided by another, and who may still answer.
+
+An *ask* is the gate of a step whose last attempt ended unseen: its name is `unknown:PATH`, and one of `RULINGS` decides
+it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from runkon.model.events import Envelope, GateDecided, GateOpened
-from runkon.model.records import GateAnswer, GateRecord
+from runkon.model.ids import StepPath
+from runkon.model.records import GateAnswer, GateRecord, StepRecord
+from runkon.model.status import StepStatus
 
 ANY = 0  # the occurrence of an answer that stands for all of them
+RERUN, DONE, FAILED = RULINGS = ("rerun", "done", "failed")
+WITHDRAWN = "withdrawn"  # the decision of a gate that is not needed any more
+UNDECIDED = "undecided"  # why a step was cancelled whose ask was withdrawn
+_ASK = "unknown:"
 
 
 def opened(envelope: Envelope, event: GateOpened) -> GateRecord:
@@ -44,3 +54,44 @@ def answer_for(gate: str, occurrence: int, answers: Iterable[GateAnswer]) -> Gat
     for all of them."""
     found = [one for one in answers if one.gate == gate and one.occurrence in (occurrence, ANY)]
     return min(found, key=lambda one: (one.occurrence == ANY, one.ordinal), default=None)
+
+
+# ── asks ──────────────────────────────────────────────────────────────────────────────────────────
+def ask_name(path: StepPath) -> str:
+    """The name of the gate that asks what became of the last attempt of the step at `path`."""
+    return f"{_ASK}{path}"
+
+
+def is_undecided(step: StepRecord) -> bool:
+    """True if nobody knows how the last attempt of the step ended, and nobody has said what to do about it."""
+    match step.status:
+        case StepStatus.WAITING:
+            return step.info.kind != "gate"
+        case StepStatus.INTERRUPTED:
+            return step.skip_reason is not None
+        case StepStatus.CANCELLED:
+            return step.skip_reason == UNDECIDED
+        case _:
+            return False
+
+
+def occurrence_of(step: StepRecord, gates: Sequence[GateRecord], answers: Sequence[GateAnswer]) -> int:
+    """The number of the ask about the last attempt of `step`: of the open one, else of the one to be opened. An answer
+    that was meant for another attempt keeps its number to itself."""
+    name = ask_name(step.path)
+    found = [gate for gate in gates if gate.name == name]
+    if step.status is StepStatus.WAITING and found and found[-1].decision in (None, RERUN):
+        return found[-1].occurrence
+    number = max((gate.occurrence for gate in found), default=0) + 1
+    while any(not _is_about(step, one) for one in answers if one.gate == name and one.occurrence == number):
+        number += 1
+    return number
+
+
+def about(step: StepRecord) -> dict[str, int]:
+    """What an answer says of the attempt it is about."""
+    return {"epoch": step.epoch, "attempt": step.attempts - 1}
+
+
+def _is_about(step: StepRecord, answer: GateAnswer) -> bool:
+    return all(answer.form.get(key, value) == value for key, value in about(step).items())

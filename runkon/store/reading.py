@@ -23,10 +23,10 @@ _Row = tuple[Any, ...]
 _NOTHING_READABLE = '{"inputs":{},"config":{}}'
 
 
-def run_record(row: _Row) -> RunRecord:
+def run_record(connection: sqlite3.Connection, row: _Row) -> RunRecord:
     run = RunID(row[0])
-    created = _payload(run, 1, row[18])
-    ended = _payload(run, row[8], row[19]) if row[19] is not None else {}
+    created = _whole(connection, run, 1, row[18])
+    ended = _whole(connection, run, row[8], row[19]) if row[19] is not None else {}
     return RunRecord(
         id=run,
         workflow=row[1],
@@ -97,20 +97,22 @@ def _form(text: str | None) -> Mapping[str, JsonValue]:
     return loads(text) if text else EMPTY
 
 
-def listed_run(row: _Row) -> RunRecord:
+def listed_run(connection: sqlite3.Connection, row: _Row) -> RunRecord:
     """As `run_record`; one damaged run does not take the list of the others away and is shown with what is wrong."""
     try:
-        return run_record(row)
+        return run_record(connection, row)
     except UserError as error:
-        return run_record((*row[:5], error.message, *row[6:18], _NOTHING_READABLE, None, *row[20:]))
+        return run_record(connection, (*row[:5], error.message, *row[6:18], _NOTHING_READABLE, None, *row[20:]))
 
 
-def step_record(run: RunID, row: _Row) -> StepRecord:
+def step_record(connection: sqlite3.Connection, run: RunID, row: _Row) -> StepRecord:
+    """A step; one whose result was kept apart and can't be used says so and has none."""
     path, status, seq, text = StepPath(row[0]), StepStatus(row[9]), row[18], row[19]
     if text is None:
         raise corrupt(run, seq, "E1", found="no such event", expected="the result of the step", path=path)
     try:
         payload = loads(text)
+        damage = _completed(connection, payload) if codec.MARK in text else None
         output, error, reason = _result(status, payload)
         seen = codec.read_seen(payload) if status in _SEEING else None
     except _UNREADABLE as problem:
@@ -134,7 +136,20 @@ def step_record(run: RunID, row: _Row) -> StepRecord:
         effect=row[20],
         seen=seen,
         cached_from=payload.get("cached_from") if status is StepStatus.COMPLETED else None,
+        damage=damage,
     )
+
+
+def _completed(connection: sqlite3.Connection, payload: codec.Payload) -> str | None:
+    """Put the output into the event of a step, or return what is wrong with it."""
+    from runkon.store import artifacts  # late: most runs have none
+
+    try:
+        artifacts.restore(payload, artifacts.loader(connection))
+    except artifacts.Damage as damage:
+        payload["output"] = artifacts.without_value(payload["output"])
+        return str(damage)
+    return None
 
 
 def _result(status: StepStatus, payload: codec.Payload) -> tuple[Output, StepError | None, str | None]:
@@ -174,6 +189,10 @@ def page(connection: sqlite3.Connection, run: RunID, after: int, size: int) -> l
 def _envelope(connection: sqlite3.Connection, run: RunID, row: _Row) -> Envelope:
     seq, at, leg, fence, kind, path, epoch, attempt, text = row
     payload = _payload(run, seq, text)
+    if codec.MARK in text:
+        from runkon.store import artifacts  # late: most runs have none
+
+        artifacts.restore_or_tell(payload, artifacts.loader(connection))
     if kind in ("run_created", "definition_changed"):
         payload["sources"] = _texts(connection, run, payload["sources"])
     try:
@@ -197,6 +216,19 @@ def _texts(connection: sqlite3.Connection, run: RunID, ids: Mapping[str, str]) -
             raise corrupt(run, 1, "E2", found=f"{state} for `{file}`", expected=f"the one with SHA-256 {text_id[:12]}…")
         found[file] = row[0]
     return found
+
+
+def _whole(connection: sqlite3.Connection, run: RunID, seq: int, text: str) -> codec.Payload:
+    """The payload with what was kept apart. Raises UserError `corrupt-artifact` if that can't be used."""
+    payload = _payload(run, seq, text)
+    if codec.MARK in text:
+        from runkon.store import artifacts  # late: most runs have none
+
+        try:
+            artifacts.restore(payload, artifacts.loader(connection))
+        except artifacts.Damage as damage:
+            raise artifacts.corrupt_artifact(run, seq, damage) from damage
+    return payload
 
 
 def _payload(run: RunID, seq: int, text: str) -> codec.Payload:

@@ -10,7 +10,7 @@ import threading
 
 from runkon.engine.attempt import Attempts, end_leaf, settle, settle_attempts
 from runkon.engine.cancellation import FAIL_FAST, INTERNAL, UNTIL_REACHED, Token, run_all
-from runkon.engine.ends import BodyFailed, Failure, GivenUp, Stopped
+from runkon.engine.ends import BodyFailed, Failure, GivenUp, Stopped, Waits
 from runkon.engine.group import Branch, Group
 from runkon.engine.interpreter import run_body
 from runkon.engine.outcome import SKIP_BY_CONDITION, close_stopped
@@ -20,6 +20,7 @@ from runkon.engine.scope import Scope
 from runkon.failpoints import failpoint
 from runkon.language.nodes import AgentRef, ParallelBlock
 from runkon.model.events import StepCompleted, StepFailed, StepHandled
+from runkon.model.ids import StepPath
 from runkon.model.output import JsonValue, Output
 from runkon.model.records import StepError, StepInfo
 from runkon.model.status import StepStatus
@@ -127,6 +128,9 @@ class _Block:
                 scope.failures.append(failed.failure)
         except Stopped as stopped:
             branch.is_recorded = stopped.is_recorded
+        except Waits as waits:
+            branch.waits_for = waits.paths
+            branch.is_recorded = True
         except GivenUp:
             raise
         except BaseException as error:  # noqa: BLE001  the store, the lease or we ourselves: raised at the join
@@ -183,12 +187,13 @@ class _Block:
     # ── the join ──────────────────────────────────────────────────────────────────────────────────
     def join(self) -> None:
         """Apply what the branches left and say how the block ended. Raises what ended a branch unexpectedly, then
-        `Stopped` if the block itself was stopped, then `BodyFailed`."""
+        `Waits` if one of them waits and nothing stopped the block, then `Stopped` if it was, then `BodyFailed`."""
         scope = self.scope
         self._close_lost()
         for branch in self.branches:
             if branch.error is not None:
                 raise branch.error
+        self._close_waiting()
         for branch in self.branches:
             if branch.end is None:
                 branch.result = self._result_of_stopped(branch)
@@ -214,6 +219,17 @@ class _Block:
             close_stopped(leg, ticket.path, ticket.number, ticket.epoch, reason, is_given_up=True)
             branch.end = None
             branch.is_recorded = True
+
+    def _close_waiting(self) -> None:
+        """A branch that waits is undecided, and so is the block, unless it needs the branch no more."""
+        reason, leg = self.token.reason, self.scope.leg
+        waits_for = frozenset[StepPath]().union(*(branch.waits_for for branch in self.branches))
+        if not waits_for:
+            return
+        if reason is None:
+            raise Waits(waits_for)
+        if leg.asks is not None and reason in (FAIL_FAST, UNTIL_REACHED):
+            leg.asks.withdraw(leg.recorder, waits_for, reason)
 
     def _record_stopped(self, stopped: list[Branch]) -> None:
         reason = self.token.reason

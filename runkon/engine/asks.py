@@ -1,0 +1,245 @@
+"""Steps whose last attempt ended unseen: run again, failed, or asked about, as `effect` and `on_unknown` say.
+
+An ask is a gate. It is opened when the walk comes to its step, and its answer is applied in the transaction that
+settles the step, so that a crash between any two of these leaves either the question or its whole consequence. Only
+`rerun` has no consequence but the next attempt: a step found waiting at a gate decided so goes on with that.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from runkon.engine.answers import Failed, answer_of
+from runkon.engine.ends import Waits
+from runkon.engine.outcome import close_failed
+from runkon.engine.results import StepResult
+from runkon.failpoints import failpoint
+from runkon.model.events import Event, GateDecided, GateOpened, StepCancelled, StepCompleted, StepSkipped
+from runkon.model.gates import (
+    DONE,
+    RERUN,
+    RULINGS,
+    UNDECIDED,
+    WITHDRAWN,
+    answer_for,
+    ask_name,
+    is_undecided,
+    occurrence_of,
+)
+from runkon.model.ids import RunID, StepPath
+from runkon.model.records import GateAnswer, GateRecord, StepError, StepRecord
+from runkon.model.status import StepStatus
+from runkon.named import NamedTuple
+
+if TYPE_CHECKING:
+    from runkon.engine.cancellation import CancelReason
+    from runkon.engine.open_step import OpenStep
+    from runkon.language.nodes import StepOptions
+    from runkon.model.ports import Recorder, RunStore
+
+_LOST = {
+    "process_lost": "the process that ran it was lost",
+    "worker_lost": "the worker that ran it was lost",
+    "lease_lost": "another engine took the run over",
+}
+
+
+class _Open(NamedTuple):
+    """An ask that waits for its answer. `order` is that of its step, None for a step that was put aside."""
+
+    path: StepPath
+    name: str
+    occurrence: int
+    epoch: int
+    order: str | None
+
+
+class Asks:
+    """The asks of one leg. `unconfirmed` are steps whose old processes could not be seen to end: they count as ones
+    that write, whatever they say. Safe for concurrent calls."""
+
+    def __init__(
+        self,
+        gates: Sequence[GateRecord],
+        answers: Sequence[GateAnswer],
+        recorded: Mapping[StepPath, StepRecord],
+        unconfirmed: frozenset[StepPath] = frozenset(),
+    ) -> None:
+        self._gates = tuple(gates)
+        self._answers = tuple(answers)
+        self._unconfirmed = unconfirmed
+        self._lock = threading.Lock()
+        self._open = {gate.path: _found_open(gate, recorded.get(gate.path)) for gate in gates if gate.decision is None}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The gates that wait for a decision, in program order."""
+        with self._lock:
+            waiting = sorted(self._open.values(), key=lambda ask: (ask.order or "", ask.path))
+        return tuple(ask.name for ask in waiting)
+
+    # ── one step ──────────────────────────────────────────────────────────────────────────────────
+    def settle(self, attempts: OpenStep) -> StepResult | None:
+        """What follows for a step before anything is attempted: None if it may be attempted, its result if it is
+        settled without. Raises `Waits` if somebody has to decide first."""
+        record = attempts.record
+        if record is None or not is_undecided(record):
+            return None
+        if record.status is not StepStatus.WAITING:
+            policy = self._policy(record, attempts.leaf.options)
+            if policy == "rerun":
+                return None
+            if policy == "fail":
+                return close_failed(attempts, Failed(StepError("unknown_outcome", _what_happened(record))))
+        occurrence = occurrence_of(record, self._gates, self._answers)
+        name = ask_name(record.path)
+        known = next((one for one in self._gates if (one.name, one.occurrence) == (name, occurrence)), None)
+        if known is not None and known.decision == RERUN:
+            return None
+        opening = () if known is not None else (_opening(attempts, record, name, occurrence),)
+        answer = answer_for(name, occurrence, self._answers)
+        if answer is None or answer.choice not in RULINGS:
+            self._open_ask(attempts, opening, occurrence)
+            raise Waits(frozenset({record.path}))
+        failpoint("before_decide", record.path)
+        return self._apply(attempts, opening, answer, occurrence)
+
+    def _policy(self, record: StepRecord, options: StepOptions) -> str:
+        """`rerun`, `ask` or `fail`. What was asked about before is asked about again."""
+        if options.on_unknown is not None:
+            return options.on_unknown
+        writes = record.effect == "write" or record.path in self._unconfirmed
+        return "ask" if writes or record.status is StepStatus.CANCELLED else "rerun"
+
+    def _open_ask(self, attempts: OpenStep, opening: tuple[GateOpened, ...], occurrence: int) -> None:
+        path = attempts.path
+        order = attempts.scope.info_of(attempts.leaf).order
+        with self._lock:
+            self._open[path] = _Open(path, ask_name(path), occurrence, attempts.epoch, order)
+        if opening:
+            failpoint("before_open", path)
+            attempts.scope.leg.recorder.append(*opening)
+            failpoint("after_open", path)
+
+    def _apply(
+        self,
+        attempts: OpenStep,
+        opening: tuple[GateOpened, ...],
+        answer: GateAnswer,
+        occurrence: int,
+    ) -> StepResult | None:
+        """The decision and what follows from it, in one transaction."""
+        leg, path, epoch = attempts.scope.leg, attempts.path, attempts.epoch
+        with self._lock:
+            self._open.pop(path, None)
+        decision = GateDecided(
+            path=path,
+            name=ask_name(path),
+            decision=answer.choice,
+            by=answer.by,
+            via=answer.via,
+            occurrence=occurrence,
+            reason=answer.reason,
+            epoch=epoch,
+        )
+        if answer.choice == RERUN:
+            leg.recorder.append(*opening, decision)
+            failpoint("after_decide", path)
+            return None
+        output = answer_of(answer.form.get("output"), leg.secrets) if answer.choice == DONE else None
+        if output is None or isinstance(output, Failed):
+            said = f": {answer.reason}" if answer.reason else ""
+            error = StepError("unknown_outcome", f"{answer.by} decided that it failed{said}")
+            if output is not None:
+                error = StepError("value", f"the output that {answer.by} gave is unusable: {output.error.message}")
+            return close_failed(attempts, Failed(error), before=(*opening, decision))
+        completed = StepCompleted(path=path, output=output, epoch=epoch, decided_by=answer.by)
+        leg.recorder.append(*opening, decision, completed)
+        failpoint("after_decide", path)
+        if attempts.scope.strand.markers is not None:
+            attempts.scope.strand.markers |= output.markers
+        number, iteration = attempts.number, attempts.scope.iteration
+        return StepResult(attempts.leaf.key, StepStatus.COMPLETED, output, None, number, iteration)
+
+    # ── what is not needed any more ───────────────────────────────────────────────────────────────
+    def outdated(self) -> list[Event]:
+        """The end of asks about steps that wait no longer, because they were put aside. For the beginning of a leg."""
+        gone = [ask.path for ask in self._open.values() if ask.order is None]
+        return [_withdrawal(self._open.pop(path), "the step runs anew") for path in gone]
+
+    def withdraw(self, recorder: Recorder, paths: Collection[StepPath], reason: CancelReason) -> None:
+        """The block around these steps needs them no more. Steps that are not skipped for good are asked about again
+        when they are wanted again."""
+        taken = self._take(paths)
+        if taken:
+            recorder.append(*_ends(taken, str(reason), skips=reason.kind == "until_reached"))
+
+    def at_the_end(self, reason: str) -> list[Event]:
+        """What closes every open ask before the run ends."""
+        return _ends(self._take(tuple(self._open)), reason, skips=False)
+
+    def _take(self, paths: Collection[StepPath]) -> list[_Open]:
+        with self._lock:
+            return [self._open.pop(path) for path in sorted(paths) if path in self._open]
+
+
+def _found_open(gate: GateRecord, step: StepRecord | None) -> _Open:
+    waits = step is not None and step.status is StepStatus.WAITING
+    epoch = 1 if step is None else step.epoch
+    return _Open(gate.path, gate.name, gate.occurrence, epoch, step.info.order if step is not None and waits else None)
+
+
+def _opening(attempts: OpenStep, record: StepRecord, name: str, occurrence: int) -> GateOpened:
+    info = attempts.scope.info_of(attempts.leaf)
+    return GateOpened(
+        path=record.path,
+        name=name,
+        type="unknown",
+        prompt=f"{_what_happened(record)}; it may have done all of its work, a part of it, or none",
+        info=info,
+        occurrence=occurrence,
+        options=RULINGS,
+        epoch=record.epoch,
+    )
+
+
+def _what_happened(record: StepRecord) -> str:
+    cause = _LOST.get(record.skip_reason or "", "it did not stop when told to")
+    what = f"{record.info.kind} `{record.info.key}`"
+    return f"nobody saw how attempt {record.attempts} of {what} ended: {cause}"
+
+
+def _ends(taken: Sequence[_Open], why: str, *, skips: bool) -> list[Event]:
+    """Each ask with its step."""
+    events: list[Event] = []
+    for ask in taken:
+        events.append(_withdrawal(ask, why))
+        if skips:
+            events.append(StepSkipped(path=ask.path, reason="until_reached", epoch=ask.epoch))
+        else:
+            events.append(StepCancelled(path=ask.path, reason=UNDECIDED, epoch=ask.epoch))
+    return events
+
+
+def _withdrawal(ask: _Open, why: str) -> GateDecided:
+    return GateDecided(
+        path=ask.path,
+        name=ask.name,
+        decision=WITHDRAWN,
+        by="runkon",
+        via="run",
+        occurrence=ask.occurrence,
+        reason=why,
+        epoch=ask.epoch,
+    )
+
+
+def has_answer(store: RunStore, run: RunID) -> bool:
+    """True if one of the open gates of `run` has its answer: a leg that begins now has something to do."""
+    answers = store.gate_answers(run)
+    return any(
+        gate.decision is None and (found := answer_for(gate.name, gate.occurrence, answers)) and found.choice in RULINGS
+        for gate in (store.gates(run) if answers else ())
+    )
