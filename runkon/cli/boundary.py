@@ -16,7 +16,7 @@ from runkon.errors import EXIT_HELD, EXIT_INTERRUPTED, EXIT_USAGE, LeaseLost, Us
 
 def invoke(words: Sequence[str]) -> int:
     """Parse the words, run the command, and return its exit code."""
-    session = Session()
+    session = Session(words)
     try:
         if "RUNKON_FAILPOINTS" in os.environ:
             from runkon.testing.failpoints import arm_from_environment  # late: only in tests

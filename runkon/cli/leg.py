@@ -57,7 +57,7 @@ def watch(
             "wrong-use", "`--events -` and `--json` both want standard output", exit_code=EXIT_USAGE, help=_ONE_OF_TWO
         )
     with _event_lines(events, steps) as writers:
-        presenter = _presenter(session, picture)
+        presenter = presenter_for(session, picture)
         control = session.app.new_control()
         watched = Watched((presenter, *writers), control, presenter.progress, presenter.say)
         try:
@@ -147,7 +147,8 @@ def output_lines(outputs: dict[str, JsonValue] | object) -> Iterator[str]:
             yield f"{visible(name)} = {text}"
 
 
-def _presenter(session: Session, picture: Picture) -> Presenter:
+def presenter_for(session: Session, picture: Picture) -> Presenter:
+    """What shows a run here: the live tree on a terminal, else plain lines."""
     if not session.console.live:
         return PlainLines(session.console, is_verbose=session.verbose)
     from runkon.cli.live import LiveTree  # late: rich, on a terminal only

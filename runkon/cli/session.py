@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +20,11 @@ _SWITCHES = frozenset({"as_json", "plain", "quiet", "verbose", "no_color"})
 
 
 class Session:
-    """Made once per process, filled while the command line is parsed. `flags` are settings by name."""
+    """Made once per process, filled while the command line is parsed. `words` are that line, `flags` settings by
+    name."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: Sequence[str] = ()) -> None:
+        self.words = tuple(words)
         self.flags: dict[str, object] = {}
         self.as_json = False
         self.plain = False

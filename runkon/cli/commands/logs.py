@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -12,13 +11,11 @@ import click
 
 from runkon.cli.options import VariableOption
 from runkon.cli.options import command as runkon_command
-from runkon.cli.run_state import is_held, record_of, step_named
+from runkon.cli.run_state import record_of, step_named
 from runkon.cli.session import Session
-from runkon.cli.streams import is_left
 from runkon.language.columns import visible
 from runkon.model.records import RunRecord, StepRecord
 
-POLL_SECONDS = 0.2
 _PIECE = 65_536
 
 
@@ -37,16 +34,20 @@ def command(session: Session, run: str, step: str | None, *, follow: bool) -> in
     folder = _folder(record)
     wanted = step_named(record, session.app.store.steps(record.id), step) if step is not None else None
     out = _Out(session)
-    if follow:
-        _follow(session, record, folder, wanted, out)
-    else:
-        for path in _files(session, record, folder, wanted):
-            out.copy(path)
+    try:
+        for _ in _looks(session, record) if follow else (record,):
+            for path in _files(session, record, folder, wanted):
+                out.copy(path)
+    except KeyboardInterrupt:
+        out.finish()
+        return _let_go(session, record)
     out.finish()
     if session.as_json:
         session.console.data({"schema": "runkon.logs/1", "logs": out.entries})
     elif not out.has_written:
         session.console.note("no output was recorded")
+    if follow:
+        _say_end(session, record)
     return 0
 
 
@@ -64,16 +65,28 @@ def _files(session: Session, run: RunRecord, folder: Path | None, wanted: StepRe
     return [path for path in paths if path.is_file()]
 
 
-def _follow(session: Session, run: RunRecord, folder: Path | None, wanted: StepRecord | None, out: _Out) -> None:
-    """Print what is there and what is added, file after file, until nobody advances the run any more."""
-    while True:
-        now = session.app.store.run(run.id)
-        has_owner = now is not None and is_held(now)  # judged before reading, so that the last words are not lost
-        for path in _files(session, run, folder, wanted):
-            out.copy(path)
-        if not has_owner or is_left(sys.stdout):
-            return
-        time.sleep(POLL_SECONDS)
+def _looks(session: Session, run: RunRecord) -> Iterator[RunRecord | None]:
+    """One look after the other while the run goes on; with JSON, which is whole or nothing, only the last."""
+    from runkon.cli.attach import watched  # late: where it was asked for
+
+    last = None
+    for last in watched(session.app.store, run.id):
+        if not session.as_json:
+            yield last
+    if session.as_json:
+        yield last
+
+
+def _let_go(session: Session, run: RunRecord) -> int:
+    from runkon.cli.attach import let_go  # late: where it was asked for
+
+    return let_go(session, run.id)
+
+
+def _say_end(session: Session, run: RunRecord) -> None:
+    from runkon.cli.attach import end_of_now  # late: where it was asked for
+
+    session.console.note(end_of_now(session, run.id))
 
 
 class _Out:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,11 +16,12 @@ from runkon.cli.options import SettingOption, VariableOption, as_pairs, as_secon
 from runkon.cli.options import command as runkon_command
 from runkon.cli.presenters import Picture
 from runkon.cli.session import Session
-from runkon.errors import EXIT_INVALID
+from runkon.errors import EXIT_INVALID, EXIT_USAGE, UserError
 from runkon.language.columns import visible
 from runkon.language.program import CheckedWorkflow
 from runkon.model.ids import RunID
 from runkon.model.output import JsonValue
+from runkon.model.ports import EventSink
 from runkon.model.records import RunRecord
 
 
@@ -54,6 +55,10 @@ from runkon.model.records import RunRecord
 )
 @click.option("--timeout", cls=VariableOption, callback=as_seconds, metavar="TIME", help="fail the run after this time")
 @click.option("--events", cls=VariableOption, metavar="-|FILE", help="write every event as NDJSON")
+@click.option(
+    "--detach", cls=VariableOption, is_flag=True,
+    help="go on in a process of its own; returns, with the run's id, once the run has begun",
+)  # fmt: skip
 @click.option("--plugin", "plugins", cls=SettingOption, multiple=True, metavar="MODULE|FILE", help="one more plugin")
 @click.option(
     "--durability", cls=SettingOption, type=click.Choice(["full", "normal"]), help="what a power failure may cost"
@@ -72,14 +77,26 @@ def command(
     until: str | None,
     timeout: float | None,
     events: str | None,
+    detach: bool,
     plugins: tuple[str, ...],
     durability: str | None,
 ) -> int:
+    begun: Sequence[EventSink] = ()
+    if detach:
+        from runkon.cli import detach as detaching  # late: where it was asked for
+
+        sink = detaching.as_detached(session)
+        if sink is None:
+            _refuse_events_on_stdout(events)
+            return detaching.start_detached(session, reads_input=inputs_file == "-")
+        begun = (sink,)
     session.flags |= {"jobs": jobs, "model": model, "plugins": plugins, "durability": durability}
     checked = _checked(session, session.app.find_workflow(target), executors)
     if checked is None:
         return EXIT_INVALID
     inputs = given_inputs(pairs, inputs_file)
+    if begun:
+        detaching.let_input_go()
     options = RunOptions(dry_run=dry_run, executors=executors, until=until, timeout=timeout)
     title = f"{checked.workflow.name} · {checked.source.path}" + (" · dry run" if dry_run else "")
     is_new = not session.settings.db.parent.exists()
@@ -89,13 +106,23 @@ def command(
             checked,
             inputs,
             options,
-            sinks=watched.sinks,
+            sinks=(*watched.sinks, *begun),
             control=watched.control,
             on_created=partial(_on_created, session, watched, title, is_new=is_new),
             progress=watched.progress,
         )
 
     return watch(session, execute, events=events, picture=Picture(title, _kinds(session, checked)))
+
+
+def _refuse_events_on_stdout(events: str | None) -> None:
+    if events == "-":
+        raise UserError(
+            "wrong-use",
+            "`--detach` gives standard output back, `--events -` wants it",
+            help="give a file to `--events`, or follow the run with `runkon events -f`",
+            exit_code=EXIT_USAGE,
+        )
 
 
 def _kinds(session: Session, checked: CheckedWorkflow) -> Mapping[str, str]:
