@@ -10,18 +10,22 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from random import Random
 
 from runkon.failpoints import POINTS
 
 from .campaign import Tally, run_campaign
 from .harness import Case, Result, play_case, timed, whole
 from .plays import PLAYS
+from .power import cuts, findings_of_cut, record
 
 
 def main() -> int:
     options = _options()
     if options.case:
         return _one(options.case)
+    if options.power:
+        return _power(options.power, options.seed, 12)
     since, told = timed(), [0]
 
     def tell(result: Result) -> None:
@@ -46,6 +50,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--play", choices=sorted(PLAYS), help="only this workflow")
     parser.add_argument("--case", help="only this case, as a finding names it")
+    parser.add_argument("--power", choices=sorted(PLAYS), help="cut the log of this workflow as a power failure would")
     parser.add_argument("--sampled", action="store_true", help="do not try every place first")
     parser.add_argument("--json", action="store_true", help="the result as JSON")
     return parser.parse_args()
@@ -61,6 +66,17 @@ def _one(text: str) -> int:
     print(f"{result.case}: killed at {', '.join(result.killed) or 'nothing'}")
     print("\n".join(result.findings) or "nothing is wrong")
     return 1 if result.findings else 0
+
+
+def _power(name: str, seed: int, inside: int) -> int:
+    folder = Path(tempfile.mkdtemp(prefix="runkon-power-"))
+    expected = whole(PLAYS[name], folder / "whole")
+    recording = record(PLAYS[name], folder / "recorded")
+    found, tried = [], cuts(recording, Random(seed), inside)
+    for cut in tried:
+        found += findings_of_cut(recording, cut, expected, folder / f"cut-{cut}")
+    print(json.dumps({"cuts": len(tried), "acknowledged": len(recording.acknowledged), "findings": found}))
+    return 1 if found else 0
 
 
 def _summary(tally: Tally) -> dict[str, object]:

@@ -81,9 +81,9 @@ def whole(play: Play, folder: Path) -> Whole:
     """Run `play` without a kill, in a process of its own. Raises AssertionError if even that goes wrong."""
     result = Result(Case(play))
     program_of(play.name)
-    status = _forked(folder, lambda: _leg(result.case, folder, spec="", whole=None))
+    status = in_child(folder, lambda: _leg(result.case, folder, spec="", whole=None))
     findings = lines(folder / "findings")
-    assert status == 0 and not findings, f"{play.name}: {findings} {_log(folder)}"
+    assert (status, findings) == (0, []), f"{play.name}: {status} {findings} {_log(folder)}"
     found = json.loads((folder / "whole.json").read_text("utf-8"))
     for name in found["modules"]:  # what a leg imports late, so that no other child has to
         with contextlib.suppress(ImportError):
@@ -96,7 +96,7 @@ def play_case(case: Case, expected: Whole, folder: Path) -> Result:
     result = Result(case)
     for kill in [*case.kills, None]:
         spec = "" if kill is None else "{}:hit={}".format(*kill.split("@"))
-        status = _forked(folder, lambda spec=spec: _leg(case, folder, spec=spec, whole=expected))  # type: ignore[misc]
+        status = in_child(folder, lambda spec=spec: _leg(case, folder, spec=spec, whole=expected))  # type: ignore[misc]
         if status == -signal.SIGKILL and kill is not None:
             result.killed.append(kill)
             continue
@@ -109,6 +109,12 @@ def play_case(case: Case, expected: Whole, folder: Path) -> Result:
     if not result.findings:
         shutil.rmtree(folder)
     return result
+
+
+def finish(case: Case, expected: Whole, folder: Path) -> list[str]:
+    """What is wrong once the run in `folder` was looked at, resumed to its end and compared."""
+    status = in_child(folder, lambda: _leg(case, folder, spec="", whole=expected))
+    return lines(folder / "findings") + ([f"it ended with {status}: {_log(folder)}"] if status else [])
 
 
 def _call_findings(play: Play, expected: Whole, folder: Path, kills: int) -> list[str]:
@@ -153,7 +159,7 @@ def _leg(case: Case, folder: Path, *, spec: str, whole: Whole | None) -> None:
     try:
         armed = arm(spec)
         runner = Runner(store, Cast(case.play, folder, store, old))
-        run = _to_the_end(runner, store, case.play, folder, run)
+        run = to_the_end(runner, store, case.play, folder, run)
         armed.disarm()
         _look_at_the_end(case, folder, store, run)
         if whole is None:
@@ -168,7 +174,8 @@ def _leg(case: Case, folder: Path, *, spec: str, whole: Whole | None) -> None:
             end(processes_of(run))
 
 
-def _to_the_end(runner: Runner, store: RunStore, play: Play, folder: Path, run: RunID | None) -> RunID:
+def to_the_end(runner: Runner, store: RunStore, play: Play, folder: Path, run: RunID | None) -> RunID:
+    """Run `play`, or resume `run`, answering every question with `rerun`, until it has ended."""
     inputs = {**play.inputs, **play.secrets}
     if play.scripts:
         inputs["folder"] = str(folder)
@@ -229,7 +236,7 @@ def _note(folder: Path, name: str, texts: Sequence[str]) -> None:
 
 
 # ── forking ───────────────────────────────────────────────────────────────────────────────────────
-def _forked(folder: Path, work: Callable[[], None]) -> int:
+def in_child(folder: Path, work: Callable[[], None]) -> int:
     """The exit status of a child that does `work`; negative for a signal. Its output goes to `log` in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     gc.freeze()
