@@ -17,6 +17,14 @@ from runkon.model.json_text import dumps
 from runkon.model.output import EMPTY, Output, Usage
 from runkon.model.records import Seen, StepError, StepInfo
 
+SPILL = 4 * 1024  # bytes of JSON that still stand in an event
+MARK = "$artifact"  # in place of what stands elsewhere
+
+
+def is_large(payload: str) -> bool:
+    """True for the text of an event from which something may have to be kept apart."""
+    return len(payload) > SPILL or MARK in payload or (not payload.isascii() and len(payload.encode()) > SPILL)
+
 
 def text_id(text: str) -> str:
     """The id of a workflow text: the SHA-256 of its UTF-8 bytes, lowercase hex."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from runkon.errors import UserError
 from runkon.model.fold import corrupt
 from runkon.model.ids import RunID, StepPath
+from runkon.named import NamedTuple
 from runkon.store import statements as sql
 
 Row: TypeAlias = tuple[Any, ...]

@@ -7,7 +7,7 @@ stored is found before anything is written.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from runkon.errors import UserError
 from runkon.model import events as ev
@@ -21,6 +21,9 @@ from runkon.model.status import RunStatus, StepStatus
 from runkon.store import codec
 from runkon.store import statements as sql
 
+if TYPE_CHECKING:
+    from runkon.store.artifacts import Artifact
+
 Value: TypeAlias = str | int | None
 EventRow: TypeAlias = tuple[Value, ...]
 
@@ -29,7 +32,9 @@ class Batch:
     """What one transaction writes for one run: its row's move from event `first` - 1 to `last`, then events, changes
     and payments in this order."""
 
-    __slots__ = ("advance", "base", "calls", "changes", "events", "first", "last", "number", "payments", "sources")
+    __slots__ = (
+        "advance", "artifacts", "base", "calls", "changes", "events", "first", "last", "number", "payments", "sources",
+    )  # fmt: skip
 
     def __init__(self, number: int, first: int, last: int) -> None:
         self.number = number
@@ -42,6 +47,7 @@ class Batch:
         self.changes: list[tuple[str, tuple[Value, ...], Envelope]] = []
         self.payments: list[tuple[Value, ...]] = []
         self.sources: list[tuple[str, str]] = []  # texts that may be stored already
+        self.artifacts: list[Artifact] = []  # the same for large values
 
     def change(self, statement: str, envelope: Envelope, *values: Value) -> None:
         """A statement that must change exactly one row, or `envelope` can't follow what is recorded."""
@@ -77,7 +83,20 @@ def build(number: int, lease: Lease, envelopes: Sequence[Envelope]) -> Batch:
             expected = f"number {seq}, leg {lease.leg}, fence {lease.fence}"
             raise corrupt(envelope.run, envelope.seq, "E1", found=found, expected=expected)
         _ROWS[type(envelope.event)](batch, envelope, envelope.event)
+    if any(codec.is_large(str(row[-1])) for row in batch.events):
+        _keep_apart(batch)
     return batch
+
+
+def _keep_apart(batch: Batch) -> None:
+    """Large values leave their events, which keep a trace of them."""
+    from runkon.store.artifacts import spill  # late: most runs have none
+
+    for index, row in enumerate(batch.events):
+        if codec.is_large(str(row[-1])):
+            payload, apart = spill(str(row[-1]))
+            batch.events[index] = (*row[:-1], payload)
+            batch.artifacts += apart
 
 
 def refused(statement: str, envelope: Envelope) -> UserError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from runkon.errors import LeaseLost
 from runkon.failpoints import failpoint
@@ -21,10 +21,13 @@ from runkon.model.ids import RunID
 from runkon.model.json_text import dumps
 from runkon.model.ports import RunStore
 from runkon.model.records import CancelRequest, GateAnswer, GateRecord, Lease, RunRecord, StepRecord
-from runkon.store import codec, connections, log_check, reading, rows
+from runkon.store import codec, connections, reading, rows
 from runkon.store import statements as sql
 from runkon.store.refusals import already_ended, check_undecided, duplicate_run, is_free, unknown_run
 from runkon.store.writer import Writer
+
+if TYPE_CHECKING:
+    from runkon.store.artifacts import Artifact
 
 PATIENCE = 60.0  # seconds a full disk or a lock is waited for
 PAGE = 256  # events read at once
@@ -48,13 +51,15 @@ class SqliteRunStore(RunStore):
     ) -> None:
         self._path = path
         self._writer = Writer(path, durability, patience)
+        self._durability = durability
+        self._patience = patience
         self._is_alive = is_alive
         self._numbers: dict[RunID, int] = {}  # of the runs this process writes
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────────
     def create(self, run: RunID, created: RunCreated, at: int) -> None:
         ids = {file: codec.text_id(text) for file, text in created.sources.items()}
-        payload = codec.run_created(created, ids)
+        payload, apart = self._without_large(codec.run_created(created, ids))
         file = next(iter(created.sources), "")
         mode = "dry" if created.dry else "live"
 
@@ -68,6 +73,7 @@ class SqliteRunStore(RunStore):
             cursor.execute(
                 sql.INSERT_EVENT, (number * sql.PLACES + 1, at, 0, 0, created.kind, None, None, None, payload)
             )
+            self._refer(cursor, number, apart, at)
             return number
 
         number = self._writer.transaction(write)
@@ -114,7 +120,47 @@ class SqliteRunStore(RunStore):
         if number is None:
             number = self._number(lease.run)
         batch = rows.build(number, lease, envelopes)
-        self._writer.transaction(lambda cursor: _write(cursor, lease, batch, release=release))
+        if batch.artifacts:
+            self._keep(batch.artifacts, self._patience)
+
+        def write(cursor: sqlite3.Cursor) -> None:
+            _write(cursor, lease, batch, release=release)
+            if batch.artifacts:
+                self._refer(cursor, number, batch.artifacts, envelopes[0].at)
+
+        self._writer.transaction(write)
+
+    # ── large values ──────────────────────────────────────────────────────────────────────────────
+    def _without_large(self, payload: str) -> tuple[str, Sequence[Artifact]]:
+        """The text of an event without its large values, which are kept by then as far as files hold them."""
+        if not codec.is_large(payload):
+            return payload, ()
+        from runkon.store.artifacts import spill  # late: most runs have none
+
+        payload, apart = spill(payload)
+        self._keep(apart, self._patience)
+        return payload, apart
+
+    def _keep(self, apart: Sequence[Artifact], patience: float) -> None:
+        """The files of `apart`, before the transaction that names them."""
+        from runkon.store.artifacts import IN_ROW
+        from runkon.store.blobs import Blobs
+
+        blobs = Blobs(self._path, synced=self._durability == "full", patience=patience)
+        for artifact in apart:
+            if len(artifact.content) > IN_ROW:
+                blobs.keep(artifact.id, artifact.content)
+
+    def _refer(self, cursor: sqlite3.Cursor, number: int, apart: Sequence[Artifact], at: int) -> None:
+        """The rows of `apart`. Nobody can remove a file any more while this transaction lasts, so one that somebody
+        took for waste just before is written again."""
+        if not apart:
+            return
+        from runkon.store import artifacts
+
+        self._keep(apart, 0)
+        for artifact in apart:
+            artifacts.refer(cursor, number, artifact, at)
 
     def _number(self, run: RunID) -> int:
         """Of a run whose lease was not taken through this object."""
@@ -128,7 +174,7 @@ class SqliteRunStore(RunStore):
     def run(self, run: RunID) -> RunRecord | None:
         with connections.reading(self._path) as connection:
             row = connection.execute(sql.SELECT_RUN, (run,)).fetchone() if connection else None
-        return reading.run_record(row) if row else None
+            return reading.run_record(connection, row) if connection and row else None
 
     def find(self, prefix: str) -> Sequence[RunID]:
         first = prefix.upper()
@@ -146,13 +192,20 @@ class SqliteRunStore(RunStore):
     ) -> Sequence[RunRecord]:
         chosen = (status, workflow, since, -1 if limit is None else limit)
         with connections.reading(self._path) as connection:
-            found = connection.execute(sql.SELECT_RUNS, chosen).fetchall() if connection else []
-        return [reading.listed_run(row) for row in found]
+            if connection is None:
+                return []
+            return [reading.listed_run(connection, row) for row in connection.execute(sql.SELECT_RUNS, chosen)]
 
     def steps(self, run: RunID) -> Sequence[StepRecord]:
         with connections.reading(self._path) as connection:
-            found = connection.execute(sql.SELECT_STEPS, (run,)).fetchall() if connection else []
-        return [reading.step_record(run, row) for row in found]
+            if connection is None:
+                return []
+            return [reading.step_record(connection, run, row) for row in connection.execute(sql.SELECT_STEPS, (run,))]
+
+    def put_aside(self, run: RunID) -> Sequence[StepRecord]:
+        with connections.reading(self._path) as connection:
+            found = connection.execute(sql.SELECT_PUT_ASIDE, (run,)).fetchall() if connection else []
+        return [reading.fresh_step(run, row) for row in found]
 
     def events(self, run: RunID, after: int = 0) -> Iterator[Envelope]:
         following, after = True, max(after, 0)
@@ -164,6 +217,8 @@ class SqliteRunStore(RunStore):
             following = len(page) == PAGE
 
     def check_log(self, run: RunID) -> None:
+        from runkon.store import log_check  # late: a first leg relies on no record
+
         with connections.reading(self._path) as connection:
             if connection is None or not log_check.check_log(connection, run):
                 raise unknown_run(run)
@@ -174,15 +229,14 @@ class SqliteRunStore(RunStore):
 
     # ── what others want of a run ─────────────────────────────────────────────────────────────────
     def ask_to_cancel(self, run: RunID, wish: CancelRequest) -> RunRecord:
-        def write(cursor: sqlite3.Cursor) -> Sequence[Any]:
+        def write(cursor: sqlite3.Cursor) -> RunRecord:
             _, status = _number_and_status(cursor, run)
             if status in ("completed", "failed"):
                 raise already_ended(run, status)
             cursor.execute(sql.ASK_TO_CANCEL, (wish.at, wish.by, wish.reason, wish.via, wish.kill, run))
-            found: Sequence[Any] = cursor.execute(sql.SELECT_RUN, (run,)).fetchone()
-            return found
+            return reading.run_record(cursor.connection, cursor.execute(sql.SELECT_RUN, (run,)).fetchone())
 
-        return reading.run_record(tuple(self._writer.transaction(write)))
+        return self._writer.transaction(write)
 
     def cancel_wishes(self, runs: Sequence[RunID]) -> Mapping[RunID, CancelRequest]:
         with connections.reading(self._path) as connection:

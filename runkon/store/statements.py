@@ -19,6 +19,8 @@ GATE_OPENED = (
 )
 ANSWER_COLUMNS = ("run", "name", "occurrence", "ordinal", "choice", "by", "via", "at", "reason", "form")
 SOURCE_COLUMNS = ("id", "text")
+ARTIFACT_COLUMNS = ("id", "size", "place", "bytes", "created_at")
+ARTIFACT_REF_COLUMNS = ("artifact", "run", "role")
 SCHEMA_COLUMNS = ("number", "name", "applied_at", "runkon_version")
 
 
@@ -74,6 +76,8 @@ EXTEND = "UPDATE runs SET lease_until = ? WHERE id = ? AND fence = ? AND lease_o
 INSERT_RUN = f"{_insert('runs', RUN_NEW)} ON CONFLICT (id) DO NOTHING"
 INSERT_SOURCE = f"{_insert('sources', SOURCE_COLUMNS)} ON CONFLICT (id) DO NOTHING"
 INSERT_SCHEMA = _insert("schema_info", SCHEMA_COLUMNS)
+INSERT_ARTIFACT = f"{_insert('artifacts', ARTIFACT_COLUMNS)} ON CONFLICT (id) DO NOTHING"
+INSERT_ARTIFACT_REF = f"{_insert('artifact_refs', ARTIFACT_REF_COLUMNS)} ON CONFLICT (artifact, run, role) DO NOTHING"
 
 # ── events and steps ──────────────────────────────────────────────────────────────────────────────
 INSERT_EVENT = _insert("events", EVENT_COLUMNS)
@@ -164,6 +168,11 @@ SELECT_STEPS = (
     f"FROM steps s LEFT JOIN events e ON e.place = s.run * {PLACES} + s.seq_last "
     "WHERE s.run = (SELECT number FROM runs WHERE id = ?) AND s.superseded_leg IS NULL ORDER BY s.order_key, s.path"
 )
+SELECT_PUT_ASIDE = (
+    "SELECT path, kind, name, key, order_key, iteration, file, line, col, epoch + 1 FROM steps s "
+    "WHERE run = (SELECT number FROM runs WHERE id = ?) AND superseded_leg IS NOT NULL AND NOT EXISTS "
+    "(SELECT 1 FROM steps n WHERE n.run = s.run AND n.path = s.path AND n.epoch > s.epoch) ORDER BY order_key, path"
+)
 SELECT_EVENTS = (
     f"SELECT place & {PLACES - 1}, at, leg, fence, kind, path, epoch, attempt, payload FROM events "
     f"WHERE place > ?1 * {PLACES} + ?2 AND place < (?1 + 1) * {PLACES} ORDER BY place LIMIT ?3"
@@ -199,4 +208,5 @@ SELECT_STEP_STATES = (
 )
 SELECT_LAST = "SELECT number, seq FROM runs WHERE id = ?"
 SELECT_SOURCE = "SELECT text FROM sources WHERE id = ?"
+SELECT_ARTIFACT = "SELECT size, place, bytes FROM artifacts WHERE id = ?"
 SELECT_VERSION = "SELECT max(number) FROM schema_info"

@@ -34,7 +34,8 @@ SELECT
     s.handled AS handled,
     s.attempts AS attempts,
     (s.ended_at - s.started_at) / 1000.0 AS seconds,
-    substr(json_extract(e.payload, '$.output.context'), 1, 200) AS context,
+    substr(coalesce(json_extract(e.payload, '$.output.context'), json_extract(e.payload, '$.output.head')), 1, 200)
+        AS context,
     json_extract(e.payload, '$.error.message') AS error
 FROM steps s
 JOIN runs r ON r.number = s.run

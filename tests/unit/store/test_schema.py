@@ -53,6 +53,8 @@ def test_the_database_has_the_columns_of_the_classes(model: type) -> None:
         ("gates", statements.GATE_OPENED),
         ("gate_answers", statements.ANSWER_COLUMNS),
         ("sources", statements.SOURCE_COLUMNS),
+        ("artifacts", statements.ARTIFACT_COLUMNS),
+        ("artifact_refs", statements.ARTIFACT_REF_COLUMNS),
         ("schema_info", statements.SCHEMA_COLUMNS),
     ],
 )

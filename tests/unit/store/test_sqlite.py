@@ -228,11 +228,11 @@ def test_a_full_disk_writes_nothing_half_and_passes(store: SqliteRunStore) -> No
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreUnavailable, match="no space"):
-        story.write(started("a"), completed("a", Output(context="x" * 100_000)))
+        story.write(started("a"), completed("a", Output(context="x" * 60_000)))
     assert list(store.events(story.run)) == story.envelopes
     assert list(store.steps(story.run)) == []
     connection.execute("PRAGMA max_page_count = 1000000")
-    story.write(started("a"), completed("a", Output(context="x" * 100_000)))
+    story.write(started("a"), completed("a", Output(context="x" * 60_000)))
     assert list(store.events(story.run)) == story.envelopes
 
 
