@@ -53,7 +53,7 @@ class Environment:
     """What expressions see in one scope. Everything it is made of is shared, so making one costs nothing to speak
     of. Reading is safe from several threads as long as each writes only to its own fork's `results`."""
 
-    __slots__ = ("extras", "facts", "inputs", "results")
+    __slots__ = ("extras", "facts", "inputs", "reads", "results")
 
     def __init__(
         self,
@@ -61,7 +61,9 @@ class Environment:
         inputs: Mapping[str, JsonValue] = EMPTY,
         results: Results | None = None,
         extras: Mapping[str, JsonValue] = EMPTY,
+        reads: set[str] | None = None,
     ) -> None:
+        self.reads = reads
         self.facts = facts
         self.inputs = inputs
         self.results = results if results is not None else Results()
@@ -71,7 +73,13 @@ class Environment:
     def with_inputs(self, extra: Mapping[str, JsonValue]) -> Environment:
         """The same scope with more variables, which come before inputs and exports of the same name: `inputs` of a
         step, a loop variable, `failed_step`, `workflow_status`. Results stay shared."""
-        return Environment(self.facts, self.inputs, self.results, {**self.extras, **extra}) if extra else self
+        if not extra:
+            return self
+        return Environment(self.facts, self.inputs, self.results, {**self.extras, **extra}, self.reads)
+
+    def watched(self, reads: set[str]) -> Environment:
+        """The same scope; every name that values, templates and variables of it ask for is added to `reads`."""
+        return Environment(self.facts, self.inputs, self.results, self.extras, reads)
 
     def fork(self) -> Environment:
         """A scope for one branch with results of its own; `results.join` of this one takes them over."""
@@ -86,7 +94,13 @@ class Environment:
             injected=self.facts.injected,
             extras=self.extras,
             results=self.results,
+            reads=self.reads,
         )
+
+    def look_up(self, name: str) -> Found:
+        """What a placeholder of that name reads: a variable, or something of a step's result."""
+        found = self.variables().find(name)
+        return found if found.known or "." not in name else read(tuple(name.split(".")), self)
 
     def given(self) -> Mapping[str, JsonValue]:
         """The inputs alone, without history and exports: what a script gets in its environment."""
@@ -180,7 +194,9 @@ class Environment:
             case ListLiteral(items=operands):
                 return [self.value(operand, unknown=unknown) for operand in operands]
             case Compare() | Not() | And() | Or():
-                return self.evaluate(value).result
+                choice = self.evaluate(value)
+                self._note(*choice.operands)
+                return choice.result
 
     def _of_text(self, text: str, unknown: Unknown) -> JsonValue:
         only = single_placeholder(text)
@@ -199,8 +215,16 @@ class Environment:
         if text == "null":
             return None
         if text in self.extras:
+            self._note(text)
             return self.extras[text]
-        return read(tuple(text.split(".")), self).value if "." in text else text
+        if "." not in text:
+            return text
+        self._note(text)
+        return read(tuple(text.split(".")), self).value
+
+    def _note(self, *names: str) -> None:
+        if self.reads is not None:
+            self.reads.update(names)
 
 
 def _shell_word(piece: Placeholder, value: str, places: ShellPlaces, number: int) -> str:

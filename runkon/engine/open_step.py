@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 class OpenStep:
     """One step that is not settled yet. `number` is that of the next attempt, `first` that of this leg's first one;
-    numbers go on from those of earlier legs. `previous` is the error of the last attempt, `elapsed_ms` its time, `why` what the next one follows.
-    """
+    numbers go on from those of earlier legs. `previous` is the error of the last attempt, `elapsed_ms` its time; `why` says
+    what the next one follows."""
 
     __slots__ = (
         "elapsed_ms",

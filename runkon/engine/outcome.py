@@ -11,6 +11,7 @@ from runkon.engine.cancellation import FINAL, SILENT, CancelReason
 from runkon.engine.dispatch import CLOCKS
 from runkon.engine.ends import Failure
 from runkon.engine.results import StepResult
+from runkon.engine.reuse import seen_by
 from runkon.engine.scope import Leg, Scope
 from runkon.failpoints import failpoint
 from runkon.model.events import (
@@ -46,8 +47,11 @@ def complete(attempts: OpenStep, output: Output, *, is_degraded: bool = False) -
     if is_degraded:
         output = replace(output, degraded=True)
     failpoint("before_finish", attempts.path, attempts.number)
+    seen = seen_by(attempts) if attempts.reads is not None else None
     leg.recorder.append(
-        StepCompleted(path=attempts.path, output=output, epoch=attempts.epoch, elapsed_ms=attempts.elapsed_ms)
+        StepCompleted(
+            path=attempts.path, output=output, epoch=attempts.epoch, elapsed_ms=attempts.elapsed_ms, seen=seen
+        )
     )
     markers = attempts.scope.strand.markers
     if markers is not None:
@@ -91,6 +95,7 @@ def close_failed(attempts: OpenStep, failure: Failed, before: Sequence[Event] = 
             info=scope.info_of(leaf),
             epoch=attempts.epoch,
             handled=handled,
+            seen=seen_by(attempts) if handled is not None else None,
         )
     failpoint("before_finish", attempts.path, attempts.number)
     scope.leg.recorder.append(*before, event)

@@ -27,7 +27,8 @@ def make_request(attempts: OpenStep, token: Token, notice: Callable[[], None] | 
     """The request of the next attempt; `notice` hears of every sign of life. Raises StepFailure (kind `value`) if a
     value it needs can't be made."""
     leaf, leg, path = attempts.leaf, attempts.scope.leg, attempts.path
-    options, config, env = leaf.options, leg.config, attempts.scope.env
+    attempts.reads = reads = set[str]()
+    options, config, env = leaf.options, leg.config, attempts.scope.env.watched(reads)
     if options.inputs:
         env = env.with_inputs({entry.name: env.value(entry.value) for entry in options.inputs})
     return StepRequest(

@@ -21,13 +21,14 @@ class Found(NamedTuple):
 
 
 UNKNOWN = Found(None, known=False)
+EVERY_NAME = "*"  # stands for all of them, where somebody looked which there are
 
 
 class Variables(Mapping[str, JsonValue]):
     """Variable by name; building one costs the same however long the run is. The lists behind `prior_contexts` and
-    the iteration over all names are made when asked for."""
+    the iteration over all names are made when asked for. `reads` takes note of every name that is asked for."""
 
-    __slots__ = ("_dry_run", "_extras", "_injected", "_inputs", "_results", "_run_id")
+    __slots__ = ("_dry_run", "_extras", "_injected", "_inputs", "_reads", "_results", "_run_id")
 
     def __init__(
         self,
@@ -38,7 +39,9 @@ class Variables(Mapping[str, JsonValue]):
         injected: Mapping[str, JsonValue],
         extras: Mapping[str, JsonValue],
         results: Results,
+        reads: set[str] | None = None,
     ) -> None:
+        self._reads = reads
         self._run_id = run_id
         self._dry_run = dry_run
         self._inputs = inputs
@@ -57,13 +60,15 @@ class Variables(Mapping[str, JsonValue]):
         return isinstance(name, str) and self.find(name).known
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names())
+        return iter(self.names())
 
     def __len__(self) -> int:
-        return len(self._names())
+        return len(self.names())
 
     def find(self, name: str) -> Found:
         """The variable `name`, or `UNKNOWN`; like `[]` without an exception."""
+        if self._reads is not None:
+            self._reads.add(name)
         if name in ENGINE_NAMES:
             found = self._of_engine(name)
             if found.known:
@@ -107,7 +112,10 @@ class Variables(Mapping[str, JsonValue]):
             for result in self._results.history()
         ]
 
-    def _names(self) -> list[str]:
+    def names(self) -> list[str]:
+        """Every name that has a value."""
+        if self._reads is not None:
+            self._reads.add(EVERY_NAME)
         names = ["workflow_run_id", "dry_run", "prior_context", "prior_contexts"]
         names += [name for name in ("prior_output", "gate_feedback") if self._of_engine(name).known]
         names += [*self._extras, *self._injected, *sorted(self._results.exported_names()), *self._inputs]

@@ -23,7 +23,7 @@ from runkon.model import events as ev
 from runkon.model.gates import decided, opened
 from runkon.model.ids import RunID, StepPath
 from runkon.model.output import NO_OUTPUT, Output, Usage
-from runkon.model.records import CancelRequest, GateRecord, RunRecord, StepError, StepInfo, StepRecord
+from runkon.model.records import CancelRequest, GateRecord, RunRecord, StepError, StepInfo, StepRecord, fresh_step
 from runkon.model.status import TERMINAL_RUN, RunStatus, StepStatus
 
 if TYPE_CHECKING:
@@ -78,6 +78,12 @@ class RunState:
     def in_order(self) -> list[StepRecord]:
         """The current records in program order."""
         return sorted(self.steps.values(), key=lambda step: (step.info.order, step.path))
+
+    def put_aside(self) -> list[StepRecord]:
+        """The steps that were superseded and have not run since: pending, in their next epoch, in program order."""
+        gone = {step.path: step for step in self.superseded if step.path not in self.steps}
+        fresh = [fresh_step(step) for step in gone.values()]
+        return sorted(fresh, key=lambda step: (step.info.order, step.path))
 
     # ── checks ────────────────────────────────────────────────────────────────────────────────────
     def _check_envelope(self, envelope: Envelope) -> None:

@@ -174,6 +174,11 @@ class RunStore(Protocol):
         """The current record of every step, in program order."""
         ...
 
+    def put_aside(self, run: RunID) -> Sequence[StepRecord]:
+        """The steps whose record was superseded and which have not run since: pending, in the epoch that comes next,
+        in program order."""
+        ...
+
     def events(self, run: RunID, after: int = 0) -> Iterator[Envelope]:
         """Recorded events with a number above `after`, in order. Raises UserError `corrupt-run` on damage."""
         ...

@@ -172,3 +172,8 @@ class StepRecord:
         if self.status in (StepStatus.COMPLETED, StepStatus.SKIPPED):
             return True
         return self.status in (StepStatus.FAILED, StepStatus.TIMED_OUT) and self.handled is not None
+
+
+def fresh_step(step: StepRecord) -> StepRecord:
+    """The record that takes the place of `step` once it is superseded: nothing has happened in its next epoch."""
+    return StepRecord(step.run, step.path, step.info, StepStatus.PENDING, epoch=step.epoch + 1)

@@ -134,6 +134,11 @@ class MemoryRunStore(RunStore):
             kept = self._runs.get(run)
             return kept.state.in_order() if kept else []
 
+    def put_aside(self, run: RunID) -> Sequence[StepRecord]:
+        with self._lock:
+            kept = self._runs.get(run)
+            return kept.state.put_aside() if kept else []
+
     def events(self, run: RunID, after: int = 0) -> Iterator[Envelope]:
         with self._lock:
             kept = self._runs.get(run)

@@ -105,6 +105,11 @@ def listed_run(connection: sqlite3.Connection, row: _Row) -> RunRecord:
         return run_record(connection, (*row[:5], error.message, *row[6:18], _NOTHING_READABLE, None, *row[20:]))
 
 
+def fresh_step(run: RunID, row: _Row) -> StepRecord:
+    """A step that was put aside, as it begins anew."""
+    return StepRecord(run, StepPath(row[0]), StepInfo(*row[1:9]), StepStatus.PENDING, epoch=row[9])
+
+
 def step_record(connection: sqlite3.Connection, run: RunID, row: _Row) -> StepRecord:
     """A step; one whose result was kept apart and can't be used says so and has none."""
     path, status, seq, text = StepPath(row[0]), StepStatus(row[9]), row[18], row[19]

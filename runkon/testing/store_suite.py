@@ -274,6 +274,21 @@ class StoreContract(LeaseContract):
         assert (record.status, record.reason, record.error, record.ended_at) == (RunStatus.RUNNING, None, None, None)
 
 
+    def test_what_was_put_aside_waits_in_its_next_epoch(self, store: RunStore) -> None:
+        story = Story(store)
+        story.begin()
+        story.write(started("a"), completed("a"), started("b"), completed("b"))
+        assert list(store.put_aside(story.run)) == []
+        story.write(ev.StepSuperseded(path=StepPath("a"), why="x"), ev.StepSuperseded(path=StepPath("b"), why="x"))
+        expected = [(StepPath("a"), StepStatus.PENDING, 2, 0), (StepPath("b"), StepStatus.PENDING, 2, 0)]
+        found = store.put_aside(story.run)
+        assert [(step.path, step.status, step.epoch, step.attempts) for step in found] == expected
+        assert list(found) == fold(story.envelopes).put_aside()
+        story.write(started("a", 0, epoch=2))
+        assert [step.path for step in store.put_aside(story.run)] == ["b"]
+        assert [step.path for step in store.steps(story.run)] == ["a"]
+
+
 class DurableStoreContract(StoreContract):
     """For stores whose runs outlive the object: what two of them, on one folder, see of each other."""
 
