@@ -104,7 +104,8 @@ class Asks:
             self._open_ask(attempts, opening, occurrence)
             raise Waits(frozenset({record.path}))
         failpoint("before_decide", record.path)
-        return self._apply(attempts, opening, answer, occurrence)
+        decision = _decision(attempts, answer, occurrence)
+        return self._apply(attempts, answer, opening if known and known.decision else (*opening, decision))
 
     def _policy(self, record: StepRecord, options: StepOptions) -> str:
         """`rerun`, `ask` or `fail`. What was asked about before is asked about again."""
@@ -123,29 +124,13 @@ class Asks:
             attempts.scope.leg.recorder.append(*opening)
             failpoint("after_open", path)
 
-    def _apply(
-        self,
-        attempts: OpenStep,
-        opening: tuple[GateOpened, ...],
-        answer: GateAnswer,
-        occurrence: int,
-    ) -> StepResult | None:
-        """The decision and what follows from it, in one transaction."""
-        leg, path, epoch = attempts.scope.leg, attempts.path, attempts.epoch
+    def _apply(self, attempts: OpenStep, answer: GateAnswer, before: tuple[Event, ...]) -> StepResult | None:
+        """What follows from an answer, in one transaction with the events `before`: None is one more attempt."""
+        leg, path = attempts.scope.leg, attempts.path
         with self._lock:
             self._open.pop(path, None)
-        decision = GateDecided(
-            path=path,
-            name=ask_name(path),
-            decision=answer.choice,
-            by=answer.by,
-            via=answer.via,
-            occurrence=occurrence,
-            reason=answer.reason,
-            epoch=epoch,
-        )
         if answer.choice == RERUN:
-            leg.recorder.append(*opening, decision)
+            leg.recorder.append(*before)
             failpoint("after_decide", path)
             return None
         output = answer_of(answer.form.get("output"), leg.secrets) if answer.choice == DONE else None
@@ -154,9 +139,9 @@ class Asks:
             error = StepError("unknown_outcome", f"{answer.by} decided that it failed{said}")
             if output is not None:
                 error = StepError("value", f"the output that {answer.by} gave is unusable: {output.error.message}")
-            return close_failed(attempts, Failed(error), before=(*opening, decision))
-        completed = StepCompleted(path=path, output=output, epoch=epoch, decided_by=answer.by)
-        leg.recorder.append(*opening, decision, completed)
+            return close_failed(attempts, Failed(error), before)
+        completed = StepCompleted(path=path, output=output, epoch=attempts.epoch, decided_by=answer.by)
+        leg.recorder.append(*before, completed)
         failpoint("after_decide", path)
         if attempts.scope.strand.markers is not None:
             attempts.scope.strand.markers |= output.markers
@@ -202,6 +187,19 @@ def _opening(attempts: OpenStep, record: StepRecord, name: str, occurrence: int)
         occurrence=occurrence,
         options=RULINGS,
         epoch=record.epoch,
+    )
+
+
+def _decision(attempts: OpenStep, answer: GateAnswer, occurrence: int) -> GateDecided:
+    return GateDecided(
+        path=attempts.path,
+        name=answer.gate,
+        decision=answer.choice,
+        by=answer.by,
+        via=answer.via,
+        occurrence=occurrence,
+        reason=answer.reason,
+        epoch=attempts.epoch,
     )
 
 

@@ -76,11 +76,11 @@ def is_undecided(step: StepRecord) -> bool:
 
 
 def occurrence_of(step: StepRecord, gates: Sequence[GateRecord], answers: Sequence[GateAnswer]) -> int:
-    """The number of the ask about the last attempt of `step`: of the open one, else of the one to be opened. An answer
-    that was meant for another attempt keeps its number to itself."""
+    """The number of the ask about the last attempt of `step`: of the one it waits at, else of the one to be opened. An
+    answer that was meant for another attempt keeps its number to itself."""
     name = ask_name(step.path)
     found = [gate for gate in gates if gate.name == name]
-    if step.status is StepStatus.WAITING and found and found[-1].decision in (None, RERUN):
+    if step.status is StepStatus.WAITING and found and found[-1].decision != WITHDRAWN:
         return found[-1].occurrence
     number = max((gate.occurrence for gate in found), default=0) + 1
     while any(not _is_about(step, one) for one in answers if one.gate == name and one.occurrence == number):

@@ -16,11 +16,12 @@ from runkon.language.parser import parse
 from runkon.language.program import CheckedWorkflow
 from runkon.language.source import SourceFile
 from runkon.model.events import Event
+from runkon.model.fold import fold
 from runkon.model.ids import RunID, StepPath
 from runkon.model.output import JsonValue
 from runkon.model.ports import Clock, EventSink, Executors, RunStore
-from runkon.model.records import RunRecord, StepRecord
-from runkon.store.memory import MemoryRunStore
+from runkon.model.records import GateAnswer, RunRecord, StepRecord
+from runkon.store.memory import MemoryRunStore, _Kept
 from runkon.testing import ScriptedExecutor
 
 
@@ -75,6 +76,28 @@ class Flow:
             return records[0]
 
         return end
+
+    def kill_at(self, count: int) -> Flow:
+        """The store becomes what it was when the process had died after `count` events; answers to gates stay."""
+        assert isinstance(self.store, MemoryRunStore)
+        envelopes = list(self.store.events(self.run_id))[:count]
+        last, answers = envelopes[-1], self.store._runs[self.run_id].answers
+        store = MemoryRunStore()
+        store._runs[self.run_id] = _Kept(
+            state=fold(envelopes), envelopes=envelopes, fence=last.fence, leg=last.leg, holder=None, answers=answers
+        )
+        self.store = store
+        return self
+
+    def kill_in(self, path: str) -> Flow:
+        """As if the process had died while the newest attempt of the step at `path` ran."""
+        begun = [at for at, e in enumerate(self.events, 1) if e.kind == "attempt_started" and e.path == path]  # type: ignore[union-attr]
+        return self.kill_at(begun[-1])
+
+    def answer(self, path: str, choice: str, occurrence: int = 1, **form: JsonValue) -> None:
+        """Somebody decides about the unseen end of the step at `path`."""
+        said = GateAnswer(self.run_id, f"unknown:{path}", choice, "ann", "cli", 0, occurrence, "because", form)
+        self.store.answer_gate(said)
 
     # ── what is on record ─────────────────────────────────────────────────────────────────────────
     @property
