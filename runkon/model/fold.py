@@ -170,7 +170,8 @@ class RunState:
         )
 
     def _definition_changed(self, _envelope: Envelope, event: ev.DefinitionChanged) -> None:
-        self.run = replace(self.run, file=next(iter(event.sources), self.run.file))
+        file = next(iter(event.sources), self.run.file)
+        self.run = replace(self.run, file=file, inputs=self.run.inputs if event.inputs is None else event.inputs)
 
     def _run_waiting(self, _envelope: Envelope, event: ev.RunWaiting) -> None:
         self.run = replace(self.run, status=RunStatus.WAITING, waiting_on=event.gates, holder=None)

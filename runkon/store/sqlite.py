@@ -8,7 +8,7 @@ use short connections of their own. Nothing is opened or created before it is ne
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -215,6 +215,10 @@ class SqliteRunStore(RunStore):
             yield from page
             after += len(page)
             following = len(page) == PAGE
+
+    def events_of(self, run: RunID, kinds: Collection[str]) -> Sequence[Envelope]:
+        with connections.reading(self._path) as connection:
+            return reading.events_of(connection, run, kinds) if connection else []
 
     def check_log(self, run: RunID) -> None:
         from runkon.store import log_check  # late: a first leg relies on no record
