@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from runkon.app import App
 from runkon.errors import EXIT_USAGE, UserError
@@ -13,6 +13,9 @@ from runkon.model.records import RunRecord, StepRecord
 from runkon.model.status import RunStatus
 from runkon.views.short_ids import shortened
 from runkon.views.status import shown_status
+
+RESUMABLE = (RunStatus.INTERRUPTED, RunStatus.FAILED, RunStatus.WAITING, RunStatus.PENDING)
+_RECORDED = {RunStatus.INTERRUPTED: (RunStatus.INTERRUPTED, RunStatus.RUNNING, RunStatus.CANCELLING)}  # as shown
 
 
 def now_ms() -> int:
@@ -42,10 +45,33 @@ def record_of(app: App, text: str) -> RunRecord:
 
 def newest_resumable(app: App) -> RunRecord:
     """The newest run that stopped without its end: what `resume` alone continues. Raises UserError `run-not-found`."""
-    for run in app.store.runs(limit=200):
-        if true_status(run) in (RunStatus.INTERRUPTED, RunStatus.FAILED, RunStatus.WAITING, RunStatus.PENDING):
-            return run
-    raise app.no_run("there is no run to resume")
+    found = runs_shown_as(app, RESUMABLE, limit=1)
+    if not found:
+        raise app.no_run("there is no run to resume")
+    return found[0]
+
+
+def runs_shown_as(
+    app: App,
+    statuses: Collection[RunStatus],
+    *,
+    limit: int | None,
+    workflow: str | None = None,
+    since: int | None = None,
+) -> list[RunRecord]:
+    """The newest runs that are shown with one of `statuses`, at most `limit`: a run whose process died counts as
+    interrupted, whatever its row says. No more rows are read than needed; all of them without a limit."""
+    found: list[RunRecord] = []
+    for status in {recorded for shown in statuses for recorded in _RECORDED.get(shown, (shown,))}:
+        size = limit
+        while True:
+            rows = app.store.runs(status=status, workflow=workflow, since=since, limit=size)
+            matching = [run for run in rows if true_status(run) in statuses]
+            if size is None or limit is None or len(matching) >= limit or len(rows) < size:
+                break
+            size *= 4
+        found += matching[:limit]
+    return sorted(found, key=lambda run: (run.created_at, run.id), reverse=True)[:limit]
 
 
 def step_named(run: RunRecord, steps: Sequence[StepRecord], text: str) -> StepRecord:

@@ -24,7 +24,9 @@ FAILS = """\
 class TestRuns:
     def test_none_yet(self, case):
         case.run("runs").exits(0).stdout("").stderr("no runs yet; next: runkon run FILE\n")
-        case.run("runs", "--json").exits(0).stdout('{\n  "schema": "runkon.runs/1",\n  "runs": []\n}\n')
+        case.run("runs", "--json").exits(0).stdout(
+            '{\n  "schema": "runkon.runs/1",\n  "runs": [],\n  "more": false\n}\n'
+        )
 
     def test_newest_first_with_what_went_wrong(self, case):
         case.wf(GOOD, "good.wf").wf(FAILS, "fails.wf").run("run", "good.wf", "-q").run("run", "fails.wf", "-q")
@@ -35,7 +37,7 @@ class TestRuns:
         assert [run["workflow"] for run in case.json()["runs"]] == ["fails"]
         case.run("runs", "--workflow", "good", "--since", "1h", "--json")
         assert [run["workflow"] for run in case.json()["runs"]] == ["good"]
-        case.run("runs", "--limit", "1").exits(0).stderr("1 older run not shown; see --limit and --since\n")
+        case.run("runs", "--limit", "1").exits(0).stderr("older runs are not shown; see --limit, --since and --all\n")
 
     def test_wrong_use(self, case):
         case.run("runs", "--status", "done").exits(2)

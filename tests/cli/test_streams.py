@@ -55,7 +55,7 @@ class TestOrder:
         assert done.stdout.splitlines()[-1] == "next: runkon run hello"
         shell(folder, "runkon run x.wf -q; runkon run x.wf -q")
         done = shell(folder, "runkon runs --limit 1 2>&1", **variables)
-        assert done.stdout.splitlines()[-1].startswith("1 older run not shown")
+        assert done.stdout.splitlines()[-1].startswith("older runs are not shown")
 
     def test_findings_stand_beside_their_file(self, folder, variables):
         (folder / "y.wf").write_text("workflow y { call }\n")

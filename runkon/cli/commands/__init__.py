@@ -12,6 +12,7 @@ COMMANDS: dict[str, str] = {
     "logs": "print the raw output of steps",
     "events": "print the recorded events of a run",
     "resume": "continue a run; finished steps are kept",
+    "recover": "continue every run whose process died",
     "plugins": "list plugins and what they bring",
     "doctor": "check the installation and the project",
     "init": "make a small project that runs at once",

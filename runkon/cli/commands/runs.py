@@ -10,50 +10,54 @@ from runkon.app import App
 from runkon.cli.console import columns
 from runkon.cli.options import VariableOption, as_seconds
 from runkon.cli.options import command as runkon_command
-from runkon.cli.run_state import now_ms, short_ids, true_status
+from runkon.cli.run_state import now_ms, runs_shown_as, short_ids, true_status
 from runkon.cli.session import Session
+from runkon.model.output import JsonValue
 from runkon.model.records import RunRecord
 from runkon.model.status import RunStatus
 from runkon.views.run_object import run_summary
-from runkon.views.times import ago, counted, elapsed, money
+from runkon.views.times import ago, elapsed, money
 
-SHOWN_AT_MOST = 30
+SHOWN_AT_MOST = 50
 
 
 @runkon_command("runs", summary="List runs, newest first. A run whose process died is shown as interrupted.")
 @click.option("--status", cls=VariableOption, type=click.Choice([str(s) for s in RunStatus]), help="only these")
 @click.option("--workflow", cls=VariableOption, metavar="NAME", help="only runs of this workflow")
 @click.option("--since", cls=VariableOption, callback=as_seconds, metavar="TIME", help="only the last 2d, 3h, …")
-@click.option("--limit", cls=VariableOption, type=click.IntRange(min=1), help="at most so many (text: 30)")
+@click.option(
+    "--limit", cls=VariableOption, type=click.IntRange(min=1), default=SHOWN_AT_MOST, show_default=True,
+    help="at most so many",
+)  # fmt: skip
+@click.option("--all", "everything", cls=VariableOption, is_flag=True, help="all of them, whatever the limit")
 @click.pass_obj
-def command(session: Session, status: str | None, workflow: str | None, since: float | None, limit: int | None) -> int:
+def command(
+    session: Session, *, status: str | None, workflow: str | None, since: float | None, limit: int, everything: bool
+) -> int:
     oldest = None if since is None else now_ms() - int(since * 1000)
-    wanted = None if status is None else RunStatus(status)
-    found = _matching(session.app, wanted, workflow, oldest)
+    most = None if everything else limit + 1  # one more than is shown tells that there are others
+    found = _newest(session.app, status, most, workflow, oldest)
+    shown = found if everything else found[:limit]
     if session.as_json:
-        runs = found[:limit]
-        session.console.data({"schema": "runkon.runs/1", "runs": [run_summary(run, true_status(run)) for run in runs]})
+        runs: list[JsonValue] = [run_summary(run, true_status(run)) for run in shown]
+        session.console.data({"schema": "runkon.runs/1", "runs": runs, "more": len(found) > len(shown)})
         return 0
-    shown = found[: limit or SHOWN_AT_MOST]
     for line in columns(_rows(session.app, shown)):
         session.console.result(line)
     if not found:
         session.console.note("no runs" if (status or workflow or since) else "no runs yet; next: runkon run FILE")
     elif len(found) > len(shown):
-        session.console.note(f"{counted(len(found) - len(shown), 'older run')} not shown; see --limit and --since")
+        session.console.note("older runs are not shown; see --limit, --since and --all")
     return 0
 
 
-def _matching(app: App, status: RunStatus | None, workflow: str | None, since: int | None) -> Sequence[RunRecord]:
-    """The runs with the status that is shown, which for a died run is not the recorded one."""
+def _newest(
+    app: App, status: str | None, limit: int | None, workflow: str | None, since: int | None
+) -> Sequence[RunRecord]:
+    """The newest runs; with a limit no more rows are read than that takes, however many there are."""
     if status is None:
-        return app.store.runs(workflow=workflow, since=since)
-    recorded = {status}
-    if status is RunStatus.INTERRUPTED:
-        recorded |= {RunStatus.RUNNING, RunStatus.CANCELLING}
-    found = [run for one in recorded for run in app.store.runs(status=one, workflow=workflow, since=since)]
-    matching = [run for run in found if true_status(run) is status]
-    return sorted(matching, key=lambda run: (run.created_at, run.id), reverse=True)
+        return app.store.runs(workflow=workflow, since=since, limit=limit)
+    return runs_shown_as(app, (RunStatus(status),), limit=limit, workflow=workflow, since=since)
 
 
 def _rows(app: App, runs: Sequence[RunRecord]) -> list[list[str]]:
