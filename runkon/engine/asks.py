@@ -25,6 +25,7 @@ from runkon.model.gates import (
     WITHDRAWN,
     answer_for,
     ask_name,
+    is_in_question,
     is_undecided,
     occurrence_of,
 )
@@ -62,16 +63,27 @@ class Asks:
 
     def __init__(
         self,
-        gates: Sequence[GateRecord],
-        answers: Sequence[GateAnswer],
+        store: RunStore,
+        run: RunID,
         recorded: Mapping[StepPath, StepRecord],
         unconfirmed: frozenset[StepPath] = frozenset(),
     ) -> None:
-        self._gates = tuple(gates)
-        self._answers = tuple(answers)
+        self._store = store
+        self._run = run
         self._unconfirmed = unconfirmed
         self._lock = threading.Lock()
-        self._open = {gate.path: _found_open(gate, recorded.get(gate.path)) for gate in gates if gate.decision is None}
+        self._known: tuple[Sequence[GateRecord], Sequence[GateAnswer]] | None = None
+        self._open: dict[StepPath, _Open] = {}
+        if any(map(is_in_question, recorded.values())):
+            gates, _ = self._read()
+            self._open = {one.path: _found_open(one, recorded.get(one.path)) for one in gates if one.decision is None}
+
+    def _read(self) -> tuple[Sequence[GateRecord], Sequence[GateAnswer]]:
+        """Gates and answers as they are when first needed: steps that run again without a question cost no reading."""
+        with self._lock:
+            if self._known is None:
+                self._known = (tuple(self._store.gates(self._run)), tuple(self._store.gate_answers(self._run)))
+            return self._known
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -87,41 +99,47 @@ class Asks:
         record = attempts.record
         if record is None or not is_undecided(record):
             return None
-        if record.status is not StepStatus.WAITING:
-            policy = self._policy(record, attempts.leaf.options)
-            if policy == "rerun":
-                return None
-            if policy == "fail":
-                return close_failed(attempts, Failed(StepError("unknown_outcome", _what_happened(record))))
-        occurrence = occurrence_of(record, self._gates, self._answers)
-        name = ask_name(record.path)
-        known = next((one for one in self._gates if (one.name, one.occurrence) == (name, occurrence)), None)
+        policy = self._policy(record, attempts.leaf.options)
+        if policy != "ask" and self._known is None:
+            return self._unasked(attempts, record, policy)
+        gates, answers = self._read()
+        name, occurrence = ask_name(record.path), occurrence_of(record, gates, answers)
+        known = next((one for one in gates if (one.name, one.occurrence) == (name, occurrence)), None)
+        answer = answer_for(name, occurrence, answers)
         if known is not None and known.decision == RERUN:
             return None
-        opening = () if known is not None else (_opening(attempts, record, name, occurrence),)
-        answer = answer_for(name, occurrence, self._answers)
         if answer is None or answer.choice not in RULINGS:
-            self._open_ask(attempts, opening, occurrence)
+            if policy != "ask" and known is None:
+                return self._unasked(attempts, record, policy)
+            self._ask(attempts, record, known, occurrence)
             raise Waits(frozenset({record.path}))
         failpoint("before_decide", record.path)
-        decision = _decision(attempts, answer, occurrence)
-        return self._apply(attempts, answer, opening if known and known.decision else (*opening, decision))
+        before: tuple[Event, ...] = () if known is not None else (_opening(attempts, record, name, occurrence),)
+        if known is None or known.decision is None:
+            before += (_decision(attempts, answer, occurrence),)
+        return self._apply(attempts, answer, before)
+
+    def _unasked(self, attempts: OpenStep, record: StepRecord, policy: str) -> StepResult | None:
+        if policy == "rerun":
+            return None
+        return close_failed(attempts, Failed(StepError("unknown_outcome", _what_happened(record))))
 
     def _policy(self, record: StepRecord, options: StepOptions) -> str:
-        """`rerun`, `ask` or `fail`. What was asked about before is asked about again."""
+        """`rerun`, `ask` or `fail`. What was asked about before is asked about again; an answer about this very attempt
+        counts whatever it is."""
         if options.on_unknown is not None:
             return options.on_unknown
         writes = record.effect == "write" or record.path in self._unconfirmed
         return "ask" if writes or record.status is StepStatus.CANCELLED else "rerun"
 
-    def _open_ask(self, attempts: OpenStep, opening: tuple[GateOpened, ...], occurrence: int) -> None:
-        path = attempts.path
+    def _ask(self, attempts: OpenStep, record: StepRecord, known: GateRecord | None, occurrence: int) -> None:
+        path, name = record.path, ask_name(record.path)
         order = attempts.scope.info_of(attempts.leaf).order
         with self._lock:
-            self._open[path] = _Open(path, ask_name(path), occurrence, attempts.epoch, order)
-        if opening:
+            self._open[path] = _Open(path, name, occurrence, attempts.epoch, order)
+        if known is None:
             failpoint("before_open", path)
-            attempts.scope.leg.recorder.append(*opening)
+            attempts.scope.leg.recorder.append(_opening(attempts, record, name, occurrence))
             failpoint("after_open", path)
 
     def _apply(self, attempts: OpenStep, answer: GateAnswer, before: tuple[Event, ...]) -> StepResult | None:

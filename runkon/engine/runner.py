@@ -160,7 +160,7 @@ class Runner:
             return None
         from runkon.engine.asks import Asks  # late: most runs have none
 
-        return Asks(self._store.gates(run), self._store.gate_answers(run), recorded)
+        return Asks(self._store, run, recorded)
 
     def _has_answer(self, run: RunID) -> bool:
         """True if an answer came while the leg that waits for it ended: nobody else would take it."""

@@ -75,6 +75,11 @@ def is_undecided(step: StepRecord) -> bool:
             return False
 
 
+def is_in_question(step: StepRecord) -> bool:
+    """True if somebody may decide about the unseen end of the last attempt, also before being asked."""
+    return is_undecided(step) and (step.status is not StepStatus.INTERRUPTED or step.effect == "write")
+
+
 def occurrence_of(step: StepRecord, gates: Sequence[GateRecord], answers: Sequence[GateAnswer]) -> int:
     """The number of the ask about the last attempt of `step`: of the one it waits at, else of the one to be opened. An
     answer that was meant for another attempt keeps its number to itself."""

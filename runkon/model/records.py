@@ -142,7 +142,8 @@ class StepRecord:
     """One step at its path: the current epoch. `attempts` counts opened ones, `leg` is the one that last wrote it.
     `handled` says what took a failure (`continue edge min_success until`), else None. `effect` is what its last attempt
     may have done to the world; `skip_reason` says why it was skipped or cancelled, of an interrupted one what became of
-    its process where nobody saw the end; `damage` says why the recorded result can't be used, so that the step is not settled."""
+    its process where nobody saw the end; `damage` says why the recorded result can't be used, so
+    that the step is not settled."""
 
     run: RunID
     path: StepPath

@@ -25,8 +25,8 @@ from runkon.language.template import parse_template
 LEAVES = (CallStep, ScriptStep)
 META = frozenset({"budget_usd", "max_calls", "max_tokens"})
 OPTIONS: Mapping[str, frozenset[str]] = {
-    "call": frozenset({"cache", "isolation", "merge", "idle_timeout", "effect", "on_unknown"}),
-    "script": frozenset({"cache", "isolation", "merge", "idle_timeout", "effect", "on_unknown", "stream"}),
+    "call": frozenset({"cache", "isolation", "merge"}),
+    "script": frozenset({"cache", "isolation", "merge", "stream"}),
     "parallel": frozenset({"until", "isolation", "merge"}),
 }
 
