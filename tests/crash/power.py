@@ -59,7 +59,7 @@ def _run_until_the_end(play: Play, folder: Path) -> None:
 
 
 def cuts(recording: Recording, random: Random, inside: int) -> list[int]:
-    """Lengths at which the log may have ended: after each commit, and `inside` others within frames and transactions."""
+    """Lengths at which the log may have ended: after each commit, and at `inside` other bytes."""
     log = recording.log.read_bytes()
     step = FRAME_HEADER + struct.unpack(">I", log[8:12])[0]
     frames = range(HEADER, len(log) - step + 1, step)

