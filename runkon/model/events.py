@@ -61,11 +61,12 @@ class RunResumed:
 @event
 class DefinitionChanged:
     """From here on the run follows these texts: file name to text, the entry file first. `changes` says per step what
-    is different."""
+    is different; `inputs` are all its inputs from here on, None if they stay what they were."""
 
     kind: ClassVar[str] = "definition_changed"
     sources: Mapping[str, str]
     changes: Mapping[str, str]
+    inputs: Mapping[str, JsonValue] | None = None
 
 
 @event
@@ -245,6 +246,7 @@ class StepTimedOut:
     kind: ClassVar[str] = "step_timed_out"
     path: StepPath
     error: StepError
+    info: StepInfo | None = None
     epoch: int = 1
     handled: str | None = None
 

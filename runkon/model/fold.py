@@ -291,7 +291,7 @@ class RunState:
         self._close(record, envelope, StepStatus.FAILED, error=event.error, handled=event.handled, output=output)
 
     def _step_timed_out(self, envelope: Envelope, event: ev.StepTimedOut) -> None:
-        record = self._unsettled(envelope, event.path, event.epoch, None)
+        record = self._unsettled(envelope, event.path, event.epoch, event.info)
         self._close(record, envelope, StepStatus.TIMED_OUT, error=event.error, handled=event.handled)
 
     def _step_skipped(self, envelope: Envelope, event: ev.StepSkipped) -> None:

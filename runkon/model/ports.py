@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Protocol
@@ -181,6 +181,10 @@ class RunStore(Protocol):
 
     def events(self, run: RunID, after: int = 0) -> Iterator[Envelope]:
         """Recorded events with a number above `after`, in order. Raises UserError `corrupt-run` on damage."""
+        ...
+
+    def events_of(self, run: RunID, kinds: Collection[str]) -> Sequence[Envelope]:
+        """The events of these kinds, in order; the others are not read."""
         ...
 
     def check_log(self, run: RunID) -> None:

@@ -118,10 +118,10 @@ def step_failed(event: ev.StepFailed | ev.StepTimedOut) -> str:
     if isinstance(event, ev.StepFailed):
         if event.output is not None:
             text += f',"output":{output_text(event.output)}'
-        if event.info is not None:
-            text += f',"info":{info_text(event.info)}'
         if event.seen is not None:
             text += f',"seen":{seen_text(event.seen)}'
+    if event.info is not None:
+        text += f',"info":{info_text(event.info)}'
     return text + "}"
 
 
@@ -148,7 +148,10 @@ def run_created(event: ev.RunCreated, sources: Mapping[str, str]) -> str:
 
 def definition_changed(event: ev.DefinitionChanged, sources: Mapping[str, str]) -> str:
     """`sources` as in `run_created`."""
-    return dumps({"sources": dict(sources), "changes": dict(event.changes)})
+    payload: dict[str, object] = {"sources": dict(sources), "changes": dict(event.changes)}
+    if event.inputs is not None:
+        payload["inputs"] = dict(event.inputs)
+    return dumps(payload)
 
 
 def gate_opened(event: ev.GateOpened) -> str:
@@ -256,7 +259,8 @@ def _read_failed(place: Place, payload: Payload) -> ev.Event:
 
 
 def _read_timed_out(place: Place, payload: Payload) -> ev.Event:
-    return ev.StepTimedOut(**place, error=read_error(payload), handled=payload.get("handled"))
+    error, info = read_error(payload), read_info(payload)
+    return ev.StepTimedOut(**place, error=error, info=info, handled=payload.get("handled"))
 
 
 def _read_skipped(place: Place, payload: Payload) -> ev.Event:

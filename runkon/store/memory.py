@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from runkon.errors import LeaseLost
@@ -144,6 +144,9 @@ class MemoryRunStore(RunStore):
             kept = self._runs.get(run)
             following = kept.envelopes[after:] if kept else []
         yield from following
+
+    def events_of(self, run: RunID, kinds: Collection[str]) -> Sequence[Envelope]:
+        return [one for one in self.events(run) if one.event.kind in kinds]
 
     def check_log(self, run: RunID) -> None:
         with self._lock:

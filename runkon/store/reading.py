@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from runkon.errors import UserError
 from runkon.model.events import Envelope
 from runkon.model.fold import corrupt
 from runkon.model.ids import RunID, StepPath
-from runkon.model.json_text import loads
+from runkon.model.json_text import dumps, loads
 from runkon.model.output import EMPTY, NO_OUTPUT, JsonValue, Output
 from runkon.model.records import CancelRequest, GateAnswer, GateRecord, RunRecord, StepError, StepInfo, StepRecord
 from runkon.model.status import RunStatus, StepStatus
@@ -26,13 +26,14 @@ _NOTHING_READABLE = '{"inputs":{},"config":{}}'
 def run_record(connection: sqlite3.Connection, row: _Row) -> RunRecord:
     run = RunID(row[0])
     created = _whole(connection, run, 1, row[18])
+    changed = _whole(connection, run, row[8], row[30]) if row[30] is not None else {}
     ended = _whole(connection, run, row[8], row[19]) if row[19] is not None else {}
     return RunRecord(
         id=run,
         workflow=row[1],
         file=row[2],
         status=RunStatus(row[3]),
-        inputs=created["inputs"],
+        inputs=changed.get("inputs", created["inputs"]),
         outputs=ended.get("outputs"),
         reason=row[4],
         error=row[5],
@@ -54,7 +55,7 @@ def run_record(connection: sqlite3.Connection, row: _Row) -> RunRecord:
         crashes=row[22],
         recoveries=row[23],
         forked_from=RunID(row[24]) if row[24] else None,
-        cancel=wish(row[25:]) if row[25] is not None else None,
+        cancel=wish(row[25:30]) if row[25] is not None else None,
     )
 
 
@@ -102,7 +103,7 @@ def listed_run(connection: sqlite3.Connection, row: _Row) -> RunRecord:
     try:
         return run_record(connection, row)
     except UserError as error:
-        return run_record(connection, (*row[:5], error.message, *row[6:18], _NOTHING_READABLE, None, *row[20:]))
+        return run_record(connection, (*row[:5], error.message, *row[6:18], _NOTHING_READABLE, None, *row[20:30], None))
 
 
 def fresh_step(run: RunID, row: _Row) -> StepRecord:
@@ -189,6 +190,12 @@ def page(connection: sqlite3.Connection, run: RunID, after: int, size: int) -> l
     if len(read) < size and end < last:
         raise corrupt(run, end + 1, "E1", found="no event", expected=f"events up to number {last}")
     return read
+
+
+def events_of(connection: sqlite3.Connection, run: RunID, kinds: Collection[str]) -> list[Envelope]:
+    """Events of these kinds. Raises UserError `corrupt-run` for an unreadable payload; a gap is not seen here."""
+    found = connection.execute(sql.SELECT_EVENTS_OF, (run, dumps(sorted(kinds)))).fetchall()
+    return [_envelope(connection, run, row) for row in found]
 
 
 def _envelope(connection: sqlite3.Connection, run: RunID, row: _Row) -> Envelope:

@@ -182,7 +182,7 @@ def _step_failed(batch: Batch, envelope: Envelope, event: ev.StepFailed) -> None
 
 def _step_timed_out(batch: Batch, envelope: Envelope, event: ev.StepTimedOut) -> None:
     batch.record(envelope, codec.step_failed(event), path=event.path, epoch=event.epoch)
-    _close(batch, envelope, event, None, StepStatus.TIMED_OUT, handled=event.handled)
+    _close(batch, envelope, event, event.info, StepStatus.TIMED_OUT, handled=event.handled)
 
 
 def _step_skipped(batch: Batch, envelope: Envelope, event: ev.StepSkipped) -> None:

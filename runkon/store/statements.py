@@ -149,11 +149,12 @@ RUN_READ = (
     "r.id, r.workflow, r.file, r.status, r.reason, r.error, r.mode, r.leg, r.seq, r.fence, r.lease_owner, "
     "r.lease_until, r.created_at, r.started_at, r.ended_at, r.cost_uusd, r.cost_known, r.calls, c.payload, e.payload, "
     "r.deadline_at, r.waiting_on, r.crash_count, r.resume_count, r.forked_from, "
-    "r.cancel_at, r.cancel_by, r.cancel_reason, r.cancel_kill, r.cancel_via"
+    "r.cancel_at, r.cancel_by, r.cancel_reason, r.cancel_kill, r.cancel_via, d.payload"
 )
 _RUNS = (
     f"SELECT {RUN_READ} FROM runs r JOIN events c ON c.place = r.number * {PLACES} + 1 "
-    f"LEFT JOIN events e ON e.place = r.number * {PLACES} + r.seq_end"
+    f"LEFT JOIN events e ON e.place = r.number * {PLACES} + r.seq_end "
+    f"LEFT JOIN events d ON d.place = r.number * {PLACES} + r.seq_definition"
 )
 SELECT_RUN = f"{_RUNS} WHERE r.id = ?"
 SELECT_RUNS = (
@@ -176,6 +177,12 @@ SELECT_PUT_ASIDE = (
 SELECT_EVENTS = (
     f"SELECT place & {PLACES - 1}, at, leg, fence, kind, path, epoch, attempt, payload FROM events "
     f"WHERE place > ?1 * {PLACES} + ?2 AND place < (?1 + 1) * {PLACES} ORDER BY place LIMIT ?3"
+)
+SELECT_EVENTS_OF = (
+    f"SELECT place & {PLACES - 1}, at, leg, fence, kind, path, epoch, attempt, payload FROM events "
+    f"WHERE place > (SELECT number FROM runs WHERE id = ?1) * {PLACES} "
+    f"AND place < (SELECT number + 1 FROM runs WHERE id = ?1) * {PLACES} "
+    "AND kind IN (SELECT value FROM json_each(?2)) ORDER BY place"
 )
 SELECT_DEFINITION = (
     f"SELECT coalesce(r.seq_definition, 1), e.payload FROM runs r "

@@ -274,6 +274,25 @@ class StoreContract(LeaseContract):
         assert (record.status, record.reason, record.error, record.ended_at) == (RunStatus.RUNNING, None, None, None)
 
 
+    def test_a_changed_definition_brings_texts_and_inputs(self, store: RunStore) -> None:
+        story = Story(store)
+        story.begin()
+        before = store.run(story.run)
+        story.write(ev.DefinitionChanged(sources={"b.wf": "new"}, changes={"a": "added"}))
+        after = store.run(story.run)
+        assert before is not None
+        assert after is not None
+        assert (after.file, after.inputs) == ("b.wf", before.inputs)
+        story.write(ev.DefinitionChanged(sources={"b.wf": "newer"}, changes={}, inputs={"x": [1]}))
+        after = store.run(story.run)
+        assert after is not None
+        assert after.inputs == {"x": [1]}
+        assert dict(store.sources(story.run)) == {"b.wf": "newer"}
+        assert [run.inputs for run in store.runs() if run.id == story.run] == [{"x": [1]}]
+        found = store.events_of(story.run, {"definition_changed"})
+        assert [envelope.event for envelope in found] == [one.event for one in story.envelopes if one in found]
+        assert [envelope.event.kind for envelope in found] == ["definition_changed"] * 2
+
     def test_what_was_put_aside_waits_in_its_next_epoch(self, store: RunStore) -> None:
         story = Story(store)
         story.begin()
