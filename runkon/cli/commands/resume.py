@@ -13,7 +13,7 @@ from runkon.cli.leg import Watched, first_words, report, watch
 from runkon.cli.options import SettingOption, VariableOption, as_pairs, as_seconds
 from runkon.cli.options import command as runkon_command
 from runkon.cli.presenters import Picture
-from runkon.cli.run_state import newest_resumable, record_of, short_id, true_status
+from runkon.cli.run_state import is_held, newest_resumable, record_of, short_id, true_status
 from runkon.cli.session import Session
 from runkon.model.output import JsonValue
 from runkon.model.records import RunRecord
@@ -27,7 +27,8 @@ from runkon.views.times import counted
     summary="""Continue a run: finished steps are answered from their records, the others run.
 
     RUN is an id or a unique beginning of one, @last, or @last-failed; without it, the newest run that can be resumed.
-    A completed run is not run again: its result is printed.""",
+    A completed run is not run again: its result is printed. One that another process advances is shown as it goes on,
+    on a terminal; elsewhere it is refused.""",
 )
 @click.argument("run", required=False)
 @click.option(
@@ -66,6 +67,11 @@ def command(
     if record.status is RunStatus.COMPLETED:
         session.console.note(f"run {record.id} is completed; this is its result")
         return report(session, record, owns_stdout=events == "-")
+    if is_held(record) and not (pairs or executors or jobs or until or timeout or events):
+        from runkon.cli.attach import attach, may_attach  # late: on a terminal, for a run that goes on
+
+        if may_attach(session, record):
+            return attach(session, record)
     options = RunOptions(executors=executors, jobs=jobs, until=until, timeout=timeout)
     inputs = given_inputs(pairs, None)
     title = f"{record.workflow} · {record.file}"
