@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock, Thread
 
+from runkon.model import processes
+
 CHUNK = 1 << 16
 LINGER = 0.5  # seconds that what a process left running may go on writing after its end
 DRAIN = 1.0  # seconds to read what is in the pipes once the group is killed
@@ -25,8 +27,17 @@ PROBE = 0.05  # seconds between two looks at a group that was asked to end
 class ChildProcess:
     """A running child. `terminate` and `kill` may be called from any thread, at any time, as often as one likes."""
 
-    def __init__(self, arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> None:
-        """Start it: own session and group, no standard input. Raises OSError when the system refuses."""
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        folder: Path,
+        environment: Mapping[str, str],
+        owner: processes.Owner | None = None,
+    ) -> None:
+        """Start it: own session and group, no standard input. `owner` is the attempt that `environment` is marked
+        with: stopped, what left the session is found by it. Raises OSError when the system refuses."""
+        self._owner = owner
         self._popen = subprocess.Popen(
             arguments,
             cwd=folder,
@@ -40,6 +51,7 @@ class ChildProcess:
         self.pid = self._popen.pid
         self.has_ended = False
         self.was_stopped = False  # somebody asked for the end before it came by itself
+        self._is_killed = False  # somebody wants no grace
         self._lock = Lock()
         self._reaped = False
         self._wake_read, self._wake_write = os.pipe()
@@ -56,6 +68,7 @@ class ChildProcess:
     def _stop(self, number: signal.Signals) -> None:
         with self._lock:
             if not self._reaped:
+                self._is_killed = self._is_killed or number == signal.SIGKILL
                 self.was_stopped = self.was_stopped or not self.has_ended
                 self._signal(number)
                 os.write(self._wake_write, b"s")
@@ -63,13 +76,17 @@ class ChildProcess:
     # ── from the thread that started it ───────────────────────────────────────────────────────────
     def run(self, receive: Callable[[str, bytes], None], *, kill_grace: float) -> int:
         """Hand every piece of output to `receive` (`"stdout"` or `"stderr"`, bytes) until the end; returns the exit
-        code, negative for a signal. When this returns or raises, no process of the group is left."""
+        code, negative for a signal. When this returns or raises, no process of the group is left; of one that was
+        stopped, none that the attempt started."""
         watcher = Thread(target=self._watch, name=f"wait-{self.pid}", daemon=True)
         watcher.start()
         try:
             reader = _Reader(self, receive)
             reader.read_until(lambda: self.has_ended or self.was_stopped)
-            reader.read_until(lambda: self._is_gone(reader), seconds=kill_grace if self.was_stopped else LINGER)
+            if self.was_stopped:
+                self._end_all(reader, kill_grace)
+            else:
+                reader.read_until(lambda: self.has_ended and not reader.is_open, seconds=LINGER)
             self._signal(signal.SIGKILL)
             # whoever still holds a pipe has left the group, and is not waited for
             reader.read_until(lambda: self.has_ended and not reader.is_open, seconds=DRAIN)
@@ -79,8 +96,14 @@ class ChildProcess:
             code = self._reap()
         return code
 
-    def _is_gone(self, reader: _Reader) -> bool:
-        return self.has_ended and not reader.is_open and not (self.was_stopped and group_is_alive(self.pid))
+    def _end_all(self, reader: _Reader, grace: float) -> None:
+        """Whatever the attempt started gets SIGTERM, also what left the group, and after the grace SIGKILL."""
+        ending = processes.Ending(lambda: processes.of_attempt(self._owner, self.pid), told_group=self.pid)
+        if not self._is_killed:
+            ending.tell()
+            reader.read_until(lambda: self._is_killed or (self.has_ended and ending.is_over()), seconds=grace)
+        self._signal(signal.SIGKILL)
+        ending.kill()
 
     def _watch(self) -> None:
         """Wait for the end without reaping, where the system can; then wake the reader."""
@@ -150,16 +173,3 @@ class _Reader:
         else:
             self._poll.unregister(descriptor)
             del self._streams[descriptor]
-
-
-def group_is_alive(group: int) -> bool:
-    """True if the process group has a member other than its leader that is not dead yet."""
-    import psutil  # late: only when a child is stopped
-
-    for pid in psutil.pids():
-        if pid == group:
-            continue
-        with contextlib.suppress(OSError, psutil.Error):
-            if os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-                return True
-    return False

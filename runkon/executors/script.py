@@ -66,6 +66,7 @@ class ScriptExecutor:
 
         streams = OutputStreams(LogFile(request.log_path, request.warn), request.emit, request.secrets)
         child = self._start(request)
+        request.started(child.pid)
         stop_listening = request.cancel.on_cancel(child.terminate)
         try:
             code = child.run(streams.receive, kill_grace=_kill_grace(request))
@@ -89,17 +90,20 @@ class ScriptExecutor:
 
     def _start(self, request: StepRequest) -> ChildProcess:
         from runkon.executors.process import ChildProcess  # late: only runs with scripts pay for subprocess
+        from runkon.model.processes import last_owner
 
         arguments = _arguments(request)
         variables = _environment(request)
+        owner = last_owner(request.marks)
         try:
             try:
-                child = ChildProcess(arguments, folder=request.working_dir, environment=variables)
+                child = ChildProcess(arguments, folder=request.working_dir, environment=variables, owner=owner)
             except OSError as error:
                 if error.errno != errno.ENOEXEC:
                     raise
                 # a script file without `#!` line is shell text
-                child = ChildProcess([SHELL, *arguments], folder=request.working_dir, environment=variables)
+                arguments = [SHELL, *arguments]
+                child = ChildProcess(arguments, folder=request.working_dir, environment=variables, owner=owner)
         except (OSError, ValueError) as error:
             raise StepFailure("exit" if isinstance(error, OSError) else "value", _spawn_text(request, error)) from None
         with self._lock:
@@ -136,7 +140,8 @@ def _kill_grace(request: StepRequest) -> float:
 
 # ── its environment ───────────────────────────────────────────────────────────────────────────────
 def _environment(request: StepRequest) -> dict[str, str]:
-    """The process's own environment, the inputs under both prefixes, and the `env` of the step on top."""
+    """The process's own environment, the inputs under both prefixes, the `env` of the step, and on top the marks by
+    which its processes are found."""
     environment = dict(os.environ)
     injected = dict.fromkeys(environment.get(INJECTED, "").split())
     for name, value in _inputs(request):
@@ -150,6 +155,7 @@ def _environment(request: StepRequest) -> dict[str, str]:
             request.emit(f"`{name}` of `env` is left out: a script may not set it")
             continue
         environment[name] = _storable(reveal(as_text(template), request.secrets))
+    environment.update(request.marks)
     return environment
 
 

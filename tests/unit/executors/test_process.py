@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,8 @@ import psutil
 import pytest
 
 from runkon.executors import process
-from runkon.executors.process import ChildProcess, group_is_alive
+from runkon.executors.process import ChildProcess
+from runkon.model import processes
 
 PATIENCE = 30.0
 
@@ -201,17 +201,56 @@ def test_a_missing_program_is_an_os_error(tmp_path: Path) -> None:
         ChildProcess([str(tmp_path / "nope")], folder=tmp_path, environment={})
 
 
-def test_a_group_is_alive_while_a_member_but_the_leader_is() -> None:
-    child = subprocess.Popen(
-        ["/bin/sh", "-c", "sleep 300 & echo; wait"], start_new_session=True, stdout=subprocess.PIPE
-    )
-    assert child.stdout is not None
-    child.stdout.readline()
+def a_stopped_attempt(command: str, folder: Path, grace: float) -> list[str]:
+    """Stop a marked child once its escaped descendants have said that they are there; the words it printed."""
+    owner = processes.Owner("RUN", 1, 0)
+    environment = {**os.environ, **processes.marks_of(owner)}
+    heard, codes = Heard(), []
+    child = ChildProcess(["/bin/sh", "-c", command], folder=folder, environment=environment, owner=owner)
+    runner = threading.Thread(target=lambda: codes.append(child.run(heard.receive, kill_grace=grace)))
+    runner.start()
+    assert heard.ready.wait(PATIENCE)
+    child.terminate()
+    runner.join(PATIENCE)
+    assert codes, "it did not end"
+    return heard.pieces["stdout"].decode().split()
+
+
+ESCAPES = {
+    "setsid": "setsid sh -c 'echo $$; exec sleep 300' & ",
+    "without-pipes": "setsid sh -c 'echo $$; exec sleep 300 >&- 2>&- <&-' & ",
+    "double-fork": "(setsid sh -c 'sh -c \"echo \\$\\$; exec sleep 300\" & wait' &); ",
+    "own-group": "bash -c 'set -m; sleep 300 & echo $!; wait' & ",
+    "deaf": "setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1; done' & ",
+}
+
+
+@pytest.mark.parametrize("escape", ESCAPES.values(), ids=ESCAPES)
+def test_a_stop_ends_what_left_the_group_too(tmp_path: Path, escape: str) -> None:
+    words = a_stopped_attempt(f"mkfifo never; {{ {escape} }} | tee out & "
+                              "while ! grep -q . out; do sleep 0.02; done; echo ready; read x < never",
+                              tmp_path, grace=0.5)  # fmt: skip
+    assert "ready" in words
+    assert is_gone(int((tmp_path / "out").read_text()))
+
+
+def test_a_stop_spares_what_another_attempt_started(tmp_path: Path) -> None:
+    other = {**os.environ, **processes.marks_of(processes.Owner("RUN", 1, 1))}
+    bystander = subprocess.Popen(["sleep", "300"], env=other, start_new_session=True)
     try:
-        assert group_is_alive(child.pid)
+        a_stopped_attempt("echo ready; exec sleep 300", tmp_path, grace=PATIENCE)
+        assert bystander.poll() is None
     finally:
-        os.killpg(child.pid, 9)
-        child.communicate()
-    deadline = time.monotonic() + 30  # a killed process closes its pipes a moment before it counts as dead
-    while group_is_alive(child.pid):
-        assert time.monotonic() < deadline
+        bystander.kill()
+        bystander.wait()
+
+
+def test_a_program_that_takes_a_second_sigterm_for_something_else_gets_one(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'told\\n'), time.sleep(0.3), sys.exit(0)))\n"
+        "os.write(1, b'ready\\n')\n"
+        "while True: time.sleep(1)"
+    )
+    (tmp_path / "p.py").write_text(program)
+    assert a_stopped_attempt(f'"{sys.executable}" p.py', tmp_path, grace=PATIENCE) == ["ready", "told"]
