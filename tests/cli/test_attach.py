@@ -194,7 +194,7 @@ def test_resuming_a_held_run_on_a_terminal_shows_it_to_its_end(place, plain):
     assert terminal.finish() == 1  # as the run ended
     assert "error[step-failed]: `after` failed" in terminal.text
     assert owner.wait(PATIENCE) == 1
-    assert place.calls() == ["once", "after"]
+    assert place.calls() == ["once"]
     assert [event["type"] for event in place.events()].count("run_resumed") == 0
 
 
