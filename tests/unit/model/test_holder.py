@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+from runkon.model import holder
 from runkon.model.holder import describe, is_alive, this_holder
 
 
@@ -54,3 +55,23 @@ def test_what_cannot_be_judged_from_here_is_left_open() -> None:
     assert is_alive("somebody") is None
     assert is_alive("a b c d e") is None
     assert describe("somebody") == "`somebody`"
+
+
+def test_a_process_this_user_may_not_look_at_is_not_called_dead(monkeypatch) -> None:
+    other = parts()
+    monkeypatch.setattr(holder, "_started", lambda _: None)  # as where `/proc` shows one's own processes only
+    assert is_alive(" ".join(other)) is False  # our own would have been shown
+
+    def refuse(_pid: int, _signal: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert is_alive(" ".join(other)) is None
+
+
+def test_a_process_of_another_container_is_not_judged() -> None:
+    host, boot, pid, started, rest = parts()
+    name, _, namespace = host.partition("/")
+    assert namespace
+    assert is_alive(" ".join((f"{name}/1", boot, pid, started, rest))) is None
+    assert describe(" ".join((f"{name}/1", boot, pid, started, rest))) == f"process {pid} on {name}"
