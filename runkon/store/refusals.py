@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from runkon.errors import EXIT_ENVIRONMENT, EXIT_NOT_FOUND, UserError
@@ -37,15 +38,16 @@ def already_ended(run: RunID, status: str) -> UserError:
 def check_undecided(answer: GateAnswer, gate: GateRecord | None, before: Sequence[GateAnswer]) -> None:
     """Raises UserError `gate-decided` if the gate has its decision, or another answer came first."""
     if gate is not None and gate.decision is not None:
-        raise _decided(answer, gate.decision, gate.by or "?", gate.via or "?")
+        raise _decided(answer, gate.decision, gate.by or "?", gate.via or "?", gate.decided_at or 0)
     if before:
-        raise _decided(answer, before[0].choice, before[0].by, before[0].via)
+        raise _decided(answer, before[0].choice, before[0].by, before[0].via, before[0].at)
 
 
-def _decided(answer: GateAnswer, choice: str, by: str, via: str) -> UserError:
+def _decided(answer: GateAnswer, choice: str, by: str, via: str, at: int) -> UserError:
+    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at / 1000))
     return UserError(
         "gate-decided",
-        f"gate `{answer.gate}` has its decision already: `{choice}` by {by} ({via})",
+        f"gate `{answer.gate}` has its decision already: `{choice}` by {by} ({via}, {when})",
         help="the first decision of a gate stands",
         next=f"runkon show {answer.run}",
     )

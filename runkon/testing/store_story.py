@@ -77,6 +77,29 @@ def started(path: str, number: int = 0, *, order: int = 0, epoch: int = 1, kind:
     return ev.AttemptStarted(path=StepPath(path), number=number, info=info, executor="fake", epoch=epoch)
 
 
+def gate(
+    name: str,
+    *,
+    path: str | None = None,
+    options: tuple[str, ...] = (),
+    deadline_at: int | None = None,
+    occurrence: int = 1,
+    epoch: int = 1,
+) -> ev.GateOpened:
+    """A gate, at a step of the same name unless `path` says another."""
+    return ev.GateOpened(
+        path=StepPath(path or name),
+        name=name,
+        type="choice" if options else "approval",
+        prompt=f"What about {name}?",
+        info=place((path or name).rpartition("/")[2]),
+        occurrence=occurrence,
+        options=options,
+        deadline_at=deadline_at,
+        epoch=epoch,
+    )
+
+
 def completed(path: str, output: Output | None = None, *, epoch: int = 1) -> ev.StepCompleted:
     return ev.StepCompleted(path=StepPath(path), output=output or Output(context=f"did {path}"), epoch=epoch)
 

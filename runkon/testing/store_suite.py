@@ -18,7 +18,7 @@ from runkon.model.output import Output, Usage
 from runkon.model.ports import RunStore
 from runkon.model.records import RunRecord
 from runkon.model.status import RunStatus, StepStatus
-from runkon.testing.store_lease_suite import LeaseContract
+from runkon.testing.store_ask_suite import AskContract
 from runkon.testing.store_story import (
     SOURCES,
     START_MS,
@@ -34,7 +34,7 @@ from runkon.testing.store_story import (
 )
 
 
-class StoreContract(LeaseContract):
+class StoreContract(AskContract):
     """Inherit, name the class `Test…`, and say what `make` gives."""
 
     # ── creating and finding ──────────────────────────────────────────────────────────────────────
@@ -272,7 +272,6 @@ class StoreContract(LeaseContract):
         record = store.run(story.run)
         assert record is not None
         assert (record.status, record.reason, record.error, record.ended_at) == (RunStatus.RUNNING, None, None, None)
-
 
     def test_a_changed_definition_brings_texts_and_inputs(self, store: RunStore) -> None:
         story = Story(store)
