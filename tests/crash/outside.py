@@ -114,8 +114,8 @@ class Battle:
         if code == -signal.SIGKILL:
             self._resume(victim)
         elif code == WAITING and victim.run is not None:
-            self._answer(victim)
-            self._resume(victim)
+            if self._answer(victim):
+                self._resume(victim)
         elif code != 0:
             victim.findings.append(f"{victim.tag}: exit code {code}: {lines(self._folder / f'{victim.tag}.log')[-12:]}")
 
@@ -147,7 +147,7 @@ class Battle:
                 victim.done.setdefault(_name(str(step.path)), counted[_name(str(step.path))])
         self._start(victim, "resume", victim.run)
 
-    def _answer(self, victim: Victim) -> None:
+    def _answer(self, victim: Victim) -> bool:
         assert victim.run is not None
         for gate in self._store.gates(victim.run):
             if gate.decision is None:
@@ -162,6 +162,8 @@ class Battle:
                 )
                 if done.returncode != 0:
                     victim.findings.append(f"{victim.tag}: `{' '.join(command)}` failed: {done.stderr}")
+                    return False
+        return True
 
     def _record(self, victim: Victim) -> RunRecord | None:
         if victim.run is not None:

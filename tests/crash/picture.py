@@ -23,6 +23,15 @@ from .cast import bare
 
 _ATTEMPTS = re.compile(r" after \d+ attempts")
 _SHOWN = ("status", "reason", "error", "outputs", "calls", "cost_usd", "cost_known", "seq", "waiting_on", "ended_at")
+_STAYS = [  # what may be beside a database once its runs have ended
+    re.compile(pattern)
+    for pattern in (
+        r"[^/]+\.db(-wal|-shm)?",
+        r"\.gitignore",
+        r"[^/]+\.db-blobs(/\.gitignore|/[0-9a-f]{2}(/[0-9a-f]{64}(\.[0-9-]+\.part)?)?)?",  # a torn one is for `db gc`
+        r"logs(/.*)?",
+    )
+]
 MOST = 5  # differences told of one comparison
 
 
@@ -153,18 +162,11 @@ def end_findings(record: RunRecord, steps: list[StepRecord], state_folder: Path)
     if record.holder is not None:
         told.append(f"the run is still held by `{record.holder}`")
     told += [f"an attempt of `{step.path}` is open at the end" for step in steps if step.status is StepStatus.RUNNING]
-    known = {".gitignore", "runs.db", "runs.db-wal", "runs.db-shm", "logs", "blobs"}
     for entry in sorted(state_folder.rglob("*")):
-        inside = entry.relative_to(state_folder).parts
-        if inside[0] not in known or (inside[0] == "blobs" and not _is_blob(entry, inside)):
-            told.append(f"`{'/'.join(inside)}` was left behind")
+        inside = entry.relative_to(state_folder).as_posix()
+        if not any(pattern.fullmatch(inside) for pattern in _STAYS):
+            told.append(f"`{inside}` was left behind")
     return told
-
-
-def _is_blob(entry: Path, inside: tuple[str, ...]) -> bool:
-    if entry.is_dir():
-        return len(inside) <= 2
-    return len(inside) == 3 and inside[2].startswith(inside[1]) and re.fullmatch(r"[0-9a-f]{64}", inside[2]) is not None
 
 
 def open_paths(steps: list[StepRecord]) -> list[str]:
