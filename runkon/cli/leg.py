@@ -11,7 +11,7 @@ from runkon.cli.complaints import user_error
 from runkon.cli.console import json_text
 from runkon.cli.exit_codes import exit_code
 from runkon.cli.presenters import Picture, PlainLines, Presenter
-from runkon.cli.run_state import short_id
+from runkon.cli.run_state import ask_lines_of, open_gates_of, short_id
 from runkon.cli.session import Session
 from runkon.cli.signals import carry_out
 from runkon.cli.streams import open_outlet, undelivered, unwritten
@@ -92,11 +92,12 @@ def report(session: Session, run: RunRecord, *, owns_stdout: bool = False) -> in
     if session.as_json:
         from runkon.views.run_object import run_object  # late: where it was asked for
 
-        console.data(run_object(run, steps))
+        gates = open_gates_of(session.app, run, steps)
+        console.data(run_object(run, steps, gates=gates))
     elif run.outputs and not owns_stdout:
         for line in output_lines(run.outputs):
             console.result(line)
-    _show_ending(session, run, end)
+    _show_ending(session, run, end, steps)
     return exit_code(run)
 
 
@@ -120,8 +121,14 @@ def _show_failures(session: Session, run: RunRecord, steps: Sequence[StepRecord]
 _ASKED_FOR = frozenset({"interrupt", "sigterm", "sighup", "until"})
 
 
-def _show_ending(session: Session, run: RunRecord, end: Ending) -> None:
+def _show_ending(session: Session, run: RunRecord, end: Ending, steps: Sequence[StepRecord]) -> None:
     console = session.console
+    if run.status is RunStatus.WAITING:
+        console.note(console.paint_err("warning", end.headline))
+        for line in ask_lines_of(session.app, run, steps):
+            console.note(line)
+        console.note(f"next: {end.next}        ({end.why})")
+        return
     if run.status is RunStatus.INTERRUPTED:
         if run.error and run.reason not in _ASKED_FOR:
             console.error(user_error(UserError("interrupted", run.error), color=console.err_color))

@@ -7,10 +7,11 @@ from collections.abc import Collection, Sequence
 
 from runkon.app import App
 from runkon.errors import EXIT_USAGE, UserError
+from runkon.language.columns import visible
 from runkon.model.holder import is_alive
 from runkon.model.ids import RunID
-from runkon.model.records import RunRecord, StepRecord
-from runkon.model.status import RunStatus
+from runkon.model.records import GateRecord, RunRecord, StepRecord
+from runkon.model.status import RunStatus, StepStatus
 from runkon.views.short_ids import shortened
 from runkon.views.status import shown_status
 
@@ -123,3 +124,23 @@ def _unique(app: App, run: RunID, prefix: str) -> str:
     while len(prefix) < len(run) and len(app.store.find(prefix)) > 1:
         prefix = run[: len(prefix) + 2]
     return prefix
+
+
+def open_gates_of(app: App, run: RunRecord, steps: Sequence[StepRecord]) -> list[GateRecord]:
+    """The gates of a run that wait for a decision, in program order; nothing is read where no step waits."""
+    if not any(step.status is StepStatus.WAITING for step in steps):
+        return []
+    from runkon.views.asks import open_gates  # late: most runs wait for nothing
+
+    return open_gates(app.store.gates(run.id), steps)
+
+
+def ask_lines_of(app: App, run: RunRecord, steps: Sequence[StepRecord]) -> list[str]:
+    """What a run waits for, for people: each question with the commands that decide it."""
+    gates = open_gates_of(app, run, steps)
+    if not gates:
+        return []
+    from runkon.views.asks import ask_lines  # late: most runs wait for nothing
+
+    short, now = short_id(app, run.id), now_ms()
+    return [visible(line) for gate in gates for line in ask_lines(gate, steps, short, now)]

@@ -40,7 +40,14 @@ def _counts(steps: Sequence[StepRecord]) -> list[str]:
     handled = sum(1 for step in steps if step.status in BAD_STEP and step.handled)
     skipped = sum(1 for step in steps if step.status is StepStatus.SKIPPED)
     stopped = sum(1 for step in steps if step.status in (StepStatus.CANCELLED, StepStatus.INTERRUPTED))
-    named = ((bad, "failed"), (handled, "failed and handled"), (skipped, "skipped"), (stopped, "stopped"))
+    asked = sum(1 for step in steps if step.status is StepStatus.WAITING)
+    named = (
+        (bad, "failed"),
+        (handled, "failed and handled"),
+        (skipped, "skipped"),
+        (stopped, "stopped"),
+        (asked, "waiting for a decision"),
+    )
     leaves = sum(1 for step in steps if step.info.kind not in BLOCKS)
     return [counted(leaves, "step"), *(f"{number} {word}" for number, word in named if number)]
 
@@ -48,6 +55,8 @@ def _counts(steps: Sequence[StepRecord]) -> list[str]:
 def _next(run: RunRecord, status: RunStatus, short: str, steps: Sequence[StepRecord]) -> tuple[str, str]:
     if status in (RunStatus.COMPLETED, RunStatus.CANCELLED):
         return f"runkon show {short}", ""
+    if status is RunStatus.WAITING:
+        return f"runkon resume {short}", "once every question has its answer"
     if status is RunStatus.FAILED and run.reason == "run_timeout":
         return f"runkon resume {short} --timeout 1h", "the time is over; one given here counts from now"
     if status is RunStatus.FAILED and _lies_in_the_text(run, steps):

@@ -55,6 +55,8 @@ def _json(value: object) -> JsonValue:
         return list[JsonValue](sorted(value))
     if isinstance(value, Mapping):
         return {str(key): _json(item) for key, item in value.items()}
+    if hasattr(value, "_asdict"):  # a tuple with names
+        return {str(name): _json(item) for name, item in value._asdict().items()}
     if isinstance(value, list | tuple):
         return [_json(item) for item in value]
     if is_dataclass(value):

@@ -42,6 +42,13 @@ def line_of(event: ev.Event, *, is_verbose: bool = False) -> Line | None:
             return Line("stopped", event.path, first_line(event.error.message), "quiet")
         case ev.AttemptCutOff():
             return Line("cut off", event.path, f"attempt {event.number + 1}: {_words(event.cause)}", "warning")
+        case ev.GateOpened():
+            return Line("asks", event.path, first_line(event.prompt), "warning")
+        case ev.GateDecided():
+            return Line("decided", event.path, decision_text(event.decision, event.by, event.reason), "info")
+        case ev.RunCancelRequested():
+            said = f": {first_line(event.reason)}" if event.reason else ""
+            return Line("cancelling", "", f"as {event.by} asked{said}", "warning")
         case ev.RetryScheduled() if event.delay_ms:
             return Line("waiting", event.path, "before the next attempt", "quiet")
         case ev.ChoiceMade() if is_verbose:
@@ -74,9 +81,30 @@ def _settled(event: ev.Event) -> Line | None:
             return None
 
 
+_REASONS = {
+    "condition": "its condition is false",
+    "undecided": "nobody said what became of its last attempt",
+    "process_lost": "the process that ran it was lost",
+    "worker_lost": "the worker that ran it was lost",
+    "lease_lost": "another engine took the run over",
+    "interrupt": "it did not stop when told to",
+    "fail_fast": "another branch failed",
+    "until_reached": "the block needed no more answers",
+    "run_timeout": "the run took longer than its timeout",
+    "always_grace": "the always block took longer than its grace",
+    "user": "the run was cancelled",
+}
+
+
 def skip_text(reason: str) -> str:
-    """Why a step was skipped or cancelled, as a half-sentence."""
-    return "its condition is false" if reason == "condition" else first_line(reason)
+    """Why a step was skipped, cancelled or cut off, as a half-sentence."""
+    return _REASONS.get(reason) or first_line(reason)
+
+
+def decision_text(decision: str, by: str, reason: str) -> str:
+    """What was decided about a gate, by whom and why."""
+    said = f": {first_line(reason)}" if reason else ""
+    return f"withdrawn{said}" if decision == "withdrawn" else f"{decision}, by {by}{said}"
 
 
 def result_text(output: Output) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runkon.model.output import JsonValue
-from runkon.model.records import RunRecord, StepRecord
+from runkon.model.records import GateRecord, RunRecord, StepRecord
 from runkon.model.status import RunStatus, StepStatus
 from runkon.views.status import is_reused
 from runkon.views.times import iso
@@ -13,13 +13,27 @@ from runkon.views.times import iso
 SCHEMA = "runkon.run/1"
 
 
-def run_object(run: RunRecord, steps: Sequence[StepRecord], status: RunStatus | None = None) -> dict[str, JsonValue]:
-    """The run with its steps, in program order. `status` is the one to show, if it is not the recorded one."""
-    return {"schema": SCHEMA, **run_summary(run, status), "steps": [_step_object(step, run.leg) for step in steps]}
+def run_object(
+    run: RunRecord,
+    steps: Sequence[StepRecord],
+    status: RunStatus | None = None,
+    gates: Sequence[GateRecord] = (),
+) -> dict[str, JsonValue]:
+    """The run with its steps, in program order. `status` is the one to show, if it is not the recorded one; `gates` are
+    the open ones, in program order."""
+    shown: list[JsonValue] = [_step_object(step, run.leg) for step in steps]
+    return {"schema": SCHEMA, **run_summary(run, status, gates), "steps": shown}
 
 
-def run_summary(run: RunRecord, status: RunStatus | None = None) -> dict[str, JsonValue]:
+def run_summary(
+    run: RunRecord, status: RunStatus | None = None, gates: Sequence[GateRecord] = ()
+) -> dict[str, JsonValue]:
     """The run without its steps: one entry of `runs --json`."""
+    waiting: list[JsonValue] = []
+    if gates:
+        from runkon.views.asks import gate_object  # late: most runs wait for nothing
+
+        waiting = [gate_object(gate) for gate in gates]
     return {
         "run_id": run.id,
         "workflow": run.workflow,
@@ -29,8 +43,8 @@ def run_summary(run: RunRecord, status: RunStatus | None = None) -> dict[str, Js
         "inputs": dict(run.inputs),
         "outputs": dict(run.outputs or {}),
         "error": _run_error(run),
-        "waiting": None,
-        "open_gates": [],
+        "waiting": waiting[0] if waiting else None,
+        "open_gates": waiting,
         "dry_run": run.dry,
         "leg": run.leg,
         "created_at": iso(run.created_at),

@@ -152,8 +152,12 @@ class _Draw:
                 message = first_line(step.error.message) if step.error else str(step.status)
                 handled = f"handled: {step.handled}" if step.handled else ""
                 return " · ".join(filter(None, [attempt, message, handled]))
+            case StepStatus.INTERRUPTED if step.skip_reason is not None:
+                return f"nobody saw how it ended: {skip_text(step.skip_reason)}"
             case StepStatus.INTERRUPTED:
                 return "interrupted; a resume runs it again"
+            case StepStatus.WAITING:
+                return " · ".join(filter(None, [attempt, "waits for a decision: nobody saw how it ended"]))
             case _:
                 said = first_line(self._progress.get(step.path, ""))
                 return " · ".join(filter(None, [attempt, said]))

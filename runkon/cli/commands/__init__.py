@@ -13,6 +13,8 @@ COMMANDS: dict[str, str] = {
     "events": "print the recorded events of a run",
     "resume": "continue a run; finished steps are kept",
     "recover": "continue every run whose process died",
+    "answer": "decide what a run waits for",
+    "explain": "say why a step ran, was skipped, retried, reused or failed",
     "plugins": "list plugins and what they bring",
     "doctor": "check the installation and the project",
     "init": "make a small project that runs at once",

@@ -15,6 +15,7 @@ from runkon.cli.session import Session
 from runkon.model.output import JsonValue
 from runkon.model.records import RunRecord
 from runkon.model.status import RunStatus
+from runkon.views.asks import open_gates
 from runkon.views.run_object import run_summary
 from runkon.views.times import ago, elapsed, money
 
@@ -39,7 +40,7 @@ def command(
     found = _newest(session.app, status, most, workflow, oldest)
     shown = found if everything else found[:limit]
     if session.as_json:
-        runs: list[JsonValue] = [run_summary(run, true_status(run)) for run in shown]
+        runs: list[JsonValue] = [_summary(session.app, run) for run in shown]
         session.console.data({"schema": "runkon.runs/1", "runs": runs, "more": len(found) > len(shown)})
         return 0
     for line in columns(_rows(session.app, shown)):
@@ -58,6 +59,11 @@ def _newest(
     if status is None:
         return app.store.runs(workflow=workflow, since=since, limit=limit)
     return runs_shown_as(app, (RunStatus(status),), limit=limit, workflow=workflow, since=since)
+
+
+def _summary(app: App, run: RunRecord) -> JsonValue:
+    gates = open_gates(app.store.gates(run.id), ()) if run.waiting_on else ()
+    return run_summary(run, true_status(run), gates)
 
 
 def _rows(app: App, runs: Sequence[RunRecord]) -> list[list[str]]:

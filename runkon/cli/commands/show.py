@@ -12,7 +12,15 @@ from runkon.cli.failures import failure_blocks, run_error
 from runkon.cli.leg import output_lines
 from runkon.cli.options import VariableOption
 from runkon.cli.options import command as runkon_command
-from runkon.cli.run_state import now_ms, record_of, short_id, step_named, true_status
+from runkon.cli.run_state import (
+    ask_lines_of,
+    now_ms,
+    open_gates_of,
+    record_of,
+    short_id,
+    step_named,
+    true_status,
+)
 from runkon.cli.session import Session
 from runkon.cli.tree_text import tree_text
 from runkon.errors import EXIT_USAGE, UserError
@@ -45,7 +53,8 @@ def command(session: Session, run: str, step: str | None, *, source: bool) -> in
             raise UserError("wrong-use", "`--source` shows a whole run, not one step", exit_code=EXIT_USAGE)
         _show_step(session, record, step_named(record, steps, step))
     elif session.as_json:
-        session.console.data(run_object(record, steps, true_status(record)))
+        gates = open_gates_of(session.app, record, steps)
+        session.console.data(run_object(record, steps, true_status(record), gates))
     elif source:
         _show_source(session, record, steps)
     else:
@@ -75,10 +84,18 @@ def _show_run(session: Session, run: RunRecord, steps: Sequence[StepRecord]) -> 
         if error is not None:
             console.result("\n" + user_error(error, color=console.out_color))
     elif status in (RunStatus.INTERRUPTED, RunStatus.PENDING, RunStatus.WAITING):
+        asked = ask_lines_of(session.app, run, steps)
+        for line in ["", *asked] if asked else []:
+            console.result(line)
         console.result(f"\nnext: {end.next}")
 
 
-_STYLE = {RunStatus.COMPLETED: "good", RunStatus.FAILED: "bad", RunStatus.INTERRUPTED: "warning"}
+_STYLE = {
+    RunStatus.COMPLETED: "good",
+    RunStatus.FAILED: "bad",
+    RunStatus.INTERRUPTED: "warning",
+    RunStatus.WAITING: "warning",
+}
 
 
 def _facts(run: RunRecord) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,55 @@
+"""What a run waits for, and what to type to decide it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+
+from runkon.model.gates import DONE, FAILED, RERUN
+from runkon.model.output import JsonValue
+from runkon.model.records import GateRecord, StepRecord
+from runkon.views.times import ago, iso
+
+_WHAT = {RERUN: "try it again", DONE: "it has done its work", FAILED: "count it as failed"}
+
+
+def open_gates(gates: Sequence[GateRecord], steps: Sequence[StepRecord]) -> list[GateRecord]:
+    """The gates without a decision, in program order."""
+    orders = {step.path: step.info.order for step in steps}
+    waiting = [gate for gate in gates if gate.decision is None]
+    return sorted(waiting, key=lambda gate: (orders.get(gate.path, ""), gate.path))
+
+
+def ask_lines(gate: GateRecord, steps: Sequence[StepRecord], run: str, now: int) -> Iterator[str]:
+    """What is asked, since when, and one command per choice. `run` is the id to type, `now` milliseconds UTC."""
+    step = next((one for one in steps if one.path == gate.path), None)
+    begun = None if step is None else step.started_at
+    since = "" if begun is None else f" (begun {ago(now - begun)}, {iso(begun)})"
+    yield f"{gate.path} waits for a decision{since}"
+    yield f"    {gate.prompt}"
+    has_output = step is None or step.info.kind != "script"
+    commands = [answer_command(gate, run, choice, has_output=has_output) for choice in gate.options]
+    width = max(map(len, commands), default=0)
+    for choice, command in zip(gate.options, commands, strict=True):
+        yield f"    {command:<{width}}  {_WHAT.get(choice, choice)}"
+
+
+def answer_command(gate: GateRecord, run: str, choice: str, *, has_output: bool) -> str:
+    """The command that decides a gate, safe to paste; with `has_output` one that gives the step's output as well."""
+    where = shlex.quote(f"{run}:{gate.name}")
+    output = " --set output=@result.json" if choice == DONE and has_output else ""
+    return f"runkon answer {where} --set decision={choice}{output}"
+
+
+def gate_object(gate: GateRecord) -> dict[str, JsonValue]:
+    """An open gate as `waiting` and `open_gates` hold it."""
+    return {
+        "gate": gate.name,
+        "type": gate.type,
+        "path": gate.path,
+        "prompt": gate.prompt,
+        "options": list[JsonValue](gate.options),
+        "opened_at": iso(gate.opened_at),
+        "deadline_at": iso(gate.deadline_at),
+        "answer_with": f"runkon answer {shlex.quote(f'{gate.run}:{gate.name}')} --set decision=CHOICE",
+    }
