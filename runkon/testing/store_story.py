@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from runkon.errors import LeaseLost
 from runkon.model import events as ev
@@ -12,11 +13,12 @@ from runkon.model.fold import RunState
 from runkon.model.ids import RunID, StepPath, new_run_id
 from runkon.model.output import JsonValue, Output, Usage
 from runkon.model.ports import RunStore
-from runkon.model.records import Lease, StepError, StepInfo
+from runkon.model.records import Lease, Seen, StepError, StepInfo, StepRecord
 from runkon.model.status import StepStatus
 
 TTL_MS = 30_000
 START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
+SEEN = Seen(("scope", "a.ok"), "00ff")
 SOURCES = {"review.wf": "workflow review {\n}\n", "lib/checks.wf": "workflow checks {\n}\n"}
 
 
@@ -129,8 +131,8 @@ def value_zoo() -> dict[str, JsonValue]:
 
 
 def made_up(seed: int, story: Story, steps: int = 60) -> Iterator[tuple[Event, ...]]:
-    """Groups of events that may follow, chosen by `seed`: attempts, retries, failures, blocks, new legs and epochs.
-    The caller writes each group before it asks for the next."""
+    """Groups of events that may follow, chosen by `seed`: attempts, retries, failures, blocks, gates and epochs.
+    The caller writes each group before it asks for the next, and may begin a new leg in between."""
     chance = random.Random(seed)
     paths = [f"p/{name}" for name in "abcdefgh"]
     for turn in range(steps):
@@ -139,6 +141,12 @@ def made_up(seed: int, story: Story, steps: int = 60) -> Iterator[tuple[Event, .
         epoch = record.epoch if record else 1 + sum(step.path == path for step in story.state.superseded)
         if record is not None and record.status is StepStatus.RUNNING:
             yield _after_start(chance, path, record.attempts - 1, epoch)
+        elif record is not None and record.status is StepStatus.WAITING:
+            yield _decided(chance, story, record)
+        elif (record is None or record.status is StepStatus.INTERRUPTED) and chance.random() < 0.25:
+            occurrence = 1 + sum(one.path == path for one in story.state.gates.values())
+            options = chance.choice(((), ("now", "later")))
+            yield (gate(f"gate:{path}", path=path, options=options, occurrence=occurrence, epoch=epoch),)
         elif record is not None and record.status is StepStatus.BACKOFF and chance.random() < 0.5:
             due = story.now + 500
             yield (ev.RetryScheduled(path=path, due_at=due, delay_ms=500, retries_left=1, epoch=epoch),)
@@ -151,7 +159,11 @@ def made_up(seed: int, story: Story, steps: int = 60) -> Iterator[tuple[Event, .
             yield (ev.StepHandled(path=path, handled="min_success", epoch=epoch),)
         else:
             number = record.attempts if record else 0
-            yield (started(path, number, order=turn, epoch=epoch, kind=chance.choice(("call", "script"))),)
+            begun = started(path, number, order=turn, epoch=epoch, kind=chance.choice(("call", "script")))
+            effect, version = chance.choice((None, "write")), chance.choice((None, "2"))
+            begin = replace(begun, effect=effect, executor_version=version)
+            process = ev.ProcessStarted(path=path, number=number, pid=4711, began="12345", epoch=epoch)
+            yield (begin, process) if chance.random() < 0.3 else (begin,)
 
 
 def _after_start(chance: random.Random, path: StepPath, number: int, epoch: int) -> tuple[Event, ...]:
@@ -159,7 +171,9 @@ def _after_start(chance: random.Random, path: StepPath, number: int, epoch: int)
     error = StepError("timeout", "too slow")
     choices: tuple[tuple[Event, ...], ...] = (
         (completed(path, Output(frozenset({"b", "a"}), "text", value_zoo(), usage, True, "words"), epoch=epoch),),
-        (completed(path, Output(), epoch=epoch),),
+        (replace(completed(path, Output(), epoch=epoch), seen=SEEN, decided_by="ann"),),
+        (replace(completed(path, Output(), epoch=epoch), cached_from="01J0/other"),),
+        (replace(failed(path, epoch=epoch), seen=SEEN),),
         (attempt_failed(path, number, usage=usage, epoch=epoch),),
         (attempt_failed(path, number, epoch=epoch), failed(path, epoch=epoch)),
         (failed(path, handled="continue", epoch=epoch),),
@@ -170,6 +184,28 @@ def _after_start(chance: random.Random, path: StepPath, number: int, epoch: int)
         (ev.AttemptCutOff(path=path, number=number, certainty="interrupted", cause="interrupt", epoch=epoch),),
     )
     return chance.choice(choices)
+
+
+def _decided(chance: random.Random, story: Story, record: StepRecord) -> tuple[Event, ...]:
+    """The decision of the gate a step waits for, and sometimes what follows from it in the same transaction."""
+    path, epoch = record.path, record.epoch
+    (one,) = (one for one in story.state.gates.values() if one.path == path and one.decision is None)
+    decision = ev.GateDecided(
+        path=path,
+        name=one.name,
+        occurrence=one.occurrence,
+        decision="go",
+        by="ann",
+        via="cli",
+        form={"n": 1.0},
+        epoch=epoch,
+    )
+    follow: tuple[tuple[Event, ...], ...] = (
+        (completed(path, epoch=epoch),),
+        (started(path, record.attempts, epoch=epoch),),
+        (_cancelled(path, epoch),),
+    )
+    return (decision, *chance.choice(follow))
 
 
 def _cancelled(path: StepPath, epoch: int) -> ev.StepCancelled:

@@ -18,7 +18,7 @@ from runkon.model.output import Output, Usage
 from runkon.model.ports import RunStore
 from runkon.model.records import RunRecord
 from runkon.model.status import RunStatus, StepStatus
-from runkon.testing.store_ask_suite import AskContract
+from runkon.testing.store_history_suite import HistoryContract
 from runkon.testing.store_story import (
     SOURCES,
     START_MS,
@@ -34,7 +34,7 @@ from runkon.testing.store_story import (
 )
 
 
-class StoreContract(AskContract):
+class StoreContract(HistoryContract):
     """Inherit, name the class `Test…`, and say what `make` gives."""
 
     # ── creating and finding ──────────────────────────────────────────────────────────────────────
@@ -200,8 +200,11 @@ class StoreContract(AskContract):
                 story.write(ev.RunInterrupted(cause="interrupt", error="^C"), release=True)
                 story.begin(f"leg {number}", resumed=True)
         assert list(store.events(story.run)) == story.envelopes
-        assert list(store.steps(story.run)) == fold(story.envelopes).in_order()
+        state = fold(story.envelopes)
+        assert list(store.steps(story.run)) == state.in_order()
+        assert list(store.gates(story.run)) == list(state.gates.values())
         assert store.run(story.run) == self.with_lease(story)
+        store.check_log(story.run)
 
     # ── what can't follow ─────────────────────────────────────────────────────────────────────────
     @pytest.mark.parametrize(
