@@ -134,7 +134,7 @@ class Token(CancelToken):
         if self.reason is None and seconds > 0:
             waiter = Waiter()
             undo_cancel = self.on_cancel(waiter.wake)
-            undo_timer = self._clock.call_at(self._clock.monotonic() + seconds, waiter.wake)
+            undo_timer = self._clock.call_after(seconds, waiter.wake)  # until a due time, mostly: it goes on in sleep
             try:
                 waiter.wait()
             finally:

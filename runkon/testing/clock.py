@@ -11,7 +11,8 @@ START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 
 
 class FakeClock:
-    """Virtual time. `advance` runs what became due, in order, on the calling thread; nothing else moves it.
+    """Virtual time. `advance` runs what became due, in order, on the calling thread; nothing else moves it but `sleep`,
+    for the machine's, and `set_wall`, which only changes what is written down.
 
     Work on other threads asks for a time first and the test advances then: `wait_for_timers` is how the test knows
     that it asked."""
@@ -21,6 +22,7 @@ class FakeClock:
         self._elapsed = 0.0
         self._number = 0
         self._timers: dict[int, tuple[float, Callable[[], None]]] = {}
+        self._through_sleep: set[int] = set()
         self._changed = threading.Condition()
 
     def now_ms(self) -> int:
@@ -32,6 +34,28 @@ class FakeClock:
 
     def call_at(self, when: float, action: Callable[[], None]) -> Callable[[], None]:
         """Keep `action` until time reaches `when`. What is due already waits for the next `advance`, also of zero."""
+        return self._keep(when, action)[1]
+
+    def call_after(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]:
+        """As `call_at`, so many seconds from now, some of which the machine may sleep."""
+        number, undo = self._keep(self.monotonic() + seconds, action)
+        self._through_sleep.add(number)
+        return undo
+
+    def sleep(self, seconds: float) -> None:
+        """The machine sleeps: the wall clock goes on, and so do timers of `call_after`; nothing runs meanwhile."""
+        with self._changed:
+            self._start_ms += round(seconds * 1000)
+            for number in self._through_sleep & self._timers.keys():
+                when, action = self._timers[number]
+                self._timers[number] = (when - seconds, action)
+            self._changed.notify_all()
+
+    def set_wall(self, seconds: float) -> None:
+        """Somebody sets the wall clock so many seconds forward, or back."""
+        self._start_ms += round(seconds * 1000)
+
+    def _keep(self, when: float, action: Callable[[], None]) -> tuple[int, Callable[[], None]]:
         with self._changed:
             self._number += 1
             number = self._number
@@ -43,7 +67,7 @@ class FakeClock:
                 self._timers.pop(number, None)
                 self._changed.notify_all()
 
-        return undo
+        return number, undo
 
     @property
     def timers(self) -> list[float]:

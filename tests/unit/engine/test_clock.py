@@ -65,3 +65,49 @@ def test_many_undone_timers_are_not_kept() -> None:
 def test_the_process_has_one_clock() -> None:
     assert system_clock() is system_clock()
     assert system_clock().now_ms() > 1_500_000_000_000
+
+
+def test_what_is_on_record_goes_on_while_the_machine_sleeps_and_attempts_do_not() -> None:
+    slept = [0.0]
+    clock = SystemClock(slept=lambda: slept[0])
+    seen: list[str] = []
+    due = threading.Event()
+
+    def run_deadline() -> None:
+        seen.append("deadline")
+        due.set()
+
+    clock.call_at(clock.monotonic() + 3600, lambda: seen.append("attempt"))
+    clock.call_after(7200, lambda: seen.append("later"))
+    clock.call_after(3600, run_deadline)
+    slept[0] = 3601.0
+    clock.call_at(0, lambda: None)  # whatever wakes the timer thread, at the latest its own look
+    assert due.wait(30)
+    assert seen == ["deadline"]
+
+
+def test_a_timer_set_after_the_sleep_does_not_count_it() -> None:
+    slept = [5000.0]
+    clock = SystemClock(slept=lambda: slept[0])
+    seen: list[str] = []
+    done = threading.Event()
+    clock.call_after(3600, lambda: seen.append("early"))
+    clock.call_after(0, done.set)
+    assert done.wait(30)
+    slept[0] = 8000.0
+    again = threading.Event()
+    clock.call_after(0, again.set)
+    assert again.wait(30)
+    assert seen == []
+
+
+def test_an_undone_timer_that_counts_sleep_never_runs() -> None:
+    slept = [0.0]
+    clock = SystemClock(slept=lambda: slept[0])
+    seen: list[str] = []
+    clock.call_after(3600, lambda: seen.append("undone"))()
+    slept[0] = 4000.0
+    done = threading.Event()
+    clock.call_after(0, done.set)
+    assert done.wait(30)
+    assert seen == []

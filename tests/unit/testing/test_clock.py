@@ -104,3 +104,18 @@ def test_a_certain_timer_can_be_waited_for():
     clock.wait_for_timer(7.5)
     with pytest.raises(TimeoutError, match=r"no timer is due at 8.0, only at \[7.5\]"):
         clock.wait_for_timer(8.0, timeout=0)
+
+
+def test_sleep_and_a_wall_clock_that_is_set_move_what_they_should():
+    clock, seen = FakeClock(), []
+    began = clock.now_ms()
+    clock.call_at(10.0, lambda: seen.append("stands still"))
+    clock.call_after(10.0, lambda: seen.append("goes on"))
+    clock.sleep(10)
+    assert (clock.monotonic(), clock.now_ms() - began) == (0.0, 10_000)
+    clock.advance(0)
+    assert seen == ["goes on"]
+    clock.set_wall(-60)
+    assert clock.now_ms() - began == -50_000
+    clock.advance(10)
+    assert seen == ["goes on", "stands still"]
