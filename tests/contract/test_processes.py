@@ -6,15 +6,19 @@ import signal
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from runkon.model.events import RunCompleted
 from runkon.model.fold import fold
+from runkon.model.holder import this_holder
 from runkon.model.ids import RunID
 from runkon.model.status import RunStatus, StepStatus
 from runkon.store.sqlite import SqliteRunStore
-from runkon.testing.store_story import START_MS, TTL_MS
+from runkon.testing.store_story import START_MS, TTL_MS, Story, completed, started
 
-PROCESSES, RUNS, STEPS = 4, 3, 25
+PROCESSES, RUNS, STEPS = 4, 4, 25
+THREADS, COMMITS = 24, 60
 
 WRITE_RUNS = f"""
 import sys
@@ -33,6 +37,23 @@ for _ in range({RUNS}):
         story.write(completed(f"s#{{number}}"))
     story.write(RunCompleted(outputs={{}}), release=True)
     print(story.run)
+store.close()
+"""
+
+EXECUTE_RUNS = f"""
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from runkon.store.sqlite import SqliteRunStore
+from runkon.testing import ScriptedExecutor, run_text
+
+store = SqliteRunStore(Path(sys.argv[1]), durability="normal")
+executor = ScriptedExecutor(default="done")
+TEXT = "workflow w {{ call a parallel p {{ call b call c call d }} call e }}"
+with ThreadPoolExecutor({RUNS}) as pool:
+    ends = list(pool.map(lambda _: run_text(TEXT, executor, store=store).record.status, range({RUNS})))
+assert ends == ["completed"] * {RUNS}, ends
+print(len(executor.calls))
 store.close()
 """
 
@@ -73,6 +94,45 @@ def test_processes_share_one_file_without_a_lock_error(tmp_path: Path) -> None:
     for run in store.runs(status="completed"):
         assert list(store.steps(run.id)) == fold(store.events(run.id)).in_order()
         assert (run.seq, run.calls) == (3 + 2 * STEPS, STEPS)
+    store.close()
+
+
+def test_threads_share_one_file_without_a_lock_error(tmp_path: Path) -> None:
+    store = SqliteRunStore(tmp_path / "runs.db", durability="normal")
+
+    def write(_: int) -> RunID:
+        story = Story(store)
+        story.begin(this_holder())
+        for number in range(COMMITS // 2 - 1):
+            story.write(started(f"s#{number}", order=number))
+            story.write(completed(f"s#{number}"))
+        story.write(RunCompleted(outputs={}), release=True)
+        return story.run
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        written = list(pool.map(write, range(THREADS)))
+    assert sorted(run.id for run in store.runs(status="completed")) == sorted(written)
+    for run in written:
+        state = fold(store.events(run))
+        assert list(store.steps(run)) == state.in_order()
+        assert state.run.seq == COMMITS + 1
+    store.close()
+
+
+def test_engines_of_several_processes_complete_all_their_runs(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    processes = [start(EXECUTE_RUNS, path) for _ in range(PROCESSES)]
+    calls = 0
+    for process in processes:
+        out, err = process.communicate()
+        assert (process.returncode, err) == (0, "")
+        calls += int(out)
+    store = SqliteRunStore(path)
+    assert len(store.runs(status="completed")) == PROCESSES * RUNS
+    assert calls == PROCESSES * RUNS * 5
+    for run in store.runs():
+        assert run.holder is None
+        assert list(store.steps(run.id)) == fold(store.events(run.id)).in_order()
     store.close()
 
 

@@ -172,6 +172,29 @@ def test_a_locked_file_is_waited_for(tmp_path: Path) -> None:
     place.store.close()
 
 
+@pytest.mark.parametrize(
+    "place", ["before_start:path=b", "in_attempt:path=b", "after_return:path=b", "before_finish:path=c", "before_end"]
+)
+def test_an_engine_whose_run_was_taken_writes_nothing_more(place: str, tmp_path: Path) -> None:
+    own, thief = Place(tmp_path, "chain", 1.0), SqliteRunStore(tmp_path / "state" / "runs.db", is_alive=_nobody)
+    run = own.create()
+    rows: list[object] = []
+
+    def steal() -> None:
+        assert thief.acquire(run, "thief", 0, 1 << 50) is not None
+        rows.append((thief.run(run), list(thief.steps(run)), list(thief.events(run))))
+
+    with arm(f"{place}:do=steal", steal=steal), pytest.raises(UserError) as caught:
+        own.go_on(run)
+    assert (caught.value.code, caught.value.exit_code) == ("already-active", 8)
+    assert rows == [(own.store.run(run), list(own.store.steps(run)), list(own.store.events(run)))]
+    assert own.go_on(run) is RunStatus.COMPLETED
+    assert max(own.calls.values()) <= 2
+    assert record_findings(own.store, own.file, run) == []
+    own.store.close()
+    thief.close()
+
+
 OVERWRITE = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1])
