@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help dev check lint types layers test fast update bench wheel fuzz clean
+.PHONY: help dev check lint types layers test fast update bench wheel fuzz crash clean
 
 help:  ## print every recipe
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ wheel:  ## build wheel and sdist into dist/
 
 fuzz:  ## an hour of random programs and random bytes
 	$(BIN)/python -m tests.property.fuzz --minutes 60
+
+crash:  ## thousands of kills at every place and from outside, each resumed and compared; KILLS=5000 SEED=1
+	$(BIN)/python -m tests.crash --kills $(or $(KILLS),5000) --seed $(or $(SEED),1) --battles 100
 
 clean:  ## remove what can be made again
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

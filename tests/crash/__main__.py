@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from runkon.failpoints import POINTS
 
 from .campaign import Tally, run_campaign
 from .harness import Case, Result, play_case, timed, whole
+from .outside import Battle
 from .plays import PLAYS
 from .power import cuts, findings_of_cut, record
+
+POWER = ("chain", "mixed", "large")  # plays whose log is cut in a full run
+INSIDE = 12  # cuts at bytes that end no commit
 
 
 def main() -> int:
@@ -25,35 +33,46 @@ def main() -> int:
     if options.case:
         return _one(options.case)
     if options.power:
-        return _power(options.power, options.seed, 12)
-    since, told = timed(), [0]
-
-    def tell(result: Result) -> None:
-        told[0] += len(result.killed)
-        if result.findings:
-            print(f"\nFINDING {result.case}\n  " + "\n  ".join(result.findings), file=sys.stderr, flush=True)
-        elif sys.stderr.isatty() or told[0] % 100 < len(result.killed):
-            print(f"\r{told[0]} kills, {since():.0f} s, {result.case}", end="\n", file=sys.stderr, flush=True)
-
-    names = [options.play] if options.play else list(PLAYS)
-    tally = run_campaign(names, kills=options.kills, seed=options.seed, every_place=not options.sampled, tell=tell)
-    if options.json:
-        print(json.dumps(_summary(tally)))
-    else:
-        _print_table(tally, since())
-    return 1 if tally.bad else 0
+        return _power(options.power, options.seed)
+    if options.play:
+        return _campaign(options)
+    return _everything(options)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("--kills", type=int, default=1000, help="how many kills at least")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--play", choices=sorted(PLAYS), help="only this workflow")
+    parser.add_argument("--jobs", type=int, default=2, help="how many workflows are played at a time")
+    parser.add_argument("--battles", type=int, default=20, help="how many pairs of real processes are killed")
+    parser.add_argument("--play", choices=sorted(PLAYS), help="only this workflow; the result as JSON")
     parser.add_argument("--case", help="only this case, as a finding names it")
     parser.add_argument("--power", choices=sorted(PLAYS), help="cut the log of this workflow as a power failure would")
     parser.add_argument("--sampled", action="store_true", help="do not try every place first")
-    parser.add_argument("--json", action="store_true", help="the result as JSON")
     return parser.parse_args()
+
+
+# ── one workflow ──────────────────────────────────────────────────────────────────────────────────
+def _campaign(options: argparse.Namespace) -> int:
+    def tell(result: Result) -> None:
+        if result.findings:
+            print(f"FINDING {result.case}\n  " + "\n  ".join(result.findings), file=sys.stderr, flush=True)
+
+    tally = run_campaign(
+        [options.play], kills=options.kills, seed=options.seed, every_place=not options.sampled, tell=tell
+    )
+    print(json.dumps(_summary(tally)))
+    return 1 if tally.bad else 0
+
+
+def _summary(tally: Tally) -> dict[str, object]:
+    return {
+        "cases": len(tally.results),
+        "kills": tally.kills,
+        "struck": dict(tally.struck),
+        "findings": {str(result.case): result.findings for result in tally.bad},
+        "passed": {name: sorted(passed) for name, passed in tally.passed.items()},
+    }
 
 
 def _one(text: str) -> int:
@@ -68,38 +87,65 @@ def _one(text: str) -> int:
     return 1 if result.findings else 0
 
 
-def _power(name: str, seed: int, inside: int) -> int:
+def _power(name: str, seed: int) -> int:
     folder = Path(tempfile.mkdtemp(prefix="runkon-power-"))
     expected = whole(PLAYS[name], folder / "whole")
     recording = record(PLAYS[name], folder / "recorded")
-    found, tried = [], cuts(recording, Random(seed), inside)
+    found, tried = [], cuts(recording, Random(seed), INSIDE)
     for cut in tried:
         found += findings_of_cut(recording, cut, expected, folder / f"cut-{cut}")
     print(json.dumps({"cuts": len(tried), "acknowledged": len(recording.acknowledged), "findings": found}))
     return 1 if found else 0
 
 
-def _summary(tally: Tally) -> dict[str, object]:
-    return {
-        "kills": tally.kills,
-        "struck": dict(tally.struck),
-        "findings": {str(result.case): result.findings for result in tally.bad},
-        "passed": {name: sorted(passed) for name, passed in tally.passed.items()},
-    }
+# ── all of it ─────────────────────────────────────────────────────────────────────────────────────
+def _everything(options: argparse.Namespace) -> int:
+    since, share = timed(), -(-options.kills // len(PLAYS))
+    found: dict[str, dict[str, Any]] = {}
+
+    def play(name: str) -> None:
+        words = ["--play", name, "--kills", str(share), *(["--sampled"] if options.sampled else [])]
+        found[name] = _by_itself(options.seed, *words)
+        print(f"{since():5.0f} s  {name}: {found[name]['kills']} kills", file=sys.stderr, flush=True)
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(play, PLAYS))
+    told = [f"{case}: {text}" for one in found.values() for case, texts in one["findings"].items() for text in texts]
+    cut = {name: _by_itself(options.seed, "--power", name) for name in POWER}
+    told += [f"power {name}: {text}" for name, one in cut.items() for text in one["findings"]]
+    outside: Counter[str] = Counter()
+    for number in range(options.battles):
+        battle = Battle(Path(tempfile.mkdtemp(prefix="runkon-battle-")) / "project", options.seed * 1000 + number)
+        told += [f"battle {options.seed * 1000 + number}: {text}" for text in battle.fight()]
+        outside += battle.kills
+    _print_tables(found)
+    print(f"logs cut at {sum(one['cuts'] for one in cut.values())} places; killed from outside: {dict(outside)}")
+    print(f"{sum(one['kills'] for one in found.values()) + outside.total()} kills in {since():.0f} s, ", end="")
+    print(f"{len(told)} findings" if told else "nothing is wrong")
+    for text in told:
+        print(f"FINDING {text:.500}")
+    return 1 if told else 0
 
 
-def _print_table(tally: Tally, seconds: float) -> None:
-    print(f"\n{'play':12} {'cases':>6} {'kills':>6} {'findings':>9}")
-    for name in tally.passed:
-        of_play = [result for result in tally.results if result.case.play.name == name]
-        bad, kills = sum(bool(r.findings) for r in of_play), sum(len(r.killed) for r in of_play)
-        print(f"{name:12} {len(of_play):6} {kills:6} {bad:9}")
-    print(f"{'all':12} {len(tally.results):6} {tally.kills:6} {len(tally.bad):9}   in {seconds:.0f} s")
+def _by_itself(seed: int, *words: str) -> dict[str, Any]:
+    """The result of this program for one workflow: in a process without threads, because it forks."""
+    command = [sys.executable, "-m", "tests.crash", "--seed", str(seed), *words]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if not done.stdout:
+        raise SystemExit(f"`{' '.join(command)}` ended with {done.returncode} and no result")
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def _print_tables(found: dict[str, dict[str, Any]]) -> None:
+    print(f"\n{'workflow':12} {'cases':>6} {'kills':>6} {'findings':>9}")
+    for name, one in found.items():
+        print(f"{name:12} {one['cases']:6} {one['kills']:6} {len(one['findings']):9}")
+    struck = sum((Counter(one["struck"]) for one in found.values()), Counter())
     print(f"\n{'place':24} {'kills':>6}")
     for point in sorted(POINTS):
-        print(f"{point:24} {tally.struck[point]:6}" + ("" if tally.struck[point] else "   never"))
-    for result in tally.bad:
-        print(f"FINDING {result.case}: {result.findings[0]:.200}")
+        print(f"{point:24} {struck[point]:6}" + ("" if struck[point] else "   never passed before a kill"))
+    print()
 
 
 if __name__ == "__main__":

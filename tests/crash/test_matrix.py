@@ -25,7 +25,7 @@ ALWAYS_PASSED = {
 
 def campaign(play: str, folder: Path, *options: str) -> dict[str, Any]:
     """Kills of one play, in a process that has no threads: it forks."""
-    command = [sys.executable, "-m", "tests.crash", "--play", play, "--seed", str(SEED), "--json", *options]
+    command = [sys.executable, "-m", "tests.crash", "--play", play, "--seed", str(SEED), *options]
     environment = {"PATH": "/usr/bin:/bin", "TMPDIR": str(folder), "HOME": str(folder)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.stdout, done.stderr
