@@ -59,7 +59,8 @@ class _Open(NamedTuple):
 
 class Asks:
     """The asks of one leg. `unconfirmed` are steps whose old processes could not be seen to end: they count as ones
-    that write, whatever they say. Safe for concurrent calls."""
+    that write, whatever they say; `left` are records as earlier legs left them, before any was put aside. Safe for
+    concurrent calls."""
 
     def __init__(
         self,
@@ -67,6 +68,7 @@ class Asks:
         run: RunID,
         recorded: Mapping[StepPath, StepRecord],
         unconfirmed: frozenset[StepPath] = frozenset(),
+        left: Sequence[StepRecord] = (),
     ) -> None:
         self._store = store
         self._run = run
@@ -74,7 +76,7 @@ class Asks:
         self._lock = threading.Lock()
         self._known: tuple[Sequence[GateRecord], Sequence[GateAnswer]] | None = None
         self._open: dict[StepPath, _Open] = {}
-        if any(map(is_in_question, recorded.values())):
+        if any(map(is_in_question, (*recorded.values(), *left))):
             gates, _ = self._read()
             self._open = {one.path: _found_open(one, recorded.get(one.path)) for one in gates if one.decision is None}
 

@@ -19,8 +19,10 @@ from runkon.engine.outcome import (
     close_stopped,
     complete,
     failure_of,
+    look_again,
     replay,
     skip_by_condition,
+    stopped_before,
     supersede,
 )
 from runkon.engine.plan import Leaf, agent_leaf
@@ -92,10 +94,15 @@ def settle(leaf: Leaf, scope: Scope) -> StepResult:
     path = leaf.path if leaf.path is not None else StepPath(scope.prefix + leaf.segment)
     record = leg.recorded.get(path) if leg.recorded else None
     if record is not None:
-        if record.info.kind != leaf.kind or record.info.name != leaf.name:
+        is_same = record.info.kind == leaf.kind and record.info.name == leaf.name
+        if not is_same and record.status is not StepStatus.PENDING:
             raise replay_mismatch(path, record.info, leaf.kind, leaf.name)
+        if leg.looks_again:
+            record = look_again(leaf, scope, record)
         if record.is_settled and (record.status is not StepStatus.SKIPPED or record.skip_reason != "condition"):
             return replay(leaf, scope, record)
+        if record.status is StepStatus.CANCELLED and record.handled is not None:
+            raise stopped_before()
     condition = leaf.options.condition
     if condition is not None:
         choice = scope.env.evaluate(condition)

@@ -54,7 +54,7 @@ class RunConfig:
     def from_json(cls, stored: Mapping[str, JsonValue]) -> RunConfig:
         """The settings a run was recorded with. Raises KeyError or TypeError on a record that is not one."""
         known: Mapping[str, Any] = stored  # written by `as_json`, so each field has its type
-        fields = {key: known[key] for key in known if key not in ("working_dir", "roots", "log_dir")}
+        fields = {key: known[key] for key in known if key not in ("working_dir", "roots", "log_dir", "fork")}
         log_dir = known.get("log_dir")
         return cls(
             working_dir=Path(known["working_dir"]),

@@ -33,7 +33,7 @@ from runkon.engine.ends import BodyFailed, Stopped, Waits
 from runkon.engine.environment import Environment, RunFacts
 from runkon.engine.inputs import BoundInputs
 from runkon.engine.interpreter import run_body
-from runkon.engine.outcome import close_stopped
+from runkon.engine.outcome import close_stopped, put_aside_unvisited
 from runkon.engine.plan import Leaf, Planned, order_text
 from runkon.engine.scheduler import Pool, Slots, Strand, in_background, run_strand
 from runkon.engine.scope import Leg, Scope
@@ -42,7 +42,7 @@ from runkon.failpoints import failpoint
 from runkon.language.program import CheckedWorkflow
 from runkon.model.events import Event, RunCancelled, RunCompleted, RunEvent, RunFailed, RunInterrupted, RunWaiting
 from runkon.model.failures import StepFailure
-from runkon.model.ids import StepPath, is_in_always
+from runkon.model.ids import StepPath
 from runkon.model.output import JsonValue
 from runkon.model.ports import Clock, Executors, Recorder
 from runkon.model.records import Lease, RunRecord, StepRecord
@@ -51,6 +51,7 @@ from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
     from runkon.engine.asks import Asks
+    from runkon.engine.choices import Choices
 
 HURRY = 0.5  # seconds an executor gets after a kill
 SIGTERM_GRACE = 20.0  # seconds the always block gets at most when the system ends the process
@@ -84,6 +85,8 @@ class LegRun:
         inputs: BoundInputs,
         progress: Callable[[StepPath, str], None] | None,
         asks: Asks | None = None,
+        looks_again: bool = False,
+        choices: Choices | None = None,
     ) -> None:
         meta = program.workflow.meta
         self._record = record
@@ -115,6 +118,8 @@ class LegRun:
             progress=progress,
             asks=asks,
         )
+        self._leg.looks_again = looks_again
+        self._leg.choices = choices
         facts = RunFacts(
             run_id=record.id,
             workflow=program.workflow.name,
@@ -123,8 +128,6 @@ class LegRun:
             injected=config.injected,
         )
         self._env = Environment(facts, dict(inputs))
-        of_body = [step.is_settled for path, step in recorded.items() if not is_in_always(path)]
-        self.reused, self.rerun = of_body.count(True), of_body.count(False)
 
     def run(self, begun: Sequence[Event], control: RunControl) -> None:
         """Record `begun`, walk, record the end and give the lease back. Raises LeaseLost, StoreUnavailable, the
@@ -222,15 +225,16 @@ class LegRun:
         if left <= 0:
             self._body_token.cancel(RUN_TIMEOUT)
             return
-        when = self._clock.monotonic() + left
-        self._undo.append(self._clock.call_at(when, lambda: self._body_token.cancel(RUN_TIMEOUT)))
+        self._undo.append(self._clock.call_after(left, lambda: self._body_token.cancel(RUN_TIMEOUT)))
 
     def _unneeded(self, end: End) -> list[Event]:
-        """The asks that end with the run, unanswered."""
-        asks = self._leg.asks
+        """What ends with the run: asks nobody has answered, and records of steps it does not come to any more."""
+        asks, unvisited = self._leg.asks, []
+        if self._leg.looks_again and isinstance(end.event, RunCompleted):
+            unvisited = put_aside_unvisited(self._leg)
         if asks is None or not isinstance(end.event, RunCompleted | RunFailed | RunCancelled):
-            return []
-        return asks.at_the_end("the run ended")
+            return unvisited
+        return [*unvisited, *asks.at_the_end("the run ended")]
 
     # ── the body ──────────────────────────────────────────────────────────────────────────────────
     def _walk_body(self) -> End:

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runkon.engine.answers import Failed
-from runkon.engine.cancellation import FINAL, SILENT, CancelReason
+from runkon.engine.cancellation import FAIL_FAST, FINAL, SILENT, CancelReason
 from runkon.engine.dispatch import CLOCKS
-from runkon.engine.ends import Failure
+from runkon.engine.ends import Failure, Stopped
 from runkon.engine.results import StepResult
-from runkon.engine.reuse import seen_by
+from runkon.engine.reuse import difference, seen_by
 from runkon.engine.scope import Leg, Scope
 from runkon.failpoints import failpoint
 from runkon.model.events import (
@@ -28,7 +28,7 @@ from runkon.model.events import (
     StepSuperseded,
     StepTimedOut,
 )
-from runkon.model.ids import StepPath
+from runkon.model.ids import StepPath, is_in_always
 from runkon.model.output import NO_OUTPUT, Output, Usage
 from runkon.model.records import StepError, StepRecord
 from runkon.model.status import StepStatus
@@ -158,6 +158,32 @@ def supersede(leg: Leg, record: StepRecord, why: str) -> StepRecord:
     fresh = StepRecord(record.run, record.path, record.info, StepStatus.PENDING, epoch=record.epoch + 1)
     leg.recorded[record.path] = fresh
     return fresh
+
+
+def look_again(leaf: Leaf, scope: Scope, record: StepRecord) -> StepRecord:
+    """The record to go by where settled steps are compared with what they would see now: a step that would see
+    something else is put aside."""
+    scope.leg.visited.add(record.path)
+    if not record.is_settled or record.status is StepStatus.SKIPPED:
+        return record
+    why = difference(leaf, scope.env, record)
+    return record if why is None else supersede(scope.leg, record, why)
+
+
+def put_aside_unvisited(leg: Leg) -> list[Event]:
+    """The end of records that the walk has not come by, although it came to its end: they are results no more."""
+    return [
+        StepSuperseded(path=record.path, why="the run does not come to it any more", epoch=record.epoch)
+        for record in leg.recorded.values()
+        if record.path not in leg.visited and record.status is not StepStatus.PENDING and not is_in_always(record.path)
+    ]
+
+
+def stopped_before() -> Stopped:
+    """What a step does that an earlier leg stopped because its block could not succeed any more, which was taken."""
+    stopped = Stopped(FAIL_FAST)
+    stopped.is_recorded = True
+    return stopped
 
 
 def replay(leaf: Leaf, scope: Scope, record: StepRecord) -> StepResult:

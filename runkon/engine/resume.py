@@ -6,18 +6,68 @@ settled, and everything else runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from runkon.errors import EXIT_NOT_FOUND, UserError
 from runkon.language.nodes import StepOptions
-from runkon.model.events import AttemptCutOff
+from runkon.model.events import AttemptCutOff, Event
 from runkon.model.ids import RunID, StepPath
 from runkon.model.records import RunRecord, StepError, StepRecord
 from runkon.model.status import RunStatus, StepStatus
+from runkon.named import NamedTuple
+
+if TYPE_CHECKING:
+    from runkon.engine.choices import Choices
+    from runkon.language.program import CheckedWorkflow
+    from runkon.model.output import JsonValue
 
 CRASH_LIMIT = 3
+FORK = "fork"  # the setting that keeps how a fork was asked for, until its first leg has begun
+
+
+class Resumption(NamedTuple):
+    """How a later leg, or the first one of a fork, was asked for. `mode` is `normal`, `only-failed` or `restart`;
+    `step` what `--from` names; `before` the workflow that the records were made with, where the leg has an edited one;
+    `inputs` all inputs from now on, None if they stay; `notes` are warnings for whoever reads the plan."""
+
+    mode: str = "normal"
+    step: str | None = None
+    before: CheckedWorkflow | None = None
+    inputs: Mapping[str, JsonValue] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_normal(self) -> bool:
+        """True if nothing but what is unfinished is to run."""
+        return self.mode == "normal" and self.step is None and self.before is None and self.inputs is None
+
+    @property
+    def name(self) -> str:
+        """The mode as the record has it."""
+        return self.mode if self.step is None else "from"
+
+
+NORMAL_RESUME = Resumption()
 _LOST = "process_lost"  # why a step found running is interrupted: a pause is no crash
+
+
+class Beginning(NamedTuple):
+    """What a leg begins with. `recorded` holds the record of each step as the leg takes it, `steps` as they were found.
+    `closed` come before the event that says it has begun, `changed` after it. With `looks_again` settled steps are
+    compared with what they would see now; `choices` are those of earlier legs, where there are conditions."""
+
+    recorded: dict[StepPath, StepRecord]
+    steps: Sequence[StepRecord] = ()
+    closed: tuple[Event, ...] = ()
+    changed: tuple[Event, ...] = ()
+    reused: int = 0
+    rerun: int = 0
+    asked: int = 0
+    looks_again: bool = False
+    choices: Choices | None = None
+    crashed: bool = False
 
 
 def refuse_unless_resumable(run: RunID, record: RunRecord | None) -> RunRecord:
@@ -30,7 +80,8 @@ def refuse_unless_resumable(run: RunID, record: RunRecord | None) -> RunRecord:
         raise UserError(
             "not-resumable",
             f"run `{run}` was cancelled, which is final",
-            help="start the workflow again for a new run",
+            help="`--fork` makes a new run that keeps what this one has finished",
+            next=f"runkon resume {run} --fork",
             exit_code=EXIT_NOT_FOUND,
         )
     return record
@@ -62,3 +113,12 @@ def crash_failure(record: StepRecord, options: StepOptions) -> StepError | None:
     if record.skip_reason == _LOST and record.cut_offs % max(CRASH_LIMIT, options.retries + 1) == 0:
         return StepError("crash_limit", f"its process was lost {record.cut_offs} times while it ran")
     return None
+
+
+def sources_of(program: CheckedWorkflow) -> dict[str, str]:
+    """The text of every file the run needs, the entry file first."""
+    sources = {program.source.path: program.source.text}
+    for child in program.children.values():
+        for path, text in sources_of(child).items():
+            sources.setdefault(path, text)
+    return sources

@@ -22,7 +22,8 @@ from runkon.model.plans import TextChange
 from runkon.named import NamedTuple
 
 _OF_FAILURES = (
-    "retries", "backoff", "delay", "max_delay", "jitter", "retry_on", "timeout", "idle_timeout", "on_fail", "on_unknown",
+    "retries", "backoff", "delay", "max_delay", "jitter", "retry_on", "timeout", "idle_timeout", "on_fail",
+    "on_unknown",
 )  # fmt: skip
 _ALIKE = {name: getattr(StepOptions(), name) for name in _OF_FAILURES}
 

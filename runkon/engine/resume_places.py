@@ -111,7 +111,7 @@ class Places:
             if leaf.static_order is not None:
                 orders[form] = leaf.static_order
         for step in recorded:
-            orders[str(step.path)] = step.info.order
+            orders.setdefault(str(step.path), step.info.order)
         for path, order in list(orders.items()):
             for block in _outer(path):
                 orders[block] = min(order, orders.get(block, order))
@@ -172,3 +172,18 @@ def is_at_or_below(path: str, block: str) -> bool:
 def is_around(block: StepPath, path: str) -> bool:
     """True if the record `block` is that of a block in which `path` lies."""
     return path.startswith(f"{block}/")
+
+
+def has_choices(body: Sequence[Planned]) -> bool:
+    """True if anything in `body` depends on a condition."""
+    for planned in body:
+        node = planned.node
+        if isinstance(node, n.IfBlock | n.WhileBlock | n.DoWhileBlock):
+            return True
+        if isinstance(node, n.ParallelBlock) and node.until is not None:
+            return True
+        if isinstance(planned, Leaf) and planned.options.condition is not None:
+            return True
+        if any(has_choices(inner) for inner in planned.bodies):
+            return True
+    return False

@@ -15,7 +15,7 @@ from runkon.model.events import Event, StepSuperseded
 from runkon.model.gates import is_undecided
 from runkon.model.ids import StepPath, is_in_always
 from runkon.model.plans import ASK, DROP, NEW, RERUN, REUSE, PlanLine, ResumePlan
-from runkon.model.records import StepRecord
+from runkon.model.records import StepRecord, fresh_step
 from runkon.model.status import StepStatus
 from runkon.named import NamedTuple
 
@@ -45,11 +45,12 @@ class Wish(NamedTuple):
 
 
 class Course(NamedTuple):
-    """A plan with what a leg needs to follow it: why a record is put aside, by path, and where moved ones go."""
+    """A plan with what a leg needs to follow it: why a record is put aside, by path, and moved ones as they are at
+    their new place."""
 
     plan: ResumePlan
     aside: Mapping[StepPath, str]
-    moved: Mapping[StepPath, StepPath]
+    moved: Mapping[StepPath, StepRecord]
 
     def superseded(self, steps: Sequence[StepRecord]) -> list[Event]:
         """The events that put records aside."""
@@ -63,9 +64,7 @@ class Course(NamedTuple):
         """The records the leg begins with: those put aside begin anew, in their next epoch."""
         found: dict[StepPath, StepRecord] = {}
         for step in steps:
-            if step.path in self.aside:
-                step = StepRecord(step.run, step.path, step.info, StepStatus.PENDING, epoch=step.epoch + 1)
-            found[step.path] = step
+            found[step.path] = fresh_step(step) if step.path in self.aside else step
         return found
 
 
@@ -89,7 +88,7 @@ class _Planner:
 
     def __init__(self, places: Places, wish: Wish, now: int) -> None:
         self.aside: dict[StepPath, str] = {}
-        self.moved: dict[StepPath, StepPath] = {}
+        self.moved: dict[StepPath, StepRecord] = {}
         self._places = places
         self._wish = wish
         self._now = now
@@ -108,7 +107,9 @@ class _Planner:
         if reason is not None:
             return self._put_aside(step, RERUN, reason)
         if edits is not None and form in edits.moved and step.is_settled:
-            self.moved[step.path] = StepPath(edits.moved[form])
+            leaf = self._places.leaves[edits.moved[form]]
+            assert leaf.info is not None  # only what stands outside of loops is matched by its key
+            self.moved[step.path] = replace(step, path=StepPath(edits.moved[form]), info=leaf.info)
             self.aside[step.path] = f"moved to `{edits.moved[form]}`"
             return REUSE, f"{_settled_reason(step)}, moved to `{edits.moved[form]}`"
         if is_kept(step):
@@ -149,9 +150,14 @@ class _Planner:
             return "named by --from" if path == target.path else "inside of --from"
         if is_around(path, target.path):
             return "around --from"
-        if step.info.order > target.order and not self._places.are_beside(target.path, path):
+        if self._order(step) > target.order and not self._places.are_beside(target.path, path):
             return "after --from"
         return None
+
+    def _order(self, step: StepRecord) -> str:
+        """Where the step stands in the text to go on with, which an edit may have changed."""
+        leaf = self._places.leaves.get(step.path)
+        return step.info.order if leaf is None or leaf.static_order is None else leaf.static_order
 
     def _asks(self, step: StepRecord) -> bool:
         if not (step.status is StepStatus.RUNNING or is_undecided(step)):
@@ -185,7 +191,7 @@ class _Planner:
 
     def missing(self, body: Sequence[StepRecord]) -> list[PlanLine]:
         """Steps outside of loops that have no record yet."""
-        known = {str(step.path) for step in body} | set(self.moved.values())
+        known = {str(step.path) for step in (*body, *self.moved.values())}
         arrived = set() if self._wish.edits is None else {one.path for one in self._wish.edits.told if not one.before}
         return [
             PlanLine(StepPath(form), NEW, "added" if form in arrived else "not reached yet")

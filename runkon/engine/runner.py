@@ -22,22 +22,30 @@ from runkon.engine.lease import lost, take
 from runkon.engine.leg import LegRun
 from runkon.engine.plan import Planned, names_of, plan_always, plan_body
 from runkon.engine.recorder import BatchRecorder
-from runkon.engine.resume import cut_offs, recorded_by_path, refuse_unless_resumable
+from runkon.engine.resume import (
+    FORK,
+    NORMAL_RESUME,
+    Beginning,
+    Resumption,
+    refuse_unless_resumable,
+    sources_of,
+)
 from runkon.errors import EXIT_USAGE, LeaseLost, RunkonError, StoreUnavailable, UserError
 from runkon.failpoints import failpoint
 from runkon.language.program import CheckedWorkflow
 from runkon.language.suggest import closest
-from runkon.model.events import RunCreated, RunResumed, RunStarted
+from runkon.model.events import Event, RunCreated, RunResumed, RunStarted
 from runkon.model.gates import is_undecided
 from runkon.model.ids import RunID, StepPath, new_run_id
 from runkon.model.output import JsonValue
 from runkon.model.ports import Clock, EventSink, Executors, RunStore
-from runkon.model.records import Lease, RunRecord, StepRecord
+from runkon.model.records import Lease, RunRecord
 from runkon.model.status import RunStatus
 from runkon.pattern import pattern
 
 if TYPE_CHECKING:
     from runkon.engine.asks import Asks
+    from runkon.model.plans import ResumePlan
 
 MOST_NAMES = 20  # in one message
 _ROUND = pattern(r"\[[0-9]+\]")
@@ -72,7 +80,7 @@ class Runner:
         run = new_run_id()
         created = RunCreated(
             workflow=workflow.name,
-            sources=_sources(program),
+            sources=sources_of(program),
             inputs=dict(bound),
             config=config.as_json(),
             dry=config.dry_run,
@@ -82,40 +90,86 @@ class Runner:
         self._secrets[run] = bound.secrets
         return run
 
+    def fork(
+        self, origin: RunRecord, program: CheckedWorkflow, config: RunConfig, how: Resumption = NORMAL_RESUME
+    ) -> RunID:
+        """A new run that will take over what `origin` has settled, durable on return; its first leg does it, by the
+        same `how`. The origin is not touched. Raises UserError for a step or inputs that do not fit."""
+        from runkon.engine.beginning import make_course  # late: as a resume
+
+        body = plan_body(program.workflow.body, constructs())
+        _check_config(config, body, plan_always(program.workflow.always, constructs()))
+        steps, now = self._store.steps(origin.id), self._clock.now_ms()
+        make_course(steps, body, how, seq=origin.seq, now=now, given=origin.inputs)
+        run = new_run_id()
+        inputs = self._inputs(run, program, origin, how)
+        created = RunCreated(
+            workflow=program.workflow.name,
+            sources=sources_of(program),
+            inputs=dict(inputs),
+            config={**config.as_json(), FORK: {"mode": how.mode, "from": how.step}},
+            dry=config.dry_run,
+            forked_from=origin.id,
+        )
+        self._store.create(run, created, now)
+        failpoint("after_create")
+        self._secrets[run] = inputs.secrets
+        return run
+
+    def plan(self, record: RunRecord, program: CheckedWorkflow, how: Resumption = NORMAL_RESUME) -> ResumePlan:
+        """What a resume, or a fork, would do with every step. Writes nothing and takes no lease. Raises UserError
+        `unknown-step`, `wrong-use`, `corrupt-run`."""
+        from runkon.engine.beginning import make_course  # late: as a resume
+
+        if record.seq > 1:
+            self._store.check_log(record.id)
+        body = plan_body(program.workflow.body, constructs())
+        steps, now = self._store.steps(record.id), self._clock.now_ms()
+        return make_course(steps, body, how, seq=record.seq, now=now, given=record.inputs).plan
+
     def give_secrets(self, run: RunID, secrets: Mapping[str, str]) -> None:
         """The secret inputs of a run that is to be resumed; records hold their names only."""
         self._secrets[run] = dict(secrets)
 
     def execute(
-        self, run: RunID, program: CheckedWorkflow, config: RunConfig, control: RunControl | None = None
+        self,
+        run: RunID,
+        program: CheckedWorkflow,
+        config: RunConfig,
+        control: RunControl | None = None,
+        how: Resumption = NORMAL_RESUME,
     ) -> RunRecord:
-        """Advance a run by one leg and return its record. Settled steps are answered from the record, never run
-        again. A completed run is returned as it is.
+        """Advance a run by one leg and return its record. Settled steps are answered from the record and not run again,
+        unless `how` says so. A completed run is returned as it is, if `how` says nothing.
 
         Raises UserError: `run-not-found` and `not-resumable` (exit code 6), `already-active` (8) if somebody else
-        holds the run or took it over, `replay-mismatch`, `missing-secret`, and StoreUnavailable."""
+        holds the run or took it over, `unknown-step`, `replay-mismatch`, `missing-secret`, `corrupt-run`, and
+        StoreUnavailable. What is refused before the run was taken has changed nothing."""
         record = refuse_unless_resumable(run, self._store.run(run))
-        if record.status is RunStatus.COMPLETED:
+        if record.status is RunStatus.COMPLETED and how.is_normal:
             return record
         body = plan_body(program.workflow.body, constructs())
         always = plan_always(program.workflow.always, constructs())
         _check_config(config, body, always)
-        inputs = self._inputs(run, program, record)
+        inputs = self._inputs(run, program, record, how)
+        if record.seq > 1:
+            self._store.check_log(run)
+            if not how.is_normal:
+                self._beginning(record, program, body, how)
         failpoint("planned")
         failpoint("before_lease")
         lease = take(self._store, run, self._clock, record)
         failpoint("after_lease", None, lease.leg)
         try:
             record = refuse_unless_resumable(run, self._store.run(run))
-            steps = () if record.status is RunStatus.PENDING else self._store.steps(run)
+            begun = self._beginning(record, program, body, how)
         except BaseException:
-            BatchRecorder(self._store, lease, self._clock, record.seq).close()
+            self._store.append(lease, (), release=True)
             raise
-        if record.status is RunStatus.COMPLETED:  # by another process, since it was read first
+        if record.status is RunStatus.COMPLETED and how.is_normal:  # by another process, since it was read first
             self._store.append(lease, (), release=True)
             return record
         recorder = BatchRecorder(self._store, lease, self._clock, record.seq, self._sinks)
-        recorded = recorded_by_path(steps)
         leg = LegRun(
             record=record,
             program=program,
@@ -126,17 +180,30 @@ class Runner:
             recorder=recorder,
             executors=self._executors,
             clock=self._clock,
-            recorded=recorded,
+            recorded=begun.recorded,
             inputs=inputs,
             progress=self._progress,
-            asks=self._asks(run, recorded),
+            asks=self._asks(run, begun),
+            looks_again=begun.looks_again,
+            choices=begun.choices,
         )
         recorder.on_failure = leg.failed_to_record
         if lease.leg > 1:
             failpoint("after_takeover")
-        begun = [*cut_offs(steps), _begun(record, lease, config, leg)]
+        first = _begun(record, lease, config, leg, begun, how)
+        after = self._walk(leg, lease, [*begun.closed, first, *begun.changed], control)
+        if after.status is RunStatus.WAITING and self._has_answer(run):
+            try:
+                return self.execute(run, program, replace(config, timeout_anew=False), control)
+            except UserError as error:
+                if error.code != "already-active":
+                    raise
+        return after
+
+    def _walk(self, leg: LegRun, lease: Lease, first: Sequence[Event], control: RunControl | None) -> RunRecord:
+        run = lease.run
         try:
-            leg.run(begun, control if control is not None else RunControl())
+            leg.run(first, control if control is not None else RunControl())
         except LeaseLost as error:
             raise lost(run, error) from error
         except StoreUnavailable as error:
@@ -146,21 +213,28 @@ class Runner:
         after = self._store.run(run)
         if after is None:
             raise StoreUnavailable(f"the record of run `{run}` is gone: the database was emptied while it was in use")
-        if after.status is RunStatus.WAITING and self._has_answer(run):
-            try:
-                return self.execute(run, program, replace(config, timeout_anew=False), control)
-            except UserError as error:
-                if error.code != "already-active":
-                    raise
         return after
 
-    def _asks(self, run: RunID, recorded: Mapping[StepPath, StepRecord]) -> Asks | None:
+    def _beginning(
+        self, record: RunRecord, program: CheckedWorkflow, body: Sequence[Planned], how: Resumption
+    ) -> Beginning:
+        """What the next leg begins with, as the record is now."""
+        if record.status is RunStatus.PENDING and record.forked_from is None:
+            return Beginning({})
+        from runkon.engine.beginning import begin_again, begin_fork  # late: a new run has nothing behind it
+
+        now = self._clock.now_ms()
+        if record.status is RunStatus.PENDING:
+            return begin_fork(self._store, record, body, how, now)
+        return begin_again(self._store, record, program, body, how, now)
+
+    def _asks(self, run: RunID, begun: Beginning) -> Asks | None:
         """The questions a leg begins with; None, and nothing read, where no step is in question."""
-        if not any(map(is_undecided, recorded.values())):
+        if not any(map(is_undecided, (*begun.recorded.values(), *begun.steps))):
             return None
         from runkon.engine.asks import Asks  # late: most runs have none
 
-        return Asks(self._store, run, recorded)
+        return Asks(self._store, run, begun.recorded, left=begun.steps)
 
     def _has_answer(self, run: RunID) -> bool:
         """True if an answer came while the leg that waits for it ended: nobody else would take it."""
@@ -168,27 +242,27 @@ class Runner:
 
         return has_answer(self._store, run)
 
-    def _inputs(self, run: RunID, program: CheckedWorkflow, record: RunRecord) -> BoundInputs:
-        """The inputs as recorded; only the values of secrets come from outside."""
-        return bind_inputs(program.workflow.inputs, record.inputs, strict=False, secrets=self._secrets.get(run, {}))
+    def _inputs(self, run: RunID, program: CheckedWorkflow, record: RunRecord, how: Resumption) -> BoundInputs:
+        """The inputs as recorded, or as this leg gives them; only the values of secrets come from outside."""
+        inputs = record.inputs if how.inputs is None else how.inputs
+        return bind_inputs(program.workflow.inputs, inputs, strict=False, secrets=self._secrets.get(run, {}))
 
 
-def _begun(record: RunRecord, lease: Lease, config: RunConfig, leg: LegRun) -> RunStarted | RunResumed:
-    deadline = leg.deadline_at
+def _begun(
+    record: RunRecord, lease: Lease, config: RunConfig, leg: LegRun, begun: Beginning, how: Resumption
+) -> RunStarted | RunResumed:
     if record.status is RunStatus.PENDING:
-        return RunStarted(owner=lease.holder, deadline_at=deadline)
+        return RunStarted(owner=lease.holder, deadline_at=leg.deadline_at)
     return RunResumed(
-        owner=lease.holder, reused=leg.reused, rerun=leg.rerun, automatic=config.automatic, deadline_at=deadline
+        owner=lease.holder,
+        reused=begun.reused,
+        rerun=begun.rerun,
+        asked=begun.asked,
+        mode=how.name,
+        crashed=begun.crashed,
+        automatic=config.automatic,
+        deadline_at=leg.deadline_at,
     )
-
-
-def _sources(program: CheckedWorkflow) -> dict[str, str]:
-    """The text of every file the run needs, the entry file first."""
-    sources = {program.source.path: program.source.text}
-    for child in program.children.values():
-        for path, text in _sources(child).items():
-            sources.setdefault(path, text)
-    return sources
 
 
 def _check_config(config: RunConfig, body: Sequence[Planned], always: Sequence[Planned]) -> None:

@@ -20,6 +20,7 @@ from runkon.model.ids import RunID, StepPath
 
 if TYPE_CHECKING:
     from runkon.engine.asks import Asks
+    from runkon.engine.choices import Choices
     from runkon.engine.conditions import Choice
     from runkon.engine.config import RunConfig
     from runkon.engine.environment import Environment
@@ -59,6 +60,9 @@ class Leg:
         self.recorder = recorder
         self.clock = clock
         self.recorded = recorded
+        self.choices: Choices | None = None  # those of earlier legs
+        self.looks_again = False  # settled steps are compared with what they would see now
+        self.visited: set[StepPath] = set()  # what the walk has come by, kept where it looks again
         self.slots = slots
         self.pool = pool
         self.body_token = body_token
@@ -177,6 +181,8 @@ class Scope:
     # ── records that belong to no attempt ─────────────────────────────────────────────────────────
     def chose(self, path: StepPath, construct: str, choice: Choice, *, result: bool) -> None:
         """Keep why a condition came out as it did; it becomes durable with the step it leads to."""
+        if self.leg.choices:
+            self.leg.choices.check(path, construct, choice, result=result)
         self.leg.recorder.append(
             ChoiceMade(path=path, construct=construct, text=choice.text, operands=choice.operands, result=result)
         )
@@ -185,7 +191,8 @@ class Scope:
         """Record a step that was not begun because its block or run ended for good; a pause leaves no trace."""
         path = self.path_of(leaf)
         record = self.leg.recorded.get(path)
-        if reason.kind not in FINAL or (record is not None and record.is_settled):
+        self.leg.visited.add(path)
+        if reason.kind not in FINAL or (record is not None and (record.is_settled or record.handled is not None)):
             return
         event = StepSkipped if reason.kind in ("until_reached", "always_grace") else StepCancelled
         is_open = event is StepCancelled and record is not None and is_undecided(record)

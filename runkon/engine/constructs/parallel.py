@@ -13,7 +13,7 @@ from runkon.engine.cancellation import FAIL_FAST, INTERNAL, UNTIL_REACHED, Token
 from runkon.engine.ends import BodyFailed, Failure, GivenUp, Stopped, Waits
 from runkon.engine.group import Branch, Group
 from runkon.engine.interpreter import run_body
-from runkon.engine.outcome import SKIP_BY_CONDITION, close_stopped
+from runkon.engine.outcome import SKIP_BY_CONDITION, close_stopped, look_again, stopped_before, supersede
 from runkon.engine.plan import Leaf, Planned
 from runkon.engine.results import Results, StepResult
 from runkon.engine.scope import Scope
@@ -71,6 +71,8 @@ class _Block:
     def run(self) -> None:
         """Branches that are settled in the record are answered first, on this thread; then the others run."""
         later = []
+        if self.scope.leg.looks_again:
+            self._look_again()
         for branch in self.branches:
             if self._is_answered(branch):
                 self._work(branch)
@@ -79,6 +81,18 @@ class _Block:
                 later.append(branch)
         self._begin_together(later[: min(self.limit, self.scope.leg.pool.limit)])
         self.lost = self.group.run(later)
+
+    def _look_again(self) -> None:
+        """Put branches aside that would see something else now; if anything is to run, those are not skipped for good
+        of which enough others had come first."""
+        leg, scope = self.scope.leg, self.inner
+        found = [(one.planned, leg.recorded.get(scope.path_of(one.planned))) for one in self.branches if one.is_leaf]
+        records = [look_again(one, scope, old) for one, old in found if isinstance(one, Leaf) and old is not None]
+        if len(records) == len(self.branches) and all(record.is_settled for record in records):
+            return
+        for record in records:
+            if record.status is StepStatus.SKIPPED and record.skip_reason == UNTIL_REACHED.kind:
+                supersede(leg, record, "its block runs again")
 
     def _is_answered(self, branch: Branch) -> bool:
         recorded = self.scope.leg.recorded
@@ -233,7 +247,8 @@ class _Block:
 
     def _record_stopped(self, stopped: list[Branch]) -> None:
         reason = self.token.reason
-        assert reason is not None
+        if reason is None:  # they stand as an earlier leg left them, which stopped a block around this one
+            raise stopped_before()
         for branch in stopped:
             if isinstance(branch.planned, Leaf) and not branch.is_recorded:
                 self.inner.never_ran(branch.planned, reason)
@@ -305,9 +320,12 @@ class _Block:
             return
         leg, path = scope.leg, self.path
         record = leg.recorded.get(path)
+        leg.visited.add(path)
         scope.env.results.put(name, StepResult(name, status, output, error, 1, scope.iteration, block=True))
         if record is not None and record.is_settled:
-            return
+            if not leg.looks_again or (record.status, record.output) == (status, output):
+                return
+            supersede(leg, record, "its branches came out differently")
         info = self._info(name)
         epoch = leg.epoch_of(path)
         if error is not None:

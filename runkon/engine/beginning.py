@@ -1,0 +1,179 @@
+"""How a later leg begins: the records it answers from, and the events of its first transaction.
+
+The plan is made from what is on record at that moment; the preview made the same from what was on record then. A leg
+goes on *looking again* once steps were to be compared with what they would see now (`--only-failed`, `--with-edits`),
+until the run completes: whoever resumes it after a crash need not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from runkon.engine.constructs import constructs
+from runkon.engine.plan import Planned, plan_body
+from runkon.engine.resume import Beginning, Resumption, cut_offs, recorded_by_path, sources_of
+from runkon.engine.resume_places import Places, has_choices
+from runkon.engine.resume_plan import FROM, ONLY_FAILED, RESTART, Course, Wish, keep_cancelled, plan_resume
+from runkon.errors import EXIT_USAGE, UserError
+from runkon.model.events import (
+    DefinitionChanged,
+    Event,
+    StepCancelled,
+    StepCompleted,
+    StepFailed,
+    StepSkipped,
+    StepTimedOut,
+)
+from runkon.model.plans import ASK, RERUN, REUSE
+from runkon.model.ports import RunStore
+from runkon.model.records import RunRecord, StepRecord
+from runkon.model.status import RunStatus, StepStatus
+
+if TYPE_CHECKING:
+    from runkon.engine.choices import Choices
+    from runkon.language.program import CheckedWorkflow
+    from runkon.model.output import JsonValue
+
+_TELLING = frozenset({"run_resumed", "definition_changed", "run_completed"})
+
+
+def make_course(
+    steps: Sequence[StepRecord],
+    body: Sequence[Planned],
+    how: Resumption,
+    *,
+    seq: int,
+    now: int,
+    given: Mapping[str, JsonValue],
+) -> Course:
+    """The plan of a resume asked for as `how`, for the statements `body` it goes on with; `given` are the inputs on
+    record. Raises UserError `unknown-step` and `wrong-use`."""
+    if how.step is not None and how.mode == RESTART:
+        raise UserError(
+            "wrong-use", "`--restart` runs every step again, so `--from` says nothing beside it", exit_code=EXIT_USAGE
+        )
+    places = Places(body)
+    target = edits = None
+    found_in = places
+    if how.before is not None:
+        from runkon.engine.resume_edits import compare  # late: only for an edited workflow
+
+        found_in = Places(plan_body(how.before.workflow.body, constructs()))
+        edits = compare(found_in, places)
+    if how.step is not None:
+        target = found_in.find(how.step, steps)
+    inputs = how.inputs or {}
+    changed = frozenset(
+        name for name in {*inputs, *given} if how.inputs is not None and inputs.get(name) != given.get(name)
+    )
+    wish = Wish(FROM if target is not None else how.mode, target, edits, changed)
+    return plan_resume(keep_cancelled(steps), places, wish, seq=seq, now=now, notes=how.notes)
+
+
+def begin_again(
+    store: RunStore, record: RunRecord, program: CheckedWorkflow, body: Sequence[Planned], how: Resumption, now: int
+) -> Beginning:
+    """The beginning of a later leg of the run."""
+    steps = store.steps(record.id)
+    course = make_course(steps, body, how, seq=record.seq, now=now, given=record.inputs)
+    changed: list[Event] = []
+    plan = course.plan
+    if how.before is not None or how.inputs is not None:
+        told = {change.path: change.reason for change in plan.changes}
+        changed.append(DefinitionChanged(sources=sources_of(program), changes=told, inputs=how.inputs))
+    changed += course.superseded(steps)
+    moved = [step for step in steps if step.path in course.moved]
+    kept = keep_cancelled(steps)
+    recorded = recorded_by_path(list(course.recorded(kept).values()))
+    for step in store.put_aside(record.id) if record.leg > 1 else ():
+        recorded.setdefault(step.path, step)
+    for step in moved:
+        there = course.moved[step.path]
+        there = replace(there, epoch=recorded[there.path].epoch if there.path in recorded else 1)
+        changed.append(_copy(there, f"{record.id}/{step.path}"))
+        recorded[there.path] = there
+    return Beginning(
+        steps=steps,
+        recorded=recorded,
+        closed=tuple(cut_offs(steps)),
+        changed=tuple(changed),
+        reused=plan.count(REUSE),
+        rerun=plan.count(RERUN) + plan.count(ASK),
+        asked=plan.count(ASK),
+        looks_again=_looks_again(store, record, how),
+        choices=_choices(store, record, body),
+        crashed=record.status in (RunStatus.RUNNING, RunStatus.CANCELLING),
+    )
+
+
+def begin_fork(store: RunStore, record: RunRecord, body: Sequence[Planned], how: Resumption, now: int) -> Beginning:
+    """The beginning of the first leg of a fork: what its origin has settled is taken over."""
+    origin = record.forked_from
+    assert origin is not None
+    steps = store.steps(origin)
+    before = store.run(origin)
+    course = make_course(steps, body, how, seq=0, now=now, given={} if before is None else before.inputs)
+    decisions = {line.path: line.decision for line in course.plan.lines}
+    kept = [step for step in keep_cancelled(steps) if decisions.get(step.path) == REUSE]
+    copies, recorded = [], {}
+    for step in kept:
+        there = replace(course.moved.get(step.path, step), run=record.id, epoch=1, cached_from=f"{origin}/{step.path}")
+        copies.append(_copy(there, f"{origin}/{step.path}"))
+        recorded[there.path] = there
+    return Beginning(
+        recorded=recorded,
+        changed=tuple(copies),
+        reused=len(kept),
+        looks_again=how.mode == ONLY_FAILED or how.before is not None or how.inputs is not None,
+    )
+
+
+def _copy(step: StepRecord, origin: str) -> Event:
+    """The event that gives a step of another run, or of another place, the end it has there."""
+    path, info, epoch = step.path, step.info, step.epoch
+    if step.status is StepStatus.COMPLETED:
+        elapsed = 0 if step.started_at is None or step.ended_at is None else max(0, step.ended_at - step.started_at)
+        return StepCompleted(
+            path=path,
+            output=step.output,
+            info=info,
+            epoch=epoch,
+            elapsed_ms=elapsed,
+            seen=step.seen,
+            cached_from=origin,
+        )
+    if step.status in (StepStatus.SKIPPED, StepStatus.CANCELLED):
+        made = StepSkipped if step.status is StepStatus.SKIPPED else StepCancelled
+        return made(path=path, reason=step.skip_reason or "", info=info, epoch=epoch)
+    assert step.error is not None
+    if step.status is StepStatus.TIMED_OUT:
+        return StepTimedOut(path=path, error=step.error, info=info, epoch=epoch, handled=step.handled)
+    output = step.output if info.kind == "parallel" else None
+    return StepFailed(
+        path=path, error=step.error, info=info, epoch=epoch, handled=step.handled, output=output, seen=step.seen
+    )
+
+
+def _choices(store: RunStore, record: RunRecord, body: Sequence[Planned]) -> Choices | None:
+    if not has_choices(body):
+        return None
+    from runkon.engine.choices import Choices  # late: only where there are conditions
+
+    return Choices(store.events_of(record.id, {"choice_made"}))
+
+
+def _looks_again(store: RunStore, record: RunRecord, how: Resumption) -> bool:
+    """Whether this leg compares, or an earlier one began to since the run completed last."""
+    if how.mode == ONLY_FAILED or how.before is not None or how.inputs is not None:
+        return True
+    looks = False
+    for envelope in store.events_of(record.id, _TELLING) if record.leg > 1 else ():
+        event = envelope.event
+        looks = (
+            event.kind == "definition_changed"
+            or getattr(event, "mode", "") == ONLY_FAILED
+            or (looks and event.kind != "run_completed")
+        )
+    return looks
