@@ -89,7 +89,7 @@ def _step_in_question(run: RunRecord, found: Sequence[StepRecord], gate: str, sh
         return names[gate]
     if not found:
         raise UserError(
-            "no-open-gate",
+            "not-waiting",
             f"run `{run.id}` is {run.status} and waits for no decision",
             next=f"runkon show {short}",
             exit_code=EXIT_NOT_FOUND,
@@ -98,11 +98,11 @@ def _step_in_question(run: RunRecord, found: Sequence[StepRecord], gate: str, sh
     if gate:
         close = closest(gate, [*names])
         raise UserError(
-            "unknown-gate",
+            "not-waiting",
             f"run `{run.id}` does not wait for `{gate}`",
             help=f"did you mean `{close}`?" if close else f"it waits for {listed}",
             next=f"runkon show {short}",
-            exit_code=EXIT_USAGE,
+            exit_code=EXIT_NOT_FOUND,
         )
     if len(names) > 1:
         raise UserError(
@@ -145,6 +145,8 @@ def _output(pairs: Mapping[str, str], step: StepRecord) -> dict[str, JsonValue]:
             "give it as --set output=@FILE or --set output=JSON; `{}` is an empty one",
         )
     found = _parsed(text)
+    if found is not None and not isinstance(found, dict | str):
+        raise _invalid("the output is neither an object nor a text", _SHAPE)
     try:
         as_output(found)
         return {"output": check_json(found, "output")}
