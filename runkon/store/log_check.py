@@ -1,19 +1,20 @@
 """Is the record of one run whole? Asked before a leg relies on it, from the columns of its events alone.
 
-One pass over the events, none of whose payloads is read, then one over the rows of its steps. The rules have the
-names of `model/fold.py`; `I6` stands for: the rows of a run say what its events say. A failure whose event says in its
-payload what took it counts as unsettled here; `runkon db check` reads payloads as well.
+One pass over the events, none of whose payloads is read, then one over the rows of its steps. Payloads are read of
+gates and of failed steps only, whose rows hold what no column of an event says. The rules have the names of
+`model/fold.py`; `I6` stands for: the rows of a run say what its events say. `runkon db check` compares everything.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from runkon.errors import UserError
 from runkon.model.fold import corrupt
 from runkon.model.ids import RunID, StepPath
+from runkon.model.json_text import dumps, loads
 from runkon.named import NamedTuple
 from runkon.store import statements as sql
 
@@ -61,6 +62,8 @@ class LogCheck:
         self._status = "pending"
         self._steps: dict[str, _Step] = {}
         self._superseded: dict[tuple[str, int], _Step] = {}
+        self.of_gates: list[int] = []  # the numbers of events whose payloads are to be compared with gates
+        self.handled: dict[int, tuple[str, str | None]] = {}  # failures by event: path, and what the row says took it
 
     def events(self, rows: Iterable[Row]) -> None:
         actions, expected = _ACTIONS, self._seq
@@ -113,6 +116,8 @@ class LogCheck:
                 raise self._bad("I6", step.last, f"a row with {_row(row)}", f"one with {_row(told)}", path)
             if step.handled if handled is None else status not in _FAILED:
                 raise self._bad("I6", step.last, f"a row handled by {handled}", "what its events say", path)
+            if status in _FAILED and not step.handled:
+                self.handled[last] = (path, handled)
         if waiting:
             (path, epoch), step = min(waiting.items(), key=lambda item: item[1].first)
             expected_row = f"one, as the step is {step.status}"
@@ -222,11 +227,13 @@ class LogCheck:
             raise self._cannot_go_on(row, step)
         step.status, step.last = "waiting", seq
         self._gates += 1
+        self.of_gates.append(seq)
 
     def _gate_is_decided(self, row: Row) -> None:
         self._decided += 1
         if self._decided > self._gates:
             raise self._bad("E10", row[0], "a decision without an open gate", "one decision per gate", row[4])
+        self.of_gates.append(row[0])
 
     def _of_status(self, row: Row, statuses: frozenset[str]) -> _Step:
         seq, _, _, kind, path, epoch, _ = row
@@ -265,18 +272,70 @@ def check_log(connection: sqlite3.Connection, run: RunID) -> bool:
     check.events(connection.execute(sql.SELECT_LOG, (found[0],)))
     check.head(Head(*found[1:]))
     check.steps(connection.execute(sql.SELECT_STEP_STATES, (found[0],)))
+    if check.of_gates:
+        _check_gates(connection, run, found[0], check.of_gates)
+    if check.handled:
+        _check_failures(connection, run, found[0], check.handled)
     return True
+
+
+def _payloads(connection: sqlite3.Connection, run: RunID, number: int, wanted: Iterable[int]) -> Iterator[Row]:
+    """Number, path and payload of the events with these numbers, in their order."""
+    for seq, path, text in connection.execute(sql.SELECT_PAYLOADS, (number, dumps(sorted(wanted)))):
+        try:
+            payload = loads(text)
+            if not isinstance(payload, dict):
+                raise ValueError("it is not a JSON object")
+        except ValueError as error:
+            found = f"a payload that does not read back ({type(error).__name__}: {error})"
+            raise corrupt(run, seq, "E2", found=found, expected="an event of a known kind", path=path) from error
+        yield seq, path, payload
+
+
+def _check_gates(connection: sqlite3.Connection, run: RunID, number: int, wanted: Iterable[int]) -> None:
+    """A decision in the row of a gate is the one of its event."""
+    told: dict[tuple[Any, Any], Row] = {}
+    for seq, path, payload in _payloads(connection, run, number, wanted):
+        key = (payload.get("name"), payload.get("occurrence"))
+        if "decision" in payload:
+            opened = told.get(key, (None, None))
+            told[key] = (*opened[:2], payload["decision"], payload.get("by"), seq)
+        else:
+            told[key] = (path, seq, None, None, seq)
+    for name, occurrence, path, first, decision, by in connection.execute(sql.SELECT_GATE_STATES, (number,)):
+        expected = told.get((name, occurrence), (None, None, None, None, first))
+        if (path, first, decision, by) != expected[:4]:
+            found = f"gate `{name}` {_decision(decision, by)}"
+            known = f"it {_decision(*expected[2:4])}" if expected[0] else "no such gate"
+            raise corrupt(run, expected[4], "I6", found=found, expected=known, path=StepPath(path))
+
+
+def _decision(decision: str | None, by: str | None) -> str:
+    return f"decided `{decision}` by {by}" if decision is not None else "undecided"
+
+
+def _check_failures(
+    connection: sqlite3.Connection, run: RunID, number: int, told: Mapping[int, tuple[str, str | None]]
+) -> None:
+    """Only a failure that something took counts as settled, so the row may not say it without its event."""
+    for seq, _, payload in _payloads(connection, run, number, told):
+        path, handled = told[seq]
+        if payload.get("handled") != handled:
+            found, expected = (
+                f"a failure handled by {what or 'nothing'}" for what in (handled, payload.get("handled"))
+            )
+            raise corrupt(run, seq, "I6", found=found, expected=expected, path=StepPath(path))
 
 
 def _told(told: tuple[str, int | None, int, int]) -> str:
     status, end, gates, decided = told
     text = f"{status}, ended by event {end}" if end is not None else f"{status} without an end"
-    return f"{text}, with {gates} gates, {decided} of them decided" if gates or decided else text
+    return f"{text}, gates {gates}, decided {decided}" if gates or decided else text
 
 
 def _row(told: tuple[str, int, int, int, bool]) -> str:
     status, attempts, first, last, superseded = told
-    text = f"status {status}, {attempts} attempts, events {first} and {last}"
+    text = f"status {status}, attempts {attempts}, events {first} to {last}"
     return f"{text}, superseded" if superseded else text
 
 

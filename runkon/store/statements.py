@@ -71,6 +71,10 @@ RUN_ENDED = (
 )
 RUN_INTERRUPTED = "UPDATE runs SET status = 'interrupted', reason = ?, error = ? WHERE number = ?"
 RUN_LEASE = "SELECT number, fence, leg, seq, lease_owner, lease_until, status FROM runs WHERE id = ?"
+LAST_EVENT = (
+    "SELECT runs.seq, events.leg, events.fence FROM runs "
+    f"JOIN events ON events.place = runs.number * {PLACES} + runs.seq WHERE runs.id = ?"
+)
 TAKE = "UPDATE runs SET lease_owner = ?, lease_until = ?, fence = fence + 1, leg = leg + 1 WHERE number = ?"
 EXTEND = "UPDATE runs SET lease_until = ? WHERE id = ? AND fence = ? AND lease_owner = ?"
 INSERT_RUN = f"{_insert('runs', RUN_NEW)} ON CONFLICT (id) DO NOTHING"
@@ -213,6 +217,11 @@ SELECT_LOG = (
 SELECT_STEP_STATES = (
     "SELECT path, epoch, status, attempts, seq_first, seq_last, handled, superseded_leg FROM steps WHERE run = ?"
 )
+SELECT_PAYLOADS = (
+    f"SELECT e.place & {PLACES - 1}, e.path, e.payload FROM json_each(?2) wanted "
+    f"JOIN events e ON e.place = ?1 * {PLACES} + wanted.value ORDER BY e.place"
+)
+SELECT_GATE_STATES = "SELECT name, occurrence, path, seq_first, decision, by FROM gates WHERE run = ?"
 SELECT_LAST = "SELECT number, seq FROM runs WHERE id = ?"
 SELECT_SOURCE = "SELECT text FROM sources WHERE id = ?"
 SELECT_ARTIFACT = "SELECT size, place, bytes FROM artifacts WHERE id = ?"

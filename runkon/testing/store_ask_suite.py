@@ -90,7 +90,7 @@ class AskContract(LeaseContract):
             with pytest.raises(UserError) as caught:
                 ask()
             assert caught.value.code == "run-not-found"
-        assert list(store.gates(unknown)) == list(store.gate_answers(unknown)) == []
+        assert (list(store.gates(unknown)), list(store.gate_answers(unknown))) == ([], [])
 
     # ── gates ─────────────────────────────────────────────────────────────────────────────────────
     def test_a_gate_is_opened_waited_for_and_decided(self, store: RunStore) -> None:

@@ -1,5 +1,5 @@
-"""What every run store must do about the history of a run: parallel steps, legs, forks, and runs that share a store. Part
-of the store suite."""
+"""What every run store must do about the history of a run: parallel steps, legs, forks, runs that share a store.
+Part of the store suite."""
 
 from __future__ import annotations
 
