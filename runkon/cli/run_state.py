@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from runkon.app import App
 from runkon.errors import EXIT_USAGE, UserError
@@ -124,6 +125,19 @@ def _unique(app: App, run: RunID, prefix: str) -> str:
     while len(prefix) < len(run) and len(app.store.find(prefix)) > 1:
         prefix = run[: len(prefix) + 2]
     return prefix
+
+
+def shown_steps(app: App, run: RunRecord) -> Sequence[StepRecord]:
+    """The steps of a run as they are: one that was running when its process died is interrupted, like its run."""
+    steps = app.store.steps(run.id)
+    if true_status(run) is run.status:
+        return steps
+    return [
+        replace(step, status=StepStatus.INTERRUPTED, skip_reason="process_lost", cut_offs=step.cut_offs + 1)
+        if step.status is StepStatus.RUNNING
+        else step
+        for step in steps
+    ]
 
 
 def open_gates_of(app: App, run: RunRecord, steps: Sequence[StepRecord]) -> list[GateRecord]:

@@ -6,14 +6,13 @@ import getpass
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from runkon.cli.options import VariableOption, as_pairs
 from runkon.cli.options import command as runkon_command
-from runkon.cli.run_state import is_held, now_ms, record_of, short_id
+from runkon.cli.run_state import is_held, now_ms, record_of, short_id, shown_steps
 from runkon.cli.session import Session
 from runkon.errors import EXIT_NOT_FOUND, EXIT_USAGE, UserError
 from runkon.language.columns import visible
@@ -23,7 +22,7 @@ from runkon.model.ids import RunID
 from runkon.model.json_text import check_json
 from runkon.model.output import JsonValue, as_output
 from runkon.model.records import GateAnswer, RunRecord, StepRecord
-from runkon.model.status import TERMINAL_RUN, StepStatus
+from runkon.model.status import StepStatus
 from runkon.views.times import iso
 
 _KEYS = ("decision", "output")
@@ -52,7 +51,8 @@ def command(
     app = session.app
     text, _, gate = target.partition(":")
     run = record_of(app, text)
-    step = _step_in_question(run, _in_question(run, app.store.steps(run.id)), gate, short_id(app, run.id))
+    asked = [step for step in shown_steps(app, run) if is_in_question(step) and step.status is not StepStatus.CANCELLED]
+    step = _step_in_question(run, asked, gate, short_id(app, run.id))
     answer = GateAnswer(
         run=run.id,
         gate=ask_name(step.path),
@@ -67,19 +67,6 @@ def command(
     kept = app.store.answer_gate(answer)
     now = app.store.run(run.id) or run
     return _go_on(session, run.id) if goes_on and not is_held(now) else _say(session, kept, now)
-
-
-def _in_question(run: RunRecord, steps: Sequence[StepRecord]) -> list[StepRecord]:
-    """The steps somebody may decide about, one that ran when its process died also before it is asked about."""
-    if run.status not in TERMINAL_RUN and not is_held(run):
-        lost = "process_lost"
-        steps = [
-            replace(step, status=StepStatus.INTERRUPTED, skip_reason=lost)
-            if step.status is StepStatus.RUNNING
-            else step
-            for step in steps
-        ]
-    return [step for step in steps if is_in_question(step) and step.status is not StepStatus.CANCELLED]
 
 
 def _step_in_question(run: RunRecord, found: Sequence[StepRecord], gate: str, short: str) -> StepRecord:

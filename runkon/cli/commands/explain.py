@@ -6,7 +6,7 @@ import click
 
 from runkon.cli.options import command as runkon_command
 from runkon.cli.outline import outline_of
-from runkon.cli.run_state import ask_lines_of, record_of, short_id, step_named, true_status
+from runkon.cli.run_state import ask_lines_of, record_of, short_id, shown_steps, step_named, true_status
 from runkon.cli.session import Session
 from runkon.errors import UserError
 from runkon.language.columns import visible
@@ -33,7 +33,7 @@ from runkon.views.outline import Outline, static_path
 def command(session: Session, run: str, step: str) -> int:
     app = session.app
     record = record_of(app, run)
-    steps = app.store.steps(record.id)
+    steps = shown_steps(app, record)
     outline = _outline(session, record)
     events = list(app.store.events(record.id))
     found: StepRecord | None = None

@@ -18,6 +18,7 @@ from runkon.cli.run_state import (
     open_gates_of,
     record_of,
     short_id,
+    shown_steps,
     step_named,
     true_status,
 )
@@ -47,7 +48,7 @@ from runkon.views.times import elapsed, iso, money
 @click.pass_obj
 def command(session: Session, run: str, step: str | None, *, source: bool) -> int:
     record = record_of(session.app, run)
-    steps = session.app.store.steps(record.id)
+    steps = shown_steps(session.app, record)
     if step is not None:
         if source:
             raise UserError("wrong-use", "`--source` shows a whole run, not one step", exit_code=EXIT_USAGE)
