@@ -9,10 +9,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import memory, parsing, runs, starts
+from benchmarks import memory, parsing, recovery, runs, starts
 from benchmarks.measure import Result, Workload, measure
 
-WORKLOADS: tuple[Workload, ...] = (*runs.WORKLOADS, *starts.WORKLOADS, *parsing.WORKLOADS, *memory.WORKLOADS)
+WORKLOADS: tuple[Workload, ...] = (
+    *runs.WORKLOADS,
+    *recovery.WORKLOADS,
+    *starts.WORKLOADS,
+    *parsing.WORKLOADS,
+    *memory.WORKLOADS,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

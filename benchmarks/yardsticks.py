@@ -63,13 +63,16 @@ def launch(command: Sequence[str], folder: Path) -> float:
 
 
 def launch_once(command: Sequence[str], folder: Path) -> float:
-    # As on a reader's machine: compiled modules are kept, and no setting of the measuring process leaks in.
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "RUNKON"))}
     with stopwatch() as took:
-        done = subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=folder, env=clean_environment(), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{command} ended with code {done.returncode}: {done.stderr}")
     return took[0]
+
+
+def clean_environment() -> dict[str, str]:
+    """As on a reader's machine: compiled modules are kept, and no setting of the measuring process leaks in."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "RUNKON"))}
 
 
 def bare_python(folder: Path) -> float:

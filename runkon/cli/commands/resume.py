@@ -87,9 +87,8 @@ def command(
             progress=watched.progress,
         )
 
-    return watch(
-        session, execute, events=events, picture=_picture(session, record, title), steps=app.store.steps(record.id)
-    )
+    steps = () if events is None else app.store.steps(record.id)  # only NDJSON says of what is told later
+    return watch(session, execute, events=events, picture=_picture(session, record, title), steps=steps)
 
 
 def _picture(session: Session, run: RunRecord, title: str) -> Picture:
