@@ -11,6 +11,8 @@ GITIGNORE = """\
 /logs/
 /cache/
 /rescue/
+/blobs/
+/*-blobs/
 /internal-error-*.txt
 __pycache__/
 """

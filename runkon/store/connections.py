@@ -1,28 +1,37 @@
 """Opening the database file: for the one writer, and for short reads.
 
-Opening to write creates folder, file and tables when they are not there; opening to read creates nothing.
+Opening to write creates folder, file and tables when they are not there; opening to read creates nothing. A file of
+an older schema is brought up to date first, whoever opens it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
+from runkon.errors import UserError
 from runkon.model.state_folder import GITIGNORE, STATE_FOLDER
 from runkon.store import faults
 from runkon.store import statements as sql
 from runkon.store.schema import VERSION, ddl
 
+Journal: TypeAlias = Literal["wal", "truncate"]
+
 BUSY_MS = 5_000  # one wait inside SQLite; the store repeats it up to its patience
 
 
-def open_writer(path: Path, durability: Literal["full", "normal"]) -> sqlite3.Connection:
+class _Older(Exception):
+    """The tables are there, of a schema before this version's."""
+
+
+def open_writer(path: Path, durability: Literal["full", "normal"], journal: Journal = "wal") -> sqlite3.Connection:
     """A connection that writes to `path`, its tables in place. Raises UserError when that can't be, and SQLite's own
-    error when waiting can help."""
+    error when waiting can help. A `journal` that is truncated needs no shared memory and lets one in at a time."""
     _make_folder(path)
     faults.check_header(path)
     try:
@@ -30,7 +39,7 @@ def open_writer(path: Path, durability: Literal["full", "normal"]) -> sqlite3.Co
     except sqlite3.Error as error:
         raise faults.refusal(error, path) from error
     try:
-        _prepare(connection, path, durability)
+        _prepare(connection, path, durability, journal)
     except BaseException as error:
         connection.close()
         if isinstance(error, sqlite3.Error) and not faults.may_pass(error):
@@ -47,11 +56,33 @@ def reading(path: Path) -> Iterator[sqlite3.Connection | None]:
         yield None
         return
     try:
-        with contextlib.closing(_open_reader(path)) as connection:
-            connection.execute("BEGIN")
+        with contextlib.closing(_up_to_date(path)) as connection:
             yield connection if _is_ready(connection, path) else None
     except sqlite3.Error as error:
         raise faults.refusal(error, path) from error
+
+
+def _up_to_date(path: Path) -> sqlite3.Connection:
+    """A reading connection inside its transaction; an older file is brought up to date before."""
+    connection = _open_reader(path)
+    try:
+        connection.execute("BEGIN")
+        _is_ready(connection, path)
+        return connection
+    except _Older as older:
+        connection.close()
+        try:
+            open_writer(path, "full").close()
+        except UserError as error:
+            if error.code in ("store-read-only", "store-unavailable"):
+                raise faults.too_old(path, int(str(older)), VERSION, error.message) from error
+            raise
+        connection = _open_reader(path)
+        connection.execute("BEGIN")
+        return connection
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _open_reader(path: Path) -> sqlite3.Connection:
@@ -91,9 +122,11 @@ def _make_folder(path: Path) -> None:
         raise faults.no_folder(path, error) from error
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, durability: Literal["full", "normal"]) -> None:
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        _switch_to_wal(connection)
+def _prepare(
+    connection: sqlite3.Connection, path: Path, durability: Literal["full", "normal"], journal: Journal
+) -> None:
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != journal:
+        _switch_journal(connection, journal)
     synchronous = "FULL" if durability == "full" else "NORMAL"
     for pragma in (
         f"synchronous = {synchronous}",
@@ -105,16 +138,28 @@ def _prepare(connection: sqlite3.Connection, path: Path, durability: Literal["fu
         "checkpoint_fullfsync = ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
-    if not _is_ready(connection, path):
-        _create(connection, path)
+    try:
+        if not _is_ready(connection, path):
+            _create(connection, path)
+    except _Older:
+        _migrate(connection, path)
 
 
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    from runkon.store import migrations  # late: only for an older file
+
+    done = migrations.migrate(connection, path)
+    if done is not None:
+        kept = f"; the copy before is `{done.copy}`" if done.copy else ""
+        print(f"note: `{path}` was brought from schema {done.before} to {done.now}{kept}", file=sys.stderr)
+
+
+def _switch_journal(connection: sqlite3.Connection, journal: Journal) -> None:
     """Once per file. SQLite does not wait for others here, as it does elsewhere."""
     deadline = time.monotonic() + BUSY_MS / 1000
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA journal_mode = {journal}")
             return
         except sqlite3.OperationalError as error:
             if not faults.may_pass(error) or time.monotonic() > deadline:
@@ -136,6 +181,8 @@ def _is_ready(connection: sqlite3.Connection, path: Path) -> bool:
         raise faults.damaged(path, "it does not say which schema it has")
     if found > VERSION:
         raise faults.too_new(path, found, VERSION)
+    if found < VERSION:
+        raise _Older(found)
     return True
 
 

@@ -30,7 +30,14 @@ def test_git_sees_what_people_write_and_nothing_that_runkon_writes(tmp_path: Pat
     folder = tmp_path / ".runkon"
     store = SqliteRunStore(folder / "runkon.db")
     Story(store)
-    for name in ("plugins/words.py", "workflows/x.wf", "plugins/__pycache__/w.pyc", "logs/r/a.log", "rescue/r.json"):
+    for name in (
+        "plugins/words.py",
+        "workflows/x.wf",
+        "plugins/__pycache__/w.pyc",
+        "logs/r/a.log",
+        "rescue/r.json",
+        "blobs/0",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("")
     (folder / "internal-error-1.txt").write_text("")
