@@ -182,7 +182,7 @@ SCRIPTS = Play(
     run = "echo daemon >>{{folder}}/calls; setsid sleep 300 >/dev/null 2>&1 & sleep 300 >/dev/null 2>&1 & echo hi"
   }
   parallel p {
-    script nap {
+    script nap { effect = read
       run = \"\"\"
         echo p/nap >>{{folder}}/calls
         setsid sleep 300 >/dev/null 2>&1 &
