@@ -278,7 +278,7 @@ class Attempts(OpenStep):
         scope, options = self.scope, self.leaf.options
         if scope.leg.config.dry_run and (answer := self._dry_answer(executor)) is not None:
             return answer
-        ticket = Ticket(executor, self.path, self.number, self.epoch)
+        ticket = self.ticket = Ticket(executor, self.path, self.number, self.epoch)
         if options.timeout is None and options.idle_timeout is None:
             return call_here(ticket, make_request(self, scope.token, None), scope.strand, scope.token)
         limits = Limits(_seconds(options.timeout), _seconds(options.idle_timeout))

@@ -18,11 +18,12 @@ Action: TypeAlias = Callable[[], None]
 
 
 class CancelReason(NamedTuple):
-    """Why work is stopped. `kind` is a stable word; `text` and `by` say more, for people."""
+    """Why work is stopped. `kind` is a stable word; `text` and `by` say more, for people; `via` is how a wish came."""
 
     kind: str
     text: str = ""
     by: str = ""
+    via: str = "api"
 
     def __str__(self) -> str:
         return self.text or self.kind.replace("_", " ")

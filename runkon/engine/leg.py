@@ -33,21 +33,30 @@ from runkon.engine.ends import BodyFailed, Stopped, Waits
 from runkon.engine.environment import Environment, RunFacts
 from runkon.engine.inputs import BoundInputs
 from runkon.engine.interpreter import run_body
+from runkon.engine.leg_end import End, shown, stopped_end
 from runkon.engine.outcome import close_stopped, put_aside_unvisited
 from runkon.engine.plan import Leaf, Planned, order_text
 from runkon.engine.scheduler import Pool, Slots, Strand, in_background, run_strand
 from runkon.engine.scope import Leg, Scope
+from runkon.engine.wishes import Wishes, is_beaten, not_taken_up
 from runkon.errors import InternalError, LeaseLost, RunkonError, StoreUnavailable, UserError
 from runkon.failpoints import failpoint
 from runkon.language.program import CheckedWorkflow
-from runkon.model.events import Event, RunCancelled, RunCompleted, RunEvent, RunFailed, RunInterrupted, RunWaiting
+from runkon.model.events import (
+    Event,
+    Note,
+    RunCancelled,
+    RunCompleted,
+    RunFailed,
+    RunInterrupted,
+    RunWaiting,
+)
 from runkon.model.failures import StepFailure
 from runkon.model.ids import StepPath
-from runkon.model.output import JsonValue
 from runkon.model.ports import Clock, Executors, Recorder
-from runkon.model.records import Lease, RunRecord, StepRecord
-from runkon.model.secrets import secret_mark, secret_name
-from runkon.named import NamedTuple
+from runkon.model.processes import mark_of_leg
+from runkon.model.records import CancelRequest, Lease, RunRecord, StepRecord
+from runkon.model.status import RunStatus
 
 if TYPE_CHECKING:
     from runkon.engine.asks import Asks
@@ -55,15 +64,6 @@ if TYPE_CHECKING:
 
 HURRY = 0.5  # seconds an executor gets after a kill
 SIGTERM_GRACE = 20.0  # seconds the always block gets at most when the system ends the process
-
-
-class End(NamedTuple):
-    """How a leg ends. `status` is what the always block is told, None where it does not run; `error` is raised once
-    the event is on record."""
-
-    event: RunEvent
-    status: str | None = None
-    error: RunkonError | None = None
 
 
 class LegRun:
@@ -119,6 +119,13 @@ class LegRun:
             asks=asks,
         )
         self._leg.looks_again = looks_again
+        self._fence = lease.fence
+        self._leg.mark = mark_of_leg(record.id, lease.fence)
+        self._wishes = Wishes(recorder)
+        is_spent = record.status in (RunStatus.COMPLETED, RunStatus.FAILED)  # a wish for what has ended
+        self._is_given_up = record.cancel is not None and not is_spent
+        if record.cancel is not None and not is_spent:
+            self.wished(record.cancel)
         self._leg.choices = choices
         facts = RunFacts(
             run_id=record.id,
@@ -139,22 +146,28 @@ class LegRun:
                 *begun, *(() if self._leg.asks is None else self._leg.asks.outdated())
             )  # durable with the first beginning of a step, before anything happens
             failpoint("after_begin")
+            self._wishes.open()
             self._watch_timeout()
             control.listen(self.asked)
             end = self._walk_body()
             if end.status is not None and self._always:
                 self._walk_always(end.status)
+            end, late = self._given_up(end)
+            notes = self._end_processes()
             failpoint("before_end")
-            self._recorder.close(*self._unneeded(end), end.event)
+            self._recorder.close(*late, *notes, *self._unneeded(end), end.event)
             failpoint("after_end")
         except LeaseLost:
             self._stop_everything(LEASE_LOST)
+            self._end_processes(grace=0)
             raise
         except StoreUnavailable:
             self._stop_everything(STORE_LOST)
+            self._end_processes()
             raise
         except BaseException as error:
             self._stop_everything(INTERNAL)
+            self._end_processes()
             with suppress(RunkonError):  # the lease is not to be kept for a leg that is over
                 self._recorder.close(RunInterrupted(cause="crash", error=repr(error)))
             raise
@@ -172,12 +185,22 @@ class LegRun:
     def asked(self, reason: CancelReason) -> None:
         """Somebody wants the run to stop. Reasons are set here and now; what follows from them happens on the timer
         thread, because this may be a signal handler."""
-        if reason.kind != KILL.kind:
+        if reason.kind == USER:
+            self._wishes.keep(CancelRequest(self._clock.now_ms(), reason.by, reason.text, via=reason.via))
+            actions = [self._wishes.record, *self._body_token.mark(reason)]
+        elif reason.kind != KILL.kind:
             actions = self._body_token.mark(reason)
         else:
             self._leg.grace.seconds = HURRY
             actions = [*self._body_token.mark(INTERRUPT), *self._always_token.mark(KILL), self._hurry]
         system_clock().call_at(0.0, lambda: run_all(actions))
+
+    def wished(self, wish: CancelRequest) -> None:
+        """Somebody has asked in the store that the run be given up; `kill` may be asked for later."""
+        self._wishes.keep(wish)
+        self.asked(CancelReason(USER, wish.reason, wish.by, wish.via))
+        if wish.kill:
+            self.asked(KILL)
 
     def _on_keyboard(self) -> None:
         """Nobody handles ^C, so it reached the waiting thread: the first pauses the run, the next one kills. It is
@@ -187,6 +210,7 @@ class LegRun:
 
     def _hurry(self) -> None:
         """Attempts that were told to stop are to be gone now: process groups die, nothing else is waited for."""
+        in_background(lambda: self._end_processes(grace=0), "runkon-kill")
         for ticket, strand in list(self._leg.grace.dying.items()):
             kill = getattr(ticket.executor, "kill", None)
             if callable(kill):
@@ -199,7 +223,11 @@ class LegRun:
 
     def failed_to_record(self, error: BaseException) -> None:
         """The recorder can't write any more: nothing may go on that nobody could write down."""
-        self._stop_everything(LEASE_LOST if isinstance(error, LeaseLost) else STORE_LOST)
+        if not isinstance(error, LeaseLost):
+            self._stop_everything(STORE_LOST)
+            return
+        self._stop_everything(LEASE_LOST)
+        in_background(lambda: self._end_processes(grace=0), "runkon-kill")  # another engine may begin the same steps
 
     @property
     def deadline_at(self) -> int | None:
@@ -232,9 +260,30 @@ class LegRun:
         asks, unvisited = self._leg.asks, []
         if self._leg.looks_again and isinstance(end.event, RunCompleted):
             unvisited = put_aside_unvisited(self._leg)
+        if self._is_given_up and isinstance(end.event, RunCancelled):
+            unvisited = not_taken_up(self._leg.recorded)
         if asks is None or not isinstance(end.event, RunCompleted | RunFailed | RunCancelled):
             return unvisited
         return [*unvisited, *asks.at_the_end("the run ended")]
+
+    def _given_up(self, end: End) -> tuple[End, list[Event]]:
+        """The end as it is when somebody wants the run given up: that beats a failure and a pause, not a completion.
+        And what is still to be recorded of the wish."""
+        wish, late = self._wishes.close()
+        if wish is None or end.error is not None or not is_beaten(end.event):
+            return end, late
+        if end.status is None and self._always:
+            self._walk_always("cancelled")
+        return End(RunCancelled(reason=wish.reason, by=wish.by), "cancelled"), late
+
+    def _end_processes(self, grace: float | None = None) -> list[Note]:
+        """End what this leg has started and nobody waits for any more; what to say about it."""
+        was_stopped = self._body_token.reason is not None or self._always_token.reason is not None
+        if not self._leg.has_processes and not was_stopped:
+            return []
+        from runkon.engine.orphans import end_leg, left_behind  # late: legs without processes need none of it
+
+        return left_behind(end_leg(self._leg.run, self._fence, self._leg.grace.seconds if grace is None else grace))
 
     # ── the body ──────────────────────────────────────────────────────────────────────────────────
     def _walk_body(self) -> End:
@@ -250,18 +299,18 @@ class LegRun:
         if strand.lost is not None:
             assert reason is not None
             self._close_lost(strand, reason)
-            return _stopped(reason)
+            return stopped_end(reason)
         match strand.error:
             case None:
                 return self._completed()
             case BodyFailed(failure=failure):
                 if reason is not None and reason.kind in (USER, RUN_TIMEOUT.kind):
-                    return _stopped(reason)
+                    return stopped_end(reason)
                 return End(RunFailed(reason=failure.reason, error=failure.message, at_path=failure.path), "failed")
             case Stopped(reason=why):
-                return _stopped(why)
+                return stopped_end(why)
             case Waits():
-                return self._waiting() if reason is None else _stopped(reason)
+                return self._waiting() if reason is None else stopped_end(reason)
             case error:
                 return self._broken(error)
 
@@ -272,7 +321,7 @@ class LegRun:
 
     def _completed(self) -> End:
         try:
-            outputs = {entry.name: _shown(self._env.value(entry.value)) for entry in self._program.workflow.outputs}
+            outputs = {entry.name: shown(self._env.value(entry.value)) for entry in self._program.workflow.outputs}
         except StepFailure as failure:
             return End(RunFailed(reason="invalid_value", error=f"`outputs`: {failure.message}"), "failed")
         return End(RunCompleted(outputs=outputs), "completed")
@@ -331,26 +380,3 @@ class LegRun:
             for planned in self._always[len(done) :]:
                 if isinstance(planned, Leaf):
                     scope_for(strand).never_ran(planned, token.reason)
-
-
-def _shown(value: JsonValue) -> JsonValue:
-    """An output as it is given out: a secret is named as it is inside text."""
-    name = secret_name(value)
-    return value if name is None else secret_mark(name)
-
-
-def _stopped(reason: CancelReason) -> End:
-    """The end of a leg whose body was told to stop."""
-    match reason.kind:
-        case "user":
-            return End(RunCancelled(reason=reason.text, by=reason.by), "cancelled")
-        case "run_timeout":
-            return End(RunFailed(reason="run_timeout", error=str(reason)), "failed")
-        case "lease_lost":
-            raise LeaseLost(str(reason))
-        case "store":
-            raise StoreUnavailable(str(reason))
-        case "until" | "replay" | "internal":
-            return End(RunInterrupted(cause=reason.kind))
-        case _:
-            return End(RunInterrupted(cause=reason.kind, error=str(reason)), "cancelled")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from runkon.engine.plan import Leaf
+    from runkon.engine.scheduler import Ticket
     from runkon.engine.scope import Scope
     from runkon.model.ids import StepPath
     from runkon.model.records import StepRecord
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 
 class OpenStep:
     """One step that is not settled yet. `number` is that of the next attempt, `first` that of this leg's first one;
-    numbers go on from those of earlier legs. `previous` is the error of the last attempt, `elapsed_ms` its time; `why` says
-    what the next one follows."""
+    numbers go on from those of earlier legs. `previous` is the error of the last attempt, `elapsed_ms` its time; `why`
+    says what the next one follows."""
 
     __slots__ = (
         "elapsed_ms",
@@ -28,6 +29,7 @@ class OpenStep:
         "reads",
         "record",
         "scope",
+        "ticket",
         "why",
     )
 
@@ -40,6 +42,7 @@ class OpenStep:
         self.elapsed_ms = 0
         self.reads: set[str] | None = None  # names the last attempt asked for, once it has a request
         self.why: str | None = None
+        self.ticket: Ticket | None = None  # of the last attempt, while it has one
         self.is_begun = False  # the next attempt has its slot and its beginning on record already
         if record is None:
             self.number = self.first = 0

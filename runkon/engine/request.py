@@ -8,10 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from runkon.errors import RunkonError
+from runkon.failpoints import failpoint
 from runkon.language.nodes import ScriptStep
-from runkon.model.events import Note
+from runkon.model.events import Note, ProcessStarted
 from runkon.model.output import EMPTY, JsonValue
 from runkon.model.ports import StepRequest
+from runkon.model.processes import OWNERS, began
 from runkon.model.secrets import redact
 from runkon.model.value_text import as_text
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from runkon.engine.cancellation import Token
     from runkon.engine.environment import Environment
     from runkon.engine.open_step import OpenStep
+    from runkon.engine.scheduler import Ticket
     from runkon.engine.scope import Leg
     from runkon.model.ids import StepPath
 
@@ -57,6 +60,8 @@ def make_request(attempts: OpenStep, token: Token, notice: Callable[[], None] | 
         secrets=leg.secrets,
         emit=_emitter(leg, path, notice),
         warn=partial(_warn, leg, path),
+        marks={OWNERS: f"{leg.mark}{next(leg.attempts)}"},
+        started=partial(_started, leg, attempts.ticket),
     )
 
 
@@ -93,6 +98,19 @@ def _warn(leg: Leg, path: StepPath, text: str) -> None:
         leg.recorder.append(
             Note(level="warning", code="executor-warning", text=redact(str(text), leg.secrets), path=path)
         )
+
+
+def _started(leg: Leg, ticket: Ticket | None, pid: int) -> None:
+    """Put a process on record by which its group is found should this one be killed. The mark in its environment finds
+    the others, also before this is durable."""
+    leg.has_processes = True
+    since = began(pid)
+    if ticket is None or since is None:
+        return
+    event = ProcessStarted(path=ticket.path, number=ticket.number, pid=pid, began=since, epoch=ticket.epoch)
+    with suppress(RunkonError):
+        ticket.while_open(lambda: leg.recorder.append(event))
+    failpoint("process_started", ticket.path, ticket.number)
 
 
 def _drop(text: str) -> None:

@@ -30,6 +30,7 @@ from runkon.engine.resume import (
     refuse_unless_resumable,
     sources_of,
 )
+from runkon.engine.watcher import watcher
 from runkon.errors import EXIT_USAGE, LeaseLost, RunkonError, StoreUnavailable, UserError
 from runkon.failpoints import failpoint
 from runkon.language.program import CheckedWorkflow
@@ -156,6 +157,7 @@ class Runner:
             self._store.check_log(run)
             if not how.is_normal:
                 self._beginning(record, program, body, how)
+        held = record.holder
         failpoint("planned")
         failpoint("before_lease")
         lease = take(self._store, run, self._clock, record)
@@ -163,6 +165,9 @@ class Runner:
         try:
             record = refuse_unless_resumable(run, self._store.run(run))
             begun = self._beginning(record, program, body, how)
+            unconfirmed = frozenset[StepPath]()
+            if begun.crashed:
+                begun, unconfirmed = self._without_orphans(begun, lease, held, config.kill_grace)
         except BaseException:
             self._store.append(lease, (), release=True)
             raise
@@ -183,7 +188,7 @@ class Runner:
             recorded=begun.recorded,
             inputs=inputs,
             progress=self._progress,
-            asks=self._asks(run, begun),
+            asks=self._asks(run, begun, unconfirmed),
             looks_again=begun.looks_again,
             choices=begun.choices,
         )
@@ -202,6 +207,7 @@ class Runner:
 
     def _walk(self, leg: LegRun, lease: Lease, first: Sequence[Event], control: RunControl | None) -> RunRecord:
         run = lease.run
+        stop_watching = watcher().watch(self._store, run, leg.wished)
         try:
             leg.run(first, control if control is not None else RunControl())
         except LeaseLost as error:
@@ -210,6 +216,8 @@ class Runner:
             with suppress(RunkonError):
                 self._store.append(lease, (), release=True)
             raise StoreUnavailable(error.message, help=error.help, next=f"runkon resume {run}") from error
+        finally:
+            stop_watching()
         after = self._store.run(run)
         if after is None:
             raise StoreUnavailable(f"the record of run `{run}` is gone: the database was emptied while it was in use")
@@ -228,13 +236,23 @@ class Runner:
             return begin_fork(self._store, record, body, how, now)
         return begin_again(self._store, record, program, body, how, now)
 
-    def _asks(self, run: RunID, begun: Beginning) -> Asks | None:
+    def _without_orphans(
+        self, begun: Beginning, lease: Lease, held: str | None, grace: float
+    ) -> tuple[Beginning, frozenset[StepPath]]:
+        """The beginning once nothing that a lost leg has started runs any more; the steps for which nobody can tell."""
+        from runkon.engine.orphans import end_lost, with_evidence  # late: after a crash only
+
+        lost = end_lost(self._store, lease, held, begun.steps, grace)
+        closed = with_evidence(begun.closed, lost.evidence)
+        return begun._replace(closed=tuple(closed), changed=(*begun.changed, *lost.notes)), frozenset(lost.evidence)
+
+    def _asks(self, run: RunID, begun: Beginning, unconfirmed: frozenset[StepPath]) -> Asks | None:
         """The questions a leg begins with; None, and nothing read, where no step is in question."""
         if not any(map(is_undecided, (*begun.recorded.values(), *begun.steps))):
             return None
         from runkon.engine.asks import Asks  # late: most runs have none
 
-        return Asks(self._store, run, begun.recorded, left=begun.steps)
+        return Asks(self._store, run, begun.recorded, unconfirmed, left=begun.steps)
 
     def _has_answer(self, run: RunID) -> bool:
         """True if an answer came while the leg that waits for it ended: nobody else would take it."""

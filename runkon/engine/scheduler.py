@@ -21,18 +21,27 @@ from runkon.model.ports import ActionExecutor, Clock
 class Ticket:
     """One open attempt. It is claimed once: by the executor's return, or by the end of the grace."""
 
-    __slots__ = ("_claim", "epoch", "executor", "number", "path")
+    __slots__ = ("_guard", "_is_claimed", "epoch", "executor", "number", "path")
 
     def __init__(self, executor: ActionExecutor, path: StepPath, number: int, epoch: int) -> None:
         self.executor = executor
         self.path = path
         self.number = number
         self.epoch = epoch
-        self._claim = threading.Lock()
+        self._guard = threading.Lock()
+        self._is_claimed = False
 
     def claim(self) -> bool:
         """True for exactly one caller."""
-        return self._claim.acquire(blocking=False)
+        with self._guard:
+            is_first, self._is_claimed = not self._is_claimed, True
+        return is_first
+
+    def while_open(self, action: Callable[[], None]) -> None:
+        """Do what belongs to the attempt's record, unless it was claimed: nothing is recorded behind its end."""
+        with self._guard:
+            if not self._is_claimed:
+                action()
 
 
 class Grace:

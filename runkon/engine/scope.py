@@ -7,6 +7,7 @@ it for the end of the walk.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,9 @@ class Leg:
         self.until = config.until
         self.failed_at: frozenset[StepPath] = frozenset()  # what of the step to stop after has failed, and is not taken
         self.grace = Grace(clock, config.kill_grace)
+        self.mark = ""  # what begins the mark of processes; a number for each attempt ends it
+        self.attempts = count()
+        self.has_processes = False  # an attempt has told of one
         self.exhausted: dict[str, str] = {}  # executors that failed for good in this leg, and why
         self._executors = executors
         self._found: dict[str, ActionExecutor | None] = {}

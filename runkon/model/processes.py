@@ -52,9 +52,13 @@ Find: TypeAlias = Callable[[], Sequence[Found]]
 # ── marks ─────────────────────────────────────────────────────────────────────────────────────────
 def marks_of(owner: Owner) -> dict[str, str]:
     """The environment that marks what `owner` starts: the chain this process was given itself, and one link more."""
+    return {OWNERS: f"{mark_of_leg(owner.run, owner.fence)}{owner.number}"}
+
+
+def mark_of_leg(run: str, fence: int) -> str:
+    """The mark of what a leg starts, but for the number of the attempt that ends it."""
     outer = os.environ.get(OWNERS, "")
-    own = f"{owner.run}/{owner.fence}/{owner.number}"
-    return {OWNERS: f"{outer};{own}" if outer else own}
+    return f"{outer};{run}/{fence}/" if outer else f"{run}/{fence}/"
 
 
 def last_owner(marks: Mapping[str, str]) -> Owner | None:

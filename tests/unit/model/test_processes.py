@@ -38,9 +38,14 @@ def spawn() -> Iterator[Spawn]:
         return child
 
     yield start
+    everything = [one for run in (RUN, "INNER", "01ANOTHERRUN") for one in processes.of_leg(run)]
+    for one in everything:
+        processes.send(one, signal.SIGKILL)
     for child in children:
         child.kill()
-        child.communicate()
+        child.wait()
+        assert child.stdout is not None
+        child.stdout.close()
 
 
 def pids(found: list[Found]) -> set[int]:
