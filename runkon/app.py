@@ -6,20 +6,17 @@ Everything expensive is opened on first use, so that a command pays only for wha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runkon.errors import EXIT_NOT_FOUND, EXIT_USAGE, UserError
-from runkon.frozen import value_class
 from runkon.host import injected_variables
-from runkon.model.ids import RunID, StepPath, is_in_always
+from runkon.model.ids import RunID
 from runkon.model.output import JsonValue
 from runkon.model.ports import EventSink, RunStore
-from runkon.model.records import RunRecord, StepRecord
-from runkon.model.status import RunStatus, StepStatus
-from runkon.named import NamedTuple
+from runkon.model.records import RunRecord
+from runkon.parts import FileCheck, Progress, ResumeWish, RunOptions, Surroundings
 from runkon.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,64 +24,16 @@ if TYPE_CHECKING:
     from runkon.engine.config import RunConfig
     from runkon.engine.runner import Runner
     from runkon.language.cache import ParsedFiles
-    from runkon.language.diagnostics import Diagnostic
-    from runkon.language.program import Catalog, CheckedWorkflow, CheckResult, NameKind, ParseResult
+    from runkon.language.program import Catalog, CheckedWorkflow, NameKind
     from runkon.language.project import Project
     from runkon.language.source import SourceFile
     from runkon.plugin.discovery import Loaded
     from runkon.plugin.registry import Registry
+    from runkon.resuming import Resuming
 
-Progress = Callable[[StepPath, str], None]
-
-
-@value_class(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """What one `run` or `resume` asks for. `timeout` in seconds; `jobs` is how many executor calls run at once;
-    `automatic` says that nobody asked for this leg."""
-
-    dry_run: bool = False
-    model: str | None = None
-    executors: Mapping[str, str] = field(default_factory=dict)
-    jobs: int | None = None
-    until: str | None = None
-    timeout: float | None = None
-    automatic: bool = False
-
-
-class FileCheck(NamedTuple):
-    """One file, parsed and checked; `results` has one entry per workflow in it, the first is what `run` starts."""
-
-    source: SourceFile
-    parsed: ParseResult
-    results: tuple[CheckResult, ...]
-
-    @property
-    def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """All findings of the file, by position, each once."""
-        found = dict.fromkeys(self.parsed.diagnostics)
-        for result in self.results:
-            found.update(dict.fromkeys(result.diagnostics))
-        return tuple(sorted(found, key=lambda d: (d.span.file != self.source.path, d.span.start, d.code)))
-
-    @property
-    def ok(self) -> bool:
-        return self.parsed.ok and bool(self.results) and all(result.checked for result in self.results)
-
-
-class PlanLine(NamedTuple):
-    """What a resume would do with one recorded step: `reuse` or `rerun`, and why."""
-
-    path: StepPath
-    decision: str
-    reason: str
-
-
-class Surroundings(NamedTuple):
-    """What a file sees: the folders in which things are looked up, first hit wins, and the plugins of those."""
-
-    roots: tuple[Path, ...]
-    loaded: Loaded
-    project: Project
+__all__ = ["App", "FileCheck", "Progress", "ResumeWish", "RunOptions", "Surroundings"]
+_REINSTALL = "install the plugin or the version of runkon that the run was started with"
+NORMAL_WISH = ResumeWish()
 
 
 class App:
@@ -199,7 +148,7 @@ class App:
     ) -> RunRecord:
         """Create a run and execute its first leg. `on_created` hears the id as soon as the run is durable."""
         around = self.around(checked.source.path)
-        runner = self._runner(around, sinks, progress)
+        runner = self.runner(around, sinks, progress)
         config = self._new_config(around, options)
         run = runner.create(checked, inputs, config)
         if on_created is not None:
@@ -218,29 +167,24 @@ class App:
         run: RunID,
         options: RunOptions,
         *,
+        wish: ResumeWish = NORMAL_WISH,
         inputs: Mapping[str, JsonValue] = {},
         sinks: Sequence[EventSink] = (),
         control: RunControl | None = None,
         progress: Progress | None = None,
     ) -> RunRecord:
         """Continue a run by the door it began with: its stored text and settings, its finished steps answered from
-        their records. A completed run is returned as it is. `inputs` gives its secrets again, which no record holds.
-        Raises UserError `not-resumable` for a cancelled run, `fixed-input` for an input that is no secret of it."""
-        record = self._record(run)
-        if record.status is RunStatus.COMPLETED:
-            return record
-        if record.status is RunStatus.CANCELLED:
-            raise UserError(
-                "not-resumable",
-                f"run `{run}` was cancelled, which is final",
-                next=f"runkon run {record.file}",
-                exit_code=EXIT_NOT_FOUND,
-            )
-        config = self._stored_config(record, options)
-        checked = self.stored_program(run, executors=config.executors)
-        runner = self._runner(self.around(checked.source.path), sinks, progress)
-        runner.give_secrets(run, _secrets_again(record, inputs))
-        return runner.execute(run, checked, config, control)
+        their records. A completed run is returned as it is, unless `wish` says what to do with it; a fork is a new run.
+        `inputs` gives its secrets again, which no record holds. Raises what `Resuming.prepare` raises."""
+        prepared = self.resuming.prepare(run, options, wish, inputs)
+        return self.resuming.carry_out(prepared, sinks=sinks, control=control, progress=progress)
+
+    @cached_property
+    def resuming(self) -> Resuming:
+        """The same in two steps, with a look at the plan in between."""
+        from runkon.resuming import Resuming
+
+        return Resuming(self)
 
     def stored_program(self, run: RunID, *, executors: Mapping[str, str] | None = None) -> CheckedWorkflow:
         """The program a run was started with, from its stored text. Files on disk do not matter; executors do
@@ -252,7 +196,7 @@ class App:
 
         sources = [SourceFile(path, text) for path, text in self.store.sources(run).items()]
         if executors is None:
-            executors = RunConfig.from_json(self._record(run).config).executors
+            executors = RunConfig.from_json(self.record(run).config).executors
         found = self._check(sources[0], StoredProgram(self.around(sources[0].path).project), executors)
         if not found.ok or found.results[0].checked is None:
             first = next((d for d in found.diagnostics if d.severity == "error"), None)
@@ -260,7 +204,7 @@ class App:
                 "program-unusable",
                 f"the stored workflow of run `{run}` can't be used any more"
                 + (f": {first.message} ({first.span.file}:{first.span.line})" if first else ""),
-                help="install the plugin or the version of runkon that the run was started with",
+                help=_gone(self.record(run), self.around(sources[0].path).loaded.registry),
                 exit_code=EXIT_NOT_FOUND,
             )
         return found.results[0].checked
@@ -291,19 +235,16 @@ class App:
         step = "runkon runs" if is_begun else "runkon init"
         return UserError("run-not-found", message, next=step, exit_code=EXIT_NOT_FOUND)
 
-    def plan_resume(self, run: RunID) -> tuple[PlanLine, ...]:
-        """What a resume would do with each recorded step, in program order; those of `always` run anew at every end.
-        Writes nothing, takes no lease."""
-        return tuple(_plan(step) for step in self.store.steps(run) if not is_in_always(step.path))
-
     # ── wiring ────────────────────────────────────────────────────────────────────────────────────
-    def _record(self, run: RunID) -> RunRecord:
+    def record(self, run: RunID) -> RunRecord:
+        """The run of that id. Raises UserError `run-not-found`."""
         record = self.store.run(run)
         if record is None:
             raise self.no_run(f"there is no run `{run}`")
         return record
 
-    def _runner(self, around: Surroundings, sinks: Sequence[EventSink], progress: Progress | None) -> Runner:
+    def runner(self, around: Surroundings, sinks: Sequence[EventSink], progress: Progress | None) -> Runner:
+        """The engine, with the executors that a file sees."""
         from runkon.engine.runner import Runner
 
         return Runner(self.store, around.loaded.registry, sinks=sinks, progress=progress)
@@ -326,57 +267,32 @@ class App:
             kill_grace=settings.kill_grace,
             always_grace=settings.always_grace,
             injected=injected_variables(settings.root),
+            versions=_versions(around.loaded.registry),
         )
-
-    def _stored_config(self, record: RunRecord, options: RunOptions) -> RunConfig:
-        from runkon.engine.config import RunConfig
-
-        stored = RunConfig.from_json(record.config)
-        return replace(
-            stored,
-            max_parallel=options.jobs or stored.max_parallel,
-            until=options.until,
-            timeout=stored.timeout if options.timeout is None else options.timeout,
-            timeout_anew=options.timeout is not None,
-            automatic=options.automatic,
-            executors={**stored.executors, **options.executors},
-        )
-
-
-def _plan(step: StepRecord) -> PlanLine:
-    if step.is_settled:
-        reason = "handled" if step.handled else str(step.status)
-        return PlanLine(step.path, "reuse", reason)
-    match step.status:
-        case StepStatus.FAILED | StepStatus.TIMED_OUT:
-            reason = f"{step.status}: {step.error.message}" if step.error else str(step.status)
-        case StepStatus.RUNNING | StepStatus.INTERRUPTED:
-            reason = "cut off before it ended"
-        case _:
-            reason = str(step.status)
-    return PlanLine(step.path, "rerun", reason)
-
-
-def _secrets_again(record: RunRecord, given: Mapping[str, JsonValue]) -> dict[str, str]:
-    """The values of the secrets a run began with; every other input is what it was."""
-    from runkon.model.secrets import secret_name
-    from runkon.model.value_text import as_text
-
-    secrets = {name for name, value in record.inputs.items() if secret_name(value) is not None}
-    for name in given:
-        if name not in secrets:
-            raise UserError(
-                "fixed-input",
-                f"`{name}` can't be given to run `{record.id}` any more: its inputs are those it began with",
-                help="its secrets are given again: " + ", ".join(f"`{secret}`" for secret in sorted(secrets))
-                if secrets
-                else "leave it out, or start a new run",
-                exit_code=EXIT_USAGE,
-            )
-    return {name: as_text(value) for name, value in given.items()}
 
 
 def _named(file: str | Path) -> SourceFile:
     from runkon.language.source import SourceFile
 
     return SourceFile(str(file), "")
+
+
+def _versions(registry: Registry) -> dict[str, str]:
+    """The executors there are now, with version and plugin: what a later leg compares with."""
+    known = {name: (registry.find(name), registry.origin("executor", name)) for name in registry.names()}
+    return {
+        name: f"{executor.version} {origin.plugin}"
+        for name, (executor, origin) in known.items()
+        if executor is not None and origin is not None
+    }
+
+
+def _gone(record: RunRecord, registry: Registry) -> str:
+    """The plugins whose executors the run began with and that are not there any more, as help."""
+    known = record.config.get("versions")
+    found: dict[str, list[str]] = {}
+    for name, text in known.items() if isinstance(known, Mapping) else ():
+        if registry.find(name) is None:
+            found.setdefault(str(text).partition(" ")[2], []).append(f"`{name}`")
+    listed = "; ".join(f"the plugin `{plugin}` brought executor {', '.join(names)}" for plugin, names in found.items())
+    return f"install again what is missing: {listed}" if listed else _REINSTALL

@@ -76,7 +76,8 @@ def begin_again(
     store: RunStore, record: RunRecord, program: CheckedWorkflow, body: Sequence[Planned], how: Resumption, now: int
 ) -> Beginning:
     """The beginning of a later leg of the run."""
-    steps = store.steps(record.id)
+    is_known = how.known is not None and how.known.seq == record.seq
+    steps = how.known.steps if how.known is not None and is_known else store.steps(record.id)
     course = make_course(steps, body, how, seq=record.seq, now=now, given=record.inputs)
     changed: list[Event] = []
     plan = course.plan

@@ -30,6 +30,7 @@ class RunConfig:
     automatic: bool = False  # nobody asked for this leg
     kill_grace: float = 5.0
     always_grace: float = 300.0
+    versions: Mapping[str, str] = field(default_factory=dict)  # of each executor: version and plugin, as text
     injected: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)  # `repo_path`, `repo_name`, …
 
     def as_json(self) -> dict[str, JsonValue]:
@@ -48,6 +49,7 @@ class RunConfig:
             "kill_grace": self.kill_grace,
             "always_grace": self.always_grace,
             "injected": dict(self.injected),
+            "versions": dict(self.versions),
         }
 
     @classmethod

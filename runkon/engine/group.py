@@ -84,7 +84,7 @@ class Group:
     def run(self, branches: Sequence[Branch]) -> list[Branch]:
         """Return once every branch that began is over: those that were given up. Branches not begun when the token is
         cancelled never begin."""
-        self._waiting = list(branches)
+        self._waiting, self._next = list(branches), 0
         undo = self._token.on_cancel(self._stop_all)
         self._fill()
         try:

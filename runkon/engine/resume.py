@@ -27,16 +27,25 @@ CRASH_LIMIT = 3
 FORK = "fork"  # the setting that keeps how a fork was asked for, until its first leg has begun
 
 
+class Known(NamedTuple):
+    """The records of a run as they were read when its last event was `seq`: good as long as it still is."""
+
+    seq: int
+    steps: Sequence[StepRecord]
+
+
 class Resumption(NamedTuple):
     """How a later leg, or the first one of a fork, was asked for. `mode` is `normal`, `only-failed` or `restart`;
     `step` what `--from` names; `before` the workflow that the records were made with, where the leg has an edited one;
-    `inputs` all inputs from now on, None if they stay; `notes` are warnings for whoever reads the plan."""
+    `inputs` all inputs from now on, None if they stay; `notes` are warnings for whoever reads the plan; `known` spares
+    reading records again."""
 
     mode: str = "normal"
     step: str | None = None
     before: CheckedWorkflow | None = None
     inputs: Mapping[str, JsonValue] | None = None
     notes: tuple[str, ...] = ()
+    known: Known | None = None
 
     @property
     def is_normal(self) -> bool:

@@ -30,6 +30,7 @@ from runkon.engine.resume import (
     refuse_unless_resumable,
     sources_of,
 )
+from runkon.engine.retry import COUNTED, failures_of
 from runkon.engine.watcher import watcher
 from runkon.errors import EXIT_USAGE, LeaseLost, RunkonError, StoreUnavailable, UserError
 from runkon.failpoints import failpoint
@@ -125,7 +126,8 @@ class Runner:
         if record.seq > 1:
             self._store.check_log(record.id)
         body = plan_body(program.workflow.body, constructs())
-        steps, now = self._store.steps(record.id), self._clock.now_ms()
+        of = record.id if record.status is not RunStatus.PENDING else record.forked_from or record.id
+        steps, now = self._store.steps(of), self._clock.now_ms()
         return make_course(steps, body, how, seq=record.seq, now=now, given=record.inputs).plan
 
     def give_secrets(self, run: RunID, secrets: Mapping[str, str]) -> None:
@@ -191,6 +193,7 @@ class Runner:
             asks=self._asks(run, begun, unconfirmed),
             looks_again=begun.looks_again,
             choices=begun.choices,
+            failed_before=failures_of(self._store.events_of(run, COUNTED)) if config.automatic else None,
         )
         recorder.on_failure = leg.failed_to_record
         if lease.leg > 1:

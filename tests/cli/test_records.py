@@ -189,9 +189,10 @@ class TestResume:
             ["rerun", "checks"],
             ["reuse", "checks/lint"],
             ["rerun", "checks/bad"],
+            ["new", "end"],
         ]
         case.run("resume", "@last", "--dry-run", "--json").exits(0)
-        assert [line["decision"] for line in case.json()["resume"]] == ["reuse", "rerun", "reuse", "rerun"]
+        assert [line["decision"] for line in case.json()["resume"]] == ["reuse", "rerun", "reuse", "rerun", "new"]
         assert case.run("events", "@last").out == before
 
     def test_a_completed_run_gives_its_result_again(self, case):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import click
 
-from runkon.cli.commands.run import warn_about_plugins
+from runkon.cli.checked_file import warn_about_plugins
 from runkon.cli.console import columns
 from runkon.cli.options import SettingOption
 from runkon.cli.options import command as runkon_command

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import click
 
-from runkon.app import PlanLine, RunOptions
-from runkon.cli.console import columns
+from runkon.app import ResumeWish, RunOptions
 from runkon.cli.given_inputs import given_inputs
 from runkon.cli.leg import Watched, first_words, report, watch
 from runkon.cli.options import SettingOption, VariableOption, as_pairs, as_seconds
 from runkon.cli.options import command as runkon_command
 from runkon.cli.presenters import Picture
-from runkon.cli.run_state import is_held, newest_resumable, record_of, short_id, true_status
+from runkon.cli.run_state import is_held, newest_resumable, record_of, short_id
 from runkon.cli.session import Session
-from runkon.model.output import JsonValue
+from runkon.errors import EXIT_INVALID, EXIT_USAGE, UserError
+from runkon.language.columns import visible
 from runkon.model.records import RunRecord
 from runkon.model.status import RunStatus
-from runkon.views.lines import first_line
-from runkon.views.times import counted
+from runkon.resuming import Prepared
 
 
 @runkon_command(
@@ -27,14 +27,26 @@ from runkon.views.times import counted
     summary="""Continue a run: finished steps are answered from their records, the others run.
 
     RUN is an id or a unique beginning of one, @last, or @last-failed; without it, the newest run that can be resumed.
-    A completed run is not run again: its result is printed. One that another process advances is shown as it goes on,
-    on a terminal; elsewhere it is refused.""",
+    A completed run is not run again, unless an option says so: its result is printed. One that another process advances
+    is shown as it goes on, on a terminal; elsewhere it is refused.""",
 )
 @click.argument("run", required=False)
 @click.option(
     "-i", "--input", "pairs", cls=VariableOption, multiple=True, callback=as_pairs, metavar="NAME=VALUE",
-    help="a secret input of the run again, which no record holds (VALUE of @FILE: the file's text)",
+    help="a secret input again, which no record holds; with --fork or --with-edits any input (@FILE: the file's text)",
 )  # fmt: skip
+@click.option(
+    "--only-failed", cls=VariableOption, is_flag=True,
+    help="run again what failed, also where that was taken, and what reads it",
+)  # fmt: skip
+@click.option("--from", "step", cls=VariableOption, metavar="STEP", help="run this step and what follows it again")
+@click.option("--restart", cls=VariableOption, is_flag=True, help="run every step again, in the same run")
+@click.option("--fork", cls=VariableOption, is_flag=True, help="make a new run that keeps what this one has finished")
+@click.option(
+    "--with-edits", cls=VariableOption, is_flag=True,
+    help="go on with the file as it is now; what did not change is kept",
+)  # fmt: skip
+@click.option("--yes", cls=VariableOption, is_flag=True, help="take the changes of `--with-edits` without being asked")
 @click.option("--dry-run", cls=VariableOption, is_flag=True, help="only print what would be kept and what would run")
 @click.option(
     "--executor", "executors", cls=VariableOption, multiple=True, callback=as_pairs, metavar="STEP=NAME",
@@ -51,6 +63,12 @@ def command(
     run: str | None,
     *,
     pairs: Mapping[str, str],
+    only_failed: bool,
+    step: str | None,
+    restart: bool,
+    fork: bool,
+    with_edits: bool,
+    yes: bool,
     dry_run: bool,
     executors: Mapping[str, str],
     jobs: int | None,
@@ -61,65 +79,80 @@ def command(
 ) -> int:
     session.flags |= {"plugins": plugins}
     app = session.app
+    wish = ResumeWish(mode=_mode(step, only_failed=only_failed, restart=restart), step=step, fork=fork)
     record = newest_resumable(app) if run is None else record_of(app, run)
-    if dry_run:
-        return _preview(session, record)
-    if record.status is RunStatus.COMPLETED:
+    is_plain = wish.is_normal and not with_edits
+    if record.status is RunStatus.COMPLETED and is_plain and not dry_run:
         session.console.note(f"run {record.id} is completed; this is its result")
         return report(session, record, owns_stdout=events == "-")
-    if is_held(record) and not (pairs or executors or jobs or until or timeout or events):
+    asks_nothing = not (pairs or executors or jobs or until or timeout or events or dry_run)
+    if is_plain and asks_nothing and is_held(record):
         from runkon.cli.attach import attach, may_attach  # late: on a terminal, for a run that goes on
 
         if may_attach(session, record):
             return attach(session, record)
+    if with_edits:
+        from runkon.cli.resume_plan import edited_workflow  # late: where it was asked for
+
+        edited = edited_workflow(session, record, executors)
+        if edited is None:
+            return EXIT_INVALID
+        wish = replace(wish, edited=edited)
     options = RunOptions(executors=executors, jobs=jobs, until=until, timeout=timeout)
-    inputs = given_inputs(pairs, None)
-    title = f"{record.workflow} · {record.file}"
+    prepared = app.resuming.prepare(record.id, options, wish, given_inputs(pairs, None), is_preview=dry_run)
+    if dry_run:
+        from runkon.cli.resume_plan import preview  # late: where it was asked for
+
+        return preview(session, prepared)
+    for note in prepared.notes:
+        session.console.note(f"note: {visible(note)}")
+    if not is_plain or prepared.may_ask:
+        from runkon.cli.resume_plan import show_before  # late: most resumes have nothing to decide
+
+        show_before(session, prepared, wants_yes=with_edits and not yes)
+    return _carry_out(session, prepared, events)
+
+
+def _mode(step: str | None, *, only_failed: bool, restart: bool) -> str:
+    given = [name for name, is_given in zip(_MODES, (only_failed, step is not None, restart), strict=True) if is_given]
+    if len(given) > 1:
+        raise UserError(
+            "wrong-use",
+            f"`{given[0]}` and `{given[1]}` say different things about what runs again",
+            help="give one of them",
+            exit_code=EXIT_USAGE,
+        )
+    return "only-failed" if only_failed else "restart" if restart else "normal"
+
+
+_MODES = ("--only-failed", "--from", "--restart")
+
+
+def _carry_out(session: Session, prepared: Prepared, events: str | None) -> int:
+    """Execute the leg, say how it ended, return the exit code."""
+    app, record = session.app, prepared.record
+    title = f"{prepared.program.workflow.name} · {prepared.program.source.path}"
 
     def execute(watched: Watched) -> RunRecord:
-        watched.say(first_words(record.id, f"{title} · resumed"))
-        return app.resume(
-            record.id,
-            options,
-            inputs=inputs,
+        if not prepared.fork:
+            watched.say(first_words(record.id, f"{title} · resumed"))
+        origin = short_id(app, record.id) if prepared.fork else ""
+        return app.resuming.carry_out(
+            prepared,
             sinks=watched.sinks,
             control=watched.control,
             progress=watched.progress,
+            on_created=lambda run: watched.say(first_words(run, f"{title} · fork of {origin}")),
         )
 
     steps = () if events is None else app.store.steps(record.id)  # only NDJSON says of what is told later
-    return watch(session, execute, events=events, picture=_picture(session, record, title), steps=steps)
+    return watch(session, execute, events=events, picture=_picture(session, prepared, title), steps=steps)
 
 
-def _picture(session: Session, run: RunRecord, title: str) -> Picture:
+def _picture(session: Session, prepared: Prepared, title: str) -> Picture:
     if not session.console.live:
         return Picture(title, {})
     from runkon.cli.outline import outline_of  # late: on a terminal only
 
-    checked = session.app.stored_program(run.id)
-    kinds = outline_of(checked.workflow, checked.source).kinds()
-    return Picture(title, kinds, tuple(session.app.store.events(run.id)))
-
-
-def _preview(session: Session, run: RunRecord) -> int:
-    """What a resume would keep and run; nothing is written and no lease is taken."""
-    plan = session.app.plan_resume(run.id)
-    if session.as_json:
-        lines: list[JsonValue] = [{"path": p.path, "decision": p.decision, "reason": p.reason} for p in plan]
-        session.console.data(
-            {"schema": "runkon.resume/1", "run_id": run.id, "status": str(true_status(run)), "resume": lines}
-        )
-        return 0
-    for line in columns([_decision(line) for line in plan]):
-        session.console.result(line)
-    kept = sum(1 for line in plan if line.decision == "reuse")
-    status, short = true_status(run), short_id(session.app, run.id)
-    session.console.note(
-        f"{status}: {counted(kept, 'step')} kept, {len(plan) - kept} to run again, then what was not reached"
-    )
-    session.console.note(f"next: runkon resume {short}")
-    return 0
-
-
-def _decision(line: PlanLine) -> tuple[str, str, str]:
-    return line.decision, line.path, first_line(line.reason)
+    kinds = outline_of(prepared.program.workflow, prepared.program.source).kinds()
+    return Picture(title, kinds, () if prepared.fork else tuple(session.app.store.events(prepared.record.id)))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 import click
 
 from runkon.app import RunOptions
-from runkon.cli.findings import finding_object, finding_objects, show_findings
+from runkon.cli.checked_file import checked_workflow
 from runkon.cli.given_inputs import given_inputs
 from runkon.cli.leg import Watched, first_words, watch
 from runkon.cli.options import SettingOption, VariableOption, as_pairs, as_seconds
@@ -20,7 +19,6 @@ from runkon.errors import EXIT_INVALID, EXIT_USAGE, UserError
 from runkon.language.columns import visible
 from runkon.language.program import CheckedWorkflow
 from runkon.model.ids import RunID
-from runkon.model.output import JsonValue
 from runkon.model.ports import EventSink
 from runkon.model.records import RunRecord
 
@@ -91,7 +89,7 @@ def command(
             return detaching.start_detached(session, reads_input=inputs_file == "-")
         begun = (sink,)
     session.flags |= {"jobs": jobs, "model": model, "plugins": plugins, "durability": durability}
-    checked = _checked(session, session.app.find_workflow(target), executors)
+    checked = checked_workflow(session, session.app.find_workflow(target), executors)
     if checked is None:
         return EXIT_INVALID
     inputs = given_inputs(pairs, inputs_file)
@@ -143,35 +141,3 @@ def _on_created(session: Session, watched: Watched, title: str, run: RunID, *, i
     for envelope in session.app.store.events(run):
         for sink in watched.sinks:
             sink.emit(envelope)
-
-
-def _checked(session: Session, path: Path, executors: Mapping[str, str]) -> CheckedWorkflow | None:
-    """The workflow of a file; None after everything wrong with it was shown."""
-    from runkon.language.checks.unsupported import unsupported  # late: runs only
-
-    check = session.app.check_file(path, executors=executors)
-    warn_about_plugins(session, session.app.around(path).loaded.warnings)
-    show_findings(session.console, check.diagnostics, check.source)
-    checked = check.results[0].checked if check.results else None
-    if not check.ok or checked is None:
-        if session.as_json:
-            session.console.data(_invalid(path, finding_objects(check)))
-        return None
-    refused = unsupported(checked.workflow)
-    show_findings(session.console, refused, check.source)
-    if refused and session.as_json:
-        session.console.data(_invalid(path, [finding_object(found, check.source) for found in refused]))
-    return None if refused else checked
-
-
-def _invalid(path: Path, found: list[JsonValue]) -> dict[str, JsonValue]:
-    """What is wrong with the workflow, in place of the run that there is not."""
-    file: dict[str, JsonValue] = {"file": str(path), "ok": False, "diagnostics": found, "facts": None}
-    return {"schema": "runkon.validate/1", "ok": False, "files": [file]}
-
-
-def warn_about_plugins(session: Session, warnings: tuple[str, ...]) -> None:
-    """A plugin that could not be loaded is named, and nothing else happens."""
-    for warning in warnings:
-        text = session.console.paint_err("warning", "warning[broken-plugin]")
-        session.console.note(f"{text}: {visible(warning)}")

@@ -72,8 +72,10 @@ class _Block:
         """Branches that are settled in the record are answered first, on this thread; then the others run."""
         later = []
         if self.scope.leg.looks_again:
-            self._look_again()
+            self.lost = self.group.run(self._look_again())
         for branch in self.branches:
+            if branch.is_over:
+                continue
             if self._is_answered(branch):
                 self._work(branch)
                 self._over(branch)
@@ -82,17 +84,25 @@ class _Block:
         self._begin_together(later[: min(self.limit, self.scope.leg.pool.limit)])
         self.lost = self.group.run(later)
 
-    def _look_again(self) -> None:
-        """Put branches aside that would see something else now; if anything is to run, those are not skipped for good
-        of which enough others had come first."""
+    def _look_again(self) -> list[Branch]:
+        """Put branches aside that would see something else now. Where `until` decides, those are returned that come to
+        run; what was skipped because of it is not skipped for good then."""
         leg, scope = self.scope.leg, self.inner
-        found = [(one.planned, leg.recorded.get(scope.path_of(one.planned))) for one in self.branches if one.is_leaf]
-        records = [look_again(one, scope, old) for one, old in found if isinstance(one, Leaf) and old is not None]
-        if len(records) == len(self.branches) and all(record.is_settled for record in records):
-            return
-        for record in records:
-            if record.status is StepStatus.SKIPPED and record.skip_reason == UNTIL_REACHED.kind:
-                supersede(leg, record, "its block runs again")
+        first, skipped = [], []
+        for branch in self.branches:
+            leaf = branch.planned
+            record = leg.recorded.get(scope.path_of(leaf))
+            if isinstance(leaf, Leaf) and record is not None:
+                record = look_again(leaf, scope, record)
+            if record is None or not record.is_settled:
+                first.append(branch)
+            elif record.status is StepStatus.SKIPPED and record.skip_reason == UNTIL_REACHED.kind:
+                skipped.append(record)
+        if self.node.until is None:
+            return []
+        for record in skipped if first else ():
+            supersede(leg, record, "its block runs again")
+        return first
 
     def _is_answered(self, branch: Branch) -> bool:
         recorded = self.scope.leg.recorded

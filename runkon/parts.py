@@ -1,0 +1,82 @@
+"""What passes between the application and those who use it: a file that was checked, what surrounds it, what a run and
+a resume are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runkon.frozen import value_class
+from runkon.model.ids import StepPath
+from runkon.named import NamedTuple
+
+if TYPE_CHECKING:
+    from runkon.language.diagnostics import Diagnostic
+    from runkon.language.program import CheckedWorkflow, CheckResult, ParseResult
+    from runkon.language.project import Project
+    from runkon.language.source import SourceFile
+    from runkon.plugin.discovery import Loaded
+
+Progress = Callable[[StepPath, str], None]
+
+
+@value_class(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What one `run` or `resume` asks for. `timeout` in seconds; `jobs` is how many executor calls run at once;
+    `automatic` says that nobody asked for this leg."""
+
+    dry_run: bool = False
+    model: str | None = None
+    executors: Mapping[str, str] = field(default_factory=dict)
+    jobs: int | None = None
+    until: str | None = None
+    timeout: float | None = None
+    automatic: bool = False
+
+
+@value_class(frozen=True, slots=True, kw_only=True)
+class ResumeWish:
+    """What a resume is to do besides going on: `mode` is `normal`, `only-failed` or `restart`; `step` is where to begin
+    again (a path, a key, or a beginning of a path that only one step has); `edited` the workflow to go on with in place
+    of the recorded one. With `fork` all of it happens to a new run, and the old one stays as it is."""
+
+    mode: str = "normal"
+    step: str | None = None
+    fork: bool = False
+    edited: CheckedWorkflow | None = None
+
+    @property
+    def is_normal(self) -> bool:
+        """True if nothing but what is unfinished is to run, in the same run."""
+        return self.mode == "normal" and self.step is None and not self.fork and self.edited is None
+
+
+class FileCheck(NamedTuple):
+    """One file, parsed and checked; `results` has one entry per workflow in it, the first is what `run` starts."""
+
+    source: SourceFile
+    parsed: ParseResult
+    results: tuple[CheckResult, ...]
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """All findings of the file, by position, each once."""
+        found = dict.fromkeys(self.parsed.diagnostics)
+        for result in self.results:
+            found.update(dict.fromkeys(result.diagnostics))
+        return tuple(sorted(found, key=lambda d: (d.span.file != self.source.path, d.span.start, d.code)))
+
+    @property
+    def ok(self) -> bool:
+        return self.parsed.ok and bool(self.results) and all(result.checked for result in self.results)
+
+
+class Surroundings(NamedTuple):
+    """What a file sees: the folders in which things are looked up, first hit wins, and the plugins of those."""
+
+    roots: tuple[Path, ...]
+    loaded: Loaded
+    project: Project
