@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from runkon.errors import UserError
 from runkon.model import events as ev
+from runkon.model.damage import corrupt as corrupt
 from runkon.model.gates import decided, opened
 from runkon.model.ids import RunID, StepPath
 from runkon.model.output import NO_OUTPUT, Output, Usage
@@ -31,18 +32,6 @@ if TYPE_CHECKING:
 
 _OPEN_RUN = frozenset({RunStatus.RUNNING, RunStatus.WAITING, RunStatus.CANCELLING})
 _FAILED = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT})
-
-
-def corrupt(run: RunID, seq: int, rule: str, *, found: str, expected: str, path: StepPath | None = None) -> UserError:
-    """The error for a damaged run: it is left untouched, and no shorter prefix of it is used instead."""
-    where = f"event {seq}, step `{path}`" if path else f"event {seq}"
-    return UserError(
-        "corrupt-run",
-        f"the record of run `{run}` breaks rule {rule} at {where}: found {found}, expected {expected}",
-        help="nothing was changed and other runs are not affected; restore a copy of the database, or start the "
-        "workflow again",
-        next=f"runkon db check {run}",
-    )
 
 
 class RunState:
@@ -201,7 +190,9 @@ class RunState:
             if gate.decision is None:
                 found = f"`{envelope.event.kind}` while gate `{gate.name}` is open"
                 raise self._bad(envelope, "E10", found=found, expected="every gate decided first", path=gate.path)
-        self.run = replace(self.run, status=status, ended_at=envelope.at, holder=None, waiting_on=())
+        # a wish that came too late is not for later legs
+        wish = self.run.cancel if status is RunStatus.CANCELLED else None
+        self.run = replace(self.run, status=status, ended_at=envelope.at, holder=None, waiting_on=(), cancel=wish)
 
     def _run_interrupted(self, _envelope: Envelope, event: ev.RunInterrupted) -> None:
         self.run = replace(self.run, status=RunStatus.INTERRUPTED, reason=event.cause, error=event.error, holder=None)
