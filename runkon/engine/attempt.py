@@ -136,17 +136,19 @@ _WHY = {
 
 
 class Attempts(OpenStep):
-    """The attempts of one step in this leg. Retries are granted afresh, whatever earlier legs tried."""
+    """The attempts of one step in this leg. Retries are granted afresh, whatever earlier legs tried, unless nobody
+    asked for this one."""
 
     __slots__ = ()
 
     def settle(self) -> StepResult:
         options = self.leaf.options
-        if self.record is not None and (early := self._take_up(self.record)) is not None:
-            return early
         name = self._executor_name()
-        answer = self.attempt(name, why=self.why)
-        while isinstance(answer, Failed) and may_retry(options, answer, self.number - self.first - 1):
+        early = None if self.record is None else self._take_up(self.record)
+        if early is not None and not isinstance(early, Failed):
+            return early
+        answer: Answer = early if early is not None else self.attempt(name, why=self.why)
+        while isinstance(answer, Failed) and may_retry(options, answer, self.failures - 1):
             self.wait(schedule(self, answer))
             self.previous = answer.error.message
             answer = self.attempt(name, why="retry")
@@ -159,14 +161,20 @@ class Attempts(OpenStep):
             return close_failed(self, answer)
         return complete(self, answer)
 
-    def _take_up(self, record: StepRecord) -> StepResult | None:
-        """Go on with what an earlier leg left: the result of a step that must not be attempted again now. Raises
-        `Waits` if somebody has to decide first, `Stopped` if told to stop while waiting for a retry."""
+    def _take_up(self, record: StepRecord) -> StepResult | Failed | None:
+        """Go on with what an earlier leg left: the result of a step that must not be attempted again now, or the
+        failure after which it has no retries left. Raises `Waits` if somebody has to decide first, `Stopped` if told to
+        stop while waiting for a retry."""
         leg = self.scope.leg
         if leg.asks is not None and (settled := leg.asks.settle(self)) is not None:
             return settled
         if record.status is StepStatus.INTERRUPTED and (lost := crash_failure(record, self.leaf.options)) is not None:
             return close_failed(self, Failed(lost))
+        if leg.config.automatic and record.error is not None:
+            if record.status in (StepStatus.FAILED, StepStatus.TIMED_OUT):
+                return close_failed(self, Failed(record.error))
+            if self.failures > self.leaf.options.retries:
+                return Failed(record.error)
         self.why = _WHY.get(record.status)
         if record.status is StepStatus.BACKOFF and record.due_at is not None:
             self.wait((record.due_at - leg.clock.now_ms()) / 1000)

@@ -7,7 +7,7 @@ cuts it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -87,6 +87,7 @@ class LegRun:
         asks: Asks | None = None,
         looks_again: bool = False,
         choices: Choices | None = None,
+        failed_before: Mapping[StepPath, int] | None = None,
     ) -> None:
         meta = program.workflow.meta
         self._record = record
@@ -100,6 +101,7 @@ class LegRun:
         self._always_token = Token(clock)
         self._undo: list[Action] = []
         self._keyboard = 0
+        self._unwritten: BaseException | None = None  # why the recorder can't write any more
         limit = max(1, min(config.max_parallel, meta.max_parallel or config.max_parallel))
         self._leg = Leg(
             run=record.id,
@@ -127,6 +129,7 @@ class LegRun:
         if record.cancel is not None and not is_spent:
             self.wished(record.cancel)
         self._leg.choices = choices
+        self._leg.failed_before = failed_before or {}
         facts = RunFacts(
             run_id=record.id,
             workflow=program.workflow.name,
@@ -161,9 +164,11 @@ class LegRun:
             self._stop_everything(LEASE_LOST)
             self._end_processes(grace=0)
             raise
-        except StoreUnavailable:
+        except StoreUnavailable as error:
             self._stop_everything(STORE_LOST)
             self._end_processes()
+            if self._unwritten is not None and self._unwritten is not error:  # what others only heard of
+                raise self._unwritten from error
             raise
         except BaseException as error:
             self._stop_everything(INTERNAL)
@@ -198,6 +203,7 @@ class LegRun:
     def wished(self, wish: CancelRequest) -> None:
         """Somebody has asked in the store that the run be given up; `kill` may be asked for later."""
         self._wishes.keep(wish)
+        self._wishes.record()
         self.asked(CancelReason(USER, wish.reason, wish.by, wish.via))
         if wish.kill:
             self.asked(KILL)
@@ -223,6 +229,7 @@ class LegRun:
 
     def failed_to_record(self, error: BaseException) -> None:
         """The recorder can't write any more: nothing may go on that nobody could write down."""
+        self._unwritten = error
         if not isinstance(error, LeaseLost):
             self._stop_everything(STORE_LOST)
             return

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class OpenStep:
     """One step that is not settled yet. `number` is that of the next attempt, `first` that of this leg's first one;
     numbers go on from those of earlier legs. `previous` is the error of the last attempt, `elapsed_ms` its time; `why`
-    says what the next one follows."""
+    says what the next one follows, `failures` how many count against its retries."""
 
     __slots__ = (
         "elapsed_ms",
@@ -32,6 +32,11 @@ class OpenStep:
         "ticket",
         "why",
     )
+
+    @property
+    def failures(self) -> int:
+        """The failed attempts of this leg, and of the ones before that nobody asked for."""
+        return self.number - self.first + self.scope.leg.failed_before.get(self.path, 0)
 
     def __init__(self, leaf: Leaf, scope: Scope, path: StepPath, record: StepRecord | None) -> None:
         self.leaf = leaf

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from runkon.engine.answers import Failed
 from runkon.failpoints import failpoint
 from runkon.language.nodes import StepOptions
-from runkon.model.events import RetryScheduled
+from runkon.model.events import AttemptFailed, AttemptTimedOut, Envelope, RetryScheduled, RunResumed, StepSuperseded
 from runkon.model.ids import RunID, StepPath
 
 if TYPE_CHECKING:
     from runkon.engine.open_step import OpenStep
 
+COUNTED = frozenset({"attempt_failed", "attempt_timed_out", "step_superseded", "run_resumed"})
 DELAY_MS = 1_000
 MAX_DELAY_MS = 60_000
 _AS_TIMEOUT = {"idle": "timeout"}  # how `retry_on` names kinds
@@ -29,7 +31,7 @@ def may_retry(options: StepOptions, failure: Failed, retries_made: int) -> bool:
 def schedule(attempts: OpenStep, failure: Failed) -> float:
     """Record that another attempt follows; the seconds to wait before it."""
     leg, options = attempts.scope.leg, attempts.leaf.options
-    failures = attempts.number - attempts.first  # of this leg, this one included
+    failures = attempts.failures  # this one included
     delay = delay_ms(options, failures - 1, leg.run, attempts.path, attempts.number)
     if failure.retry_after is not None:
         delay = max(delay, round(failure.retry_after * 1000))
@@ -45,6 +47,21 @@ def schedule(attempts: OpenStep, failure: Failed) -> float:
     )
     failpoint("after_retry", attempts.path, attempts.number)
     return delay / 1000
+
+
+def failures_of(envelopes: Iterable[Envelope]) -> dict[StepPath, int]:
+    """The failed attempts of each step since somebody asked for a leg: those that a leg nobody asked for has to count.
+    `envelopes` are the events of the kinds `COUNTED`."""
+    counts: dict[StepPath, int] = {}
+    for envelope in envelopes:
+        event = envelope.event
+        if isinstance(event, AttemptFailed | AttemptTimedOut):
+            counts[event.path] = counts.get(event.path, 0) + 1
+        elif isinstance(event, StepSuperseded):
+            counts.pop(event.path, None)
+        elif isinstance(event, RunResumed) and not event.automatic:
+            counts.clear()
+    return counts
 
 
 def delay_ms(options: StepOptions, step: int, run: RunID, path: StepPath, number: int) -> int:

@@ -22,6 +22,7 @@ from runkon.engine.lease import lost, take
 from runkon.engine.leg import LegRun
 from runkon.engine.plan import Planned, names_of, plan_always, plan_body
 from runkon.engine.recorder import BatchRecorder
+from runkon.engine.rescuing import where_rescued
 from runkon.engine.resume import (
     FORK,
     NORMAL_RESUME,
@@ -165,6 +166,7 @@ class Runner:
         lease = take(self._store, run, self._clock, record)
         failpoint("after_lease", None, lease.leg)
         try:
+            rescued = self._store.rescued(lease)
             record = refuse_unless_resumable(run, self._store.run(run))
             begun = self._beginning(record, program, body, how)
             unconfirmed = frozenset[StepPath]()
@@ -199,7 +201,7 @@ class Runner:
         if lease.leg > 1:
             failpoint("after_takeover")
         first = _begun(record, lease, config, leg, begun, how)
-        after = self._walk(leg, lease, [*begun.closed, first, *begun.changed], control)
+        after = self._walk(leg, recorder, [*begun.closed, first, *begun.changed, *rescued], control)
         if after.status is RunStatus.WAITING and self._has_answer(run):
             try:
                 return self.execute(run, program, replace(config, timeout_anew=False), control)
@@ -208,23 +210,36 @@ class Runner:
                     raise
         return after
 
-    def _walk(self, leg: LegRun, lease: Lease, first: Sequence[Event], control: RunControl | None) -> RunRecord:
-        run = lease.run
+    def _walk(
+        self, leg: LegRun, recorder: BatchRecorder, first: Sequence[Event], control: RunControl | None
+    ) -> RunRecord:
+        run = recorder.lease.run
         stop_watching = watcher().watch(self._store, run, leg.wished)
         try:
             leg.run(first, control if control is not None else RunControl())
         except LeaseLost as error:
-            raise lost(run, error) from error
+            taken = lost(run, error)
+            taken.help = where_rescued(recorder, taken.help)
+            raise taken from error
         except StoreUnavailable as error:
-            with suppress(RunkonError):
-                self._store.append(lease, (), release=True)
-            raise StoreUnavailable(error.message, help=error.help, next=f"runkon resume {run}") from error
+            self._give_back(recorder)
+            help = where_rescued(recorder, error.help)
+            raise StoreUnavailable(error.message, help=help, next=f"runkon resume {run}") from error
+        except RunkonError:
+            if recorder.has_failed:
+                self._give_back(recorder)
+            raise
         finally:
             stop_watching()
         after = self._store.run(run)
         if after is None:
             raise StoreUnavailable(f"the record of run `{run}` is gone: the database was emptied while it was in use")
         return after
+
+    def _give_back(self, recorder: BatchRecorder) -> None:
+        """Nothing of this leg can be written any more, but perhaps that it is over."""
+        with suppress(RunkonError):
+            self._store.append(recorder.lease, (), release=True)
 
     def _beginning(
         self, record: RunRecord, program: CheckedWorkflow, body: Sequence[Planned], how: Resumption

@@ -64,6 +64,7 @@ class Leg:
         self.choices: Choices | None = None  # those of earlier legs
         self.looks_again = False  # settled steps are compared with what they would see now
         self.visited: set[StepPath] = set()  # what the walk has come by, kept where it looks again
+        self.failed_before: Mapping[StepPath, int] = {}  # failed attempts that count against the retries of this leg
         self.slots = slots
         self.pool = pool
         self.body_token = body_token
