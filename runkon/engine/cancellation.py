@@ -44,8 +44,8 @@ STORE_LOST = CancelReason("store", "the store could not be written")
 REPLAY = CancelReason("replay", "the workflow differs from the record")
 INTERNAL = CancelReason("internal", "runkon itself failed")
 
-# After these nothing is written any more: the run belongs to somebody else, or nobody could write it down.
-SILENT = frozenset({"lease_lost", "store"})
+# After these nothing is written any more: the run belongs to somebody else.
+SILENT = frozenset({"lease_lost"})
 # After these the run ends for good; every other stop is a pause.
 FINAL = frozenset({"user", "run_timeout", "fail_fast", "until_reached", "always_grace"})
 

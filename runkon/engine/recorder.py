@@ -8,13 +8,15 @@ renews the lease when no commit did; it sleeps for good as soon as there is noth
 
 from __future__ import annotations
 
-import sys
+import atexit
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
+from runkon.engine.renewal import Renewal
+from runkon.engine.rescuing import Request, Rescue
+from runkon.engine.telling import Telling
 from runkon.engine.turns import ENDLESS, Turns
-from runkon.errors import InternalError, LeaseLost, RunkonError
+from runkon.errors import InternalError, LeaseLost, RunkonError, StoreUnavailable
 from runkon.failpoints import failpoint, is_armed
 from runkon.model.events import Envelope, Event, StepCompleted, StepFailed, StepTimedOut
 from runkon.model.ports import Clock, EventSink, Recorder, RunStore
@@ -28,8 +30,9 @@ class BatchRecorder(Recorder):
     """Writes one run's events under `lease`, numbered from `seq` + 1. Safe for concurrent calls.
 
     Events of one call are written together or not at all. Sinks hear every event once, after it is durable, in order;
-    one that raises is reported on stderr the first time. After LeaseLost, StoreUnavailable or any other failure to
-    write, every later call raises the same error. `ttl_ms` is how long a renewal of the lease lasts.
+    one that raises is reported on stderr the first time, one that blocks is left behind. After LeaseLost,
+    StoreUnavailable or any other failure to write, `commit` and `close` raise the same error; what was queued, and
+    what is appended later, goes to where the next leg finds it. `ttl_ms` is how long a renewal of the lease lasts.
     """
 
     def __init__(
@@ -44,43 +47,55 @@ class BatchRecorder(Recorder):
         linger: float = LINGER,
     ) -> None:
         self._store = store
-        self._lease = lease
         self._clock = clock
-        self._sinks = tuple(sinks)
-        self._silenced: set[int] = set()
         self._ttl_ms = ttl_ms
+        self._telling = Telling(sinks, clock) if sinks else None
         self._queue_lock = threading.Lock()  # guards the queue and its number
-        self._queue: list[Envelope] = []
+        self._queue: list[Request] = []
         self._queued = seq
         self._turns = Turns()  # the one thread that has the turn writes and tells
+        self._taken: list[Request] = []  # what it writes now
         self._durable = seq
-        self._writer: int | None = None
         self._failure: BaseException | None = None
+        self._rescue: Rescue | None = None
         self.on_failure: Callable[[BaseException], None] | None = None  # told once, on the thread that failed to write
-        self._renewed = clock.monotonic()
-        self._background = _Background(linger, self._tick)
+        self._background = _Background(linger, self._tick, self._fail)
         self._armed = False  # read without a lock on the fast path
         self._pending_at_tick = seq
-        self._undo_timer: Callable[[], None] | None = None
-        self._set_timer()
+        self._renewal = Renewal(lease, clock, ttl_ms, self._renewal_due)
+        atexit.register(self._program_ends)
 
     @property
     def lease(self) -> Lease:
         """The lease as last renewed."""
-        return self._lease
+        return self._renewal.lease
+
+    @property
+    def has_failed(self) -> bool:
+        """True once something could not be written."""
+        return self._rescue is not None
+
+    @property
+    def rescued(self) -> tuple[int, Sequence[str]]:
+        """How many results could not be written and are kept elsewhere, and where."""
+        rescue = self._rescue
+        return (0, ()) if rescue is None else (rescue.count, tuple(rescue.places))
 
     def append(self, *events: Event) -> None:
         """Queue `events`; they are durable with the next commit, at the latest a few milliseconds later."""
         with self._queue_lock:
-            self._put(events)
-            if not self._armed:
-                self._armed = True
-                self._background.wake()
+            self._put(events, is_awaited=False)
+            if self._armed or self._failure is not None:
+                return
+            self._armed = self._background.wake()
+            target = self._queued
+        if not self._armed:  # no thread can be had
+            self._write_until(target, release=False)
 
     def commit(self, *events: Event) -> None:
         """Queue `events` and return once they and all queued before are durable and the sinks were told."""
         with self._queue_lock:
-            self._put(events)
+            self._put(events, is_awaited=True)
             target = self._queued
         self._write_until(target, release=False)
 
@@ -88,52 +103,60 @@ class BatchRecorder(Recorder):
         """`commit`, giving the lease back in the same transaction. Later calls raise LeaseLost."""
         try:
             with self._queue_lock:
-                self._put(events)
+                self._put(events, is_awaited=True)
                 target = self._queued
             self._write_until(target, release=True)
         finally:
             self._stop_background(wait=True)
 
     # ── the queue ─────────────────────────────────────────────────────────────────────────────────
-    def _put(self, events: Sequence[Event]) -> None:
-        if self._failure is not None:
+    def _put(self, events: Sequence[Event], *, is_awaited: bool) -> None:
+        if self._failure is not None and (is_awaited or self._rescue is None):
             raise self._failure
-        lease, seq, at = self._lease, self._queued, self._clock.now_ms()
+        lease, seq, at = self._renewal.lease, self._queued, self._clock.now_ms()
+        envelopes = []
         for event in events:
             seq += 1
-            self._queue.append(Envelope(lease.run, seq, at, lease.leg, lease.fence, event))
-        self._queued = seq
+            envelopes.append(Envelope(lease.run, seq, at, lease.leg, lease.fence, event))
+        if self._rescue is not None:
+            self._queued = self._rescue.take([Request(envelopes, is_awaited)])
+        elif envelopes:
+            self._queue.append(Request(envelopes, is_awaited))
+            self._queued = seq
 
     def _write_until(self, target: int, *, release: bool) -> None:
         self._alone(ENDLESS if release else target, lambda: self._write(release=release))
 
     def _alone(self, target: int, work: Callable[[], None]) -> None:
         """Do `work` while no other thread writes; not at all if another made `target` durable meanwhile."""
-        if self._writer == threading.get_ident():
+        if self._turns.is_mine() or (self._telling is not None and self._telling.is_listening()):
             raise InternalError("an event sink called the recorder that was telling it")
-        if not self._turns.enter(target):
-            if self._durable < target and self._failure is not None:
-                raise self._failure
-            return
         try:
+            if not self._turns.enter(target):
+                if self._durable < target and self._failure is not None:
+                    raise self._failure
+                return
             if self._durable < target:
-                self._writer = threading.get_ident()
                 work()
         finally:
-            self._writer = None
-            self._turns.leave(self._durable if self._failure is None else ENDLESS)
+            if self._turns.is_mine():
+                self._turns.leave(self._durable if self._failure is None else ENDLESS)
 
     def _write(self, *, release: bool) -> None:
         """One transaction with all that is queued, then the sinks. This thread has the turn."""
+        if self._taken:
+            raise self._fail(InternalError("the thread that was writing has ended in the middle of it"))
         with self._queue_lock:
             if self._failure is not None:
                 raise self._failure
-            batch, self._queue = self._queue, []
+            self._taken = self._queue
+            self._queue = []
             if release:  # nothing may be queued behind the end
-                self._failure = LeaseLost(f"run `{self._lease.run}` was given back by this engine")
-        self._renew_with_commit()
+                self._failure = LeaseLost(f"run `{self._renewal.lease.run}` was given back by this engine")
         try:
-            self._store.append(self._lease, batch, release=release)
+            batch = [envelope for request in self._taken for envelope in request.envelopes]
+            self._store.append(self._renewal.with_commit(), batch, release=release)
+            self._taken = []
         except BaseException as failure:  # noqa: BLE001  raised again, as everybody will see it from now on
             raise self._fail(failure)  # noqa: B904  its cause is set
         if batch:
@@ -141,35 +164,31 @@ class BatchRecorder(Recorder):
             failpoint("before_sinks")
             if is_armed():
                 _acknowledge(batch)
-            if self._sinks:
-                self._tell(batch)
-
-    def _tell(self, batch: Sequence[Envelope]) -> None:
-        for sink in self._sinks:
-            for envelope in batch:
-                try:
-                    sink.emit(envelope)
-                except Exception as error:  # noqa: BLE001  a sink is somebody else's code and never stops a run
-                    self._report(sink, error)
-
-    def _report(self, sink: EventSink, error: Exception) -> None:
-        if id(sink) not in self._silenced:
-            self._silenced.add(id(sink))
-            name = type(sink).__name__
-            print(f"warning: event sink `{name}` failed, the run goes on: {error!r}", file=sys.stderr)
+            if self._telling is not None:
+                self._telling.tell(batch)
 
     def _fail(self, failure: BaseException) -> BaseException:
-        """Remember why nothing can be written any more: that is what every later call raises."""
+        """Remember why nothing can be written any more, and keep what is not written for the next leg."""
         if isinstance(failure, Exception) and not isinstance(failure, RunkonError):
             wrapped = InternalError(f"the recorder could not write: {failure!r}")
             wrapped.__cause__ = failure
             failure = wrapped
         with self._queue_lock:
+            if self._rescue is not None and self._failure is not None:
+                return self._failure
+            is_fenced = isinstance(failure, LeaseLost)
+            self._rescue = Rescue(self._store, self._renewal.lease, self._durable, is_fenced=is_fenced)
+            left, self._taken, self._queue = [*self._taken, *self._queue], [], []
+            self._queued = self._rescue.take(left)
             self._failure = failure
         if self.on_failure is not None:
             self.on_failure(failure)
         self._stop_background(wait=False)
         return failure
+
+    def _program_ends(self) -> None:
+        """The interpreter is about to take everything apart: nobody may wait for a thread that will not run again."""
+        self._fail(StoreUnavailable("this program is ending, so nothing more is recorded"))
 
     # ── what the background thread does ───────────────────────────────────────────────────────────
     def _tick(self) -> bool:
@@ -188,54 +207,40 @@ class BatchRecorder(Recorder):
         return True
 
     def _stop_background(self, *, wait: bool) -> None:
-        if self._undo_timer is not None:
-            self._undo_timer()
+        self._renewal.stop()
+        atexit.unregister(self._program_ends)
         self._background.stop(wait=wait)
+        if wait and self._telling is not None:
+            self._telling.close()
 
     # ── the lease ─────────────────────────────────────────────────────────────────────────────────
-    def _renew_with_commit(self) -> None:
-        """A commit renews for free: the store writes the lease's expiry with it. Not more than once a second, so that
-        most commits cost no new lease object."""
-        now = self._clock.monotonic()
-        if now - self._renewed >= 1.0:
-            self._renewed = now
-            self._lease = replace(self._lease, expires_at=self._clock.now_ms() + self._ttl_ms)
-
-    def _set_timer(self) -> None:
-        self._undo_timer = self._clock.call_at(self._renewed + self._ttl_ms / 3000, self._renewal_due)
-
     def _renewal_due(self) -> None:
         """On the clock's thread, which must not block: the write happens on the background thread."""
-        if not self._is_renewal_due():
-            self._set_timer()  # a commit renewed meanwhile
-            return
         with self._queue_lock:
             if self._failure is None:
-                self._armed = True
-                self._background.wake()
-
-    def _is_renewal_due(self) -> bool:
-        return self._clock.monotonic() - self._renewed >= self._ttl_ms / 3000
+                self._armed = self._background.wake()
 
     def _renew_if_due(self) -> None:
-        if self._is_renewal_due():
+        if self._renewal.is_due():
             try:
                 self._alone(ENDLESS, self._renew)
             except BaseException:  # noqa: BLE001  kept by _fail, and raised to whoever records next
                 return
 
     def _renew(self) -> None:
+        lease = self._renewal.lease
         if self._failure is not None:
             return
         try:
-            extended = self._store.extend(self._lease, self._clock.now_ms(), self._ttl_ms)
+            extended = self._store.extend(lease, self._clock.now_ms(), self._ttl_ms)
             if extended is None:
-                raise LeaseLost(f"run `{self._lease.run}` is held by another engine now")
+                raise LeaseLost(f"run `{lease.run}` is held by another engine now")
+        except StoreUnavailable as error:  # nothing is lost by it: a commit has its own patience
+            self._renewal.missed(error)
         except BaseException as failure:  # noqa: BLE001  kept, and raised to whoever records next
             self._fail(failure)
-            return
-        self._lease, self._renewed = extended, self._clock.monotonic()
-        self._set_timer()
+        else:
+            self._renewal.renewed(extended)
 
 
 def _acknowledge(batch: Sequence[Envelope]) -> None:
@@ -249,18 +254,25 @@ class _Background:
     """A daemon thread that is started when first woken, then calls `tick` every `pause` seconds until that returns
     false, and sleeps without polling until woken again."""
 
-    def __init__(self, pause: float, tick: Callable[[], bool]) -> None:
+    def __init__(self, pause: float, tick: Callable[[], bool], died: Callable[[BaseException], object]) -> None:
         self._pause = pause
         self._tick = tick
+        self._died = died
         self._woken = threading.Event()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def wake(self) -> None:
+    def wake(self) -> bool:
+        """False if no thread can be had."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="runkon-recorder", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="runkon-recorder", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return False
+            self._thread = thread
         self._woken.set()
+        return True
 
     def stop(self, *, wait: bool) -> None:
         """End the thread; with `wait`, return when it is gone. Don't wait while holding a lock that it may want."""
@@ -270,8 +282,11 @@ class _Background:
             self._thread.join(timeout=5.0)
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
-            self._woken.wait()
-            self._woken.clear()
-            while not self._stopped.wait(self._pause) and self._tick():
-                pass
+        try:
+            while not self._stopped.is_set():
+                self._woken.wait()
+                self._woken.clear()
+                while not self._stopped.wait(self._pause) and self._tick():
+                    pass
+        except BaseException as error:  # noqa: BLE001  without this thread nobody writes what nobody waits for
+            self._died(error)

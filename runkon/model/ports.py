@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from runkon.frozen import value_class
-from runkon.model.events import Envelope, Event, RunCreated
+from runkon.model.events import Envelope, Event, Note, RunCreated
 from runkon.model.ids import RunID, StepPath
 from runkon.model.output import EMPTY, JsonValue, Output
 from runkon.model.records import CancelRequest, GateAnswer, GateRecord, Lease, RunRecord, StepRecord
@@ -23,11 +23,15 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back: for deadlines and waits."""
+        """Seconds on a clock that never goes back, and stands still while the machine sleeps: for attempts."""
         ...
 
     def call_at(self, when: float, action: Callable[[], None]) -> Callable[[], None]:
         """Run `action` (short, never blocking) once `monotonic()` reaches `when`; the result undoes it."""
+        ...
+
+    def call_after(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]:
+        """As `call_at`, but counting also while the machine sleeps: for instants that are on record."""
         ...
 
 
@@ -151,6 +155,16 @@ class RunStore(Protocol):
         """Events and the records they imply in one transaction, durable when this returns; `release` gives the lease
         back in the same transaction. Raises LeaseLost (and writes nothing) when fenced out, StoreUnavailable when
         it can't write."""
+        ...
+
+    def rescue(self, lease: Lease, requests: Sequence[Sequence[Envelope]], *, is_fenced: bool) -> str:
+        """Keep what `append` could not write where the run's next leg finds it, and say where; later calls add to it.
+        With `is_fenced` the run belongs to somebody else, and nobody will take it over. Never raises."""
+        ...
+
+    def rescued(self, lease: Lease) -> Sequence[Note]:
+        """Take over what was kept for the run, under the lease of a new leg that has written nothing yet: what
+        continues the record is appended as it is, everything else stays where it is. Returns what to tell of it."""
         ...
 
     def run(self, run: RunID) -> RunRecord | None: ...

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from runkon.errors import LeaseLost
 from runkon.model import holder as holders
-from runkon.model.events import DefinitionChanged, Envelope, RunCreated
+from runkon.model.events import DefinitionChanged, Envelope, Note, RunCreated
 from runkon.model.fold import RunState, fold
 from runkon.model.ids import RunID
 from runkon.model.ports import RunStore
@@ -30,6 +30,7 @@ class _Kept:
     leg: int = 0
     wish: CancelRequest | None = None
     answers: list[GateAnswer] = field(default_factory=list)
+    rescued: list[tuple[bool, Sequence[Envelope]]] = field(default_factory=list)
 
     def record(self) -> RunRecord:
         return replace(
@@ -99,6 +100,31 @@ class MemoryRunStore(RunStore):
                 raise
             kept.envelopes.extend(envelopes)
             kept.holder, kept.until = (None, None) if release else (lease.holder, lease.expires_at)
+            if kept.state.run.status in (RunStatus.COMPLETED, RunStatus.FAILED):
+                kept.wish = None  # it came too late, and is not for later legs
+
+    def rescue(self, lease: Lease, requests: Sequence[Sequence[Envelope]], *, is_fenced: bool) -> str:
+        with self._lock:
+            self._known(lease.run).rescued += [(is_fenced, request) for request in requests]
+        return "memory"
+
+    def rescued(self, lease: Lease) -> Sequence[Note]:
+        with self._lock:
+            kept = self._known(lease.run)
+            left = []
+            for is_fenced, request in kept.rescued:
+                first, run = request[0], kept.state.run
+                if is_fenced or first.seq != run.seq + 1 or not run.fence <= first.fence < lease.fence:
+                    left.append((is_fenced, request))
+                    continue
+                for envelope in request:
+                    kept.state.apply(envelope)
+                kept.envelopes.extend(request)
+            was, kept.rescued = kept.rescued, left
+        notes = [Note(level="warning", code="rescue-kept", text="results in memory were left there")] if left else []
+        if len(left) < len(was):
+            notes.append(Note(level="info", code="rescue-applied", text="results were taken from memory"))
+        return notes
 
     def run(self, run: RunID) -> RunRecord | None:
         with self._lock:

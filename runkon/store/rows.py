@@ -88,6 +88,14 @@ def build(number: int, lease: Lease, envelopes: Sequence[Envelope]) -> Batch:
     return batch
 
 
+def plain(envelopes: Sequence[Envelope]) -> list[EventRow]:
+    """The rows of `envelopes` with everything in them, however large; an event's key is its number alone."""
+    batch = Batch(0, envelopes[0].seq, envelopes[-1].seq)
+    for envelope in envelopes:
+        _ROWS[type(envelope.event)](batch, envelope, envelope.event)
+    return batch.events
+
+
 def _keep_apart(batch: Batch) -> None:
     """Large values leave their events, which keep a trace of them."""
     from runkon.store.artifacts import spill  # late: most runs have none

@@ -7,15 +7,17 @@ use short connections of their own. Nothing is opened or created before it is ne
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
-from collections.abc import Collection, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from runkon.errors import LeaseLost
 from runkon.failpoints import failpoint
 from runkon.model import holder as holders
-from runkon.model.events import Envelope, RunCreated
+from runkon.model.events import Envelope, Note, RunCreated
 from runkon.model.fold import corrupt
 from runkon.model.ids import RunID
 from runkon.model.json_text import dumps
@@ -108,7 +110,7 @@ class SqliteRunStore(RunStore):
         def move(cursor: sqlite3.Cursor) -> bool:
             return cursor.execute(sql.EXTEND, (until, lease.run, lease.fence, lease.holder)).rowcount == 1
 
-        kept = self._writer.transaction(move)
+        kept = self._writer.transaction(move, patience=0.0)  # whoever renews tries again by itself
         return Lease(lease.run, lease.holder, lease.fence, lease.leg, until) if kept else None
 
     def append(self, lease: Lease, envelopes: Sequence[Envelope], *, release: bool = False) -> None:
@@ -116,19 +118,55 @@ class SqliteRunStore(RunStore):
             if release:
                 self._writer.transaction(lambda cursor: _give_back(cursor, lease))
             return
+        self._record(lease, lease, envelopes, release=release)
+
+    def _record(self, lease: Lease, author: Lease, envelopes: Sequence[Envelope], *, release: bool) -> None:
+        """Write events of `author`, which is `lease` but for those of an earlier leg."""
         number = self._numbers.get(lease.run)
         if number is None:
             number = self._number(lease.run)
-        batch = rows.build(number, lease, envelopes)
+        batch = rows.build(number, author, envelopes)
         if batch.artifacts:
             self._keep(batch.artifacts, self._patience)
+        tried = False
 
         def write(cursor: sqlite3.Cursor) -> None:
+            nonlocal tried
+            if tried and _is_written(cursor, lease, batch, release=release):
+                return  # the commit that failed before was not as lost as it seemed
+            tried = True
             _write(cursor, lease, batch, release=release)
             if batch.artifacts:
                 self._refer(cursor, number, batch.artifacts, envelopes[0].at)
 
         self._writer.transaction(write)
+
+    def rescue(self, lease: Lease, requests: Sequence[Sequence[Envelope]], *, is_fenced: bool) -> str:
+        from runkon.store import rescue  # late: only when nothing can be written
+
+        return rescue.keep(self._path, lease, requests, is_fenced=is_fenced)
+
+    def rescued(self, lease: Lease) -> Sequence[Note]:
+        if lease.leg < 2:
+            return ()
+        from runkon.store import rescue  # late: a first leg takes nothing over
+
+        files = rescue.files_of(self._path, lease.run)
+        if not files:
+            return ()
+        with connections.reading(self._path) as connection:
+            found = connection.execute(sql.LAST_EVENT, (lease.run,)).fetchone() if connection else None
+        if found is None:
+            raise unknown_run(lease.run)
+
+        def recorded(first: int, last: int) -> list[Envelope]:
+            return list(itertools.islice(self.events(lease.run, first - 1), last - first + 1))
+
+        def write(envelopes: Sequence[Envelope]) -> None:
+            author = replace(lease, fence=envelopes[0].fence, leg=envelopes[0].leg)
+            self._record(lease, author, envelopes, release=False)
+
+        return rescue.Takeover(lease, rescue.Past(*found), recorded, write).run(files)
 
     # ── large values ──────────────────────────────────────────────────────────────────────────────
     def _without_large(self, payload: str) -> tuple[str, Sequence[Artifact]]:
@@ -302,6 +340,12 @@ def _write(cursor: sqlite3.Cursor, lease: Lease, batch: rows.Batch, *, release: 
     if release:
         failpoint("before_release")
         cursor.execute(sql.RELEASE, (batch.number, lease.fence, lease.holder))
+
+
+def _is_written(cursor: sqlite3.Cursor, lease: Lease, batch: rows.Batch, *, release: bool) -> bool:
+    row = cursor.execute(sql.RUN_LEASE, (lease.run,)).fetchone()
+    owner = None if release else lease.holder
+    return row is not None and (row[1], row[3], row[4]) == (lease.fence, batch.last, owner)
 
 
 def _give_back(cursor: sqlite3.Cursor, lease: Lease) -> None:

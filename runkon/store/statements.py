@@ -65,7 +65,12 @@ RUN_CANCEL_SEEN = (
 ASK_TO_CANCEL = f"UPDATE runs SET {_WISHED}, cancel_kill = max(coalesce(cancel_kill, 0), ?) WHERE id = ?"
 RUN_FOLLOWS = "UPDATE runs SET file = ?, seq_definition = ? WHERE number = ?"
 RUN_ENDED = (
-    "UPDATE runs SET status = ?, reason = ?, error = ?, seq_end = ?, ended_at = ? WHERE number = ? AND NOT EXISTS "
+    "UPDATE runs SET status = ?1, reason = ?2, error = ?3, seq_end = ?4, ended_at = ?5, "
+    + ", ".join(
+        f"cancel_{part} = CASE WHEN ?1 = 'cancelled' THEN cancel_{part} END"  # a late one is not for later legs
+        for part in ("at", "by", "reason", "kill", "via")
+    )
+    + " WHERE number = ?6 AND NOT EXISTS "
     "(SELECT 1 FROM steps WHERE steps.run = runs.number AND status = 'running') AND NOT EXISTS "
     "(SELECT 1 FROM gates WHERE gates.run = runs.number AND decision IS NULL)"
 )

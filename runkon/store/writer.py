@@ -32,17 +32,21 @@ class Writer:
         self._connection: sqlite3.Connection | None = None
         self._cursor: sqlite3.Cursor | None = None
         self._inode = 0
+        self._has_written = False  # what goes wrong after that may be put right
+        self._is_exhausted = False  # nothing could be written for as long as patience lasts
 
-    def transaction(self, work: Callable[[sqlite3.Cursor], _T]) -> _T:
-        """What `work` returns, run inside one write transaction and again as long as waiting can help. All of it is
-        durable on return; on an error nothing was written."""
+    def transaction(self, work: Callable[[sqlite3.Cursor], _T], *, patience: float | None = None) -> _T:
+        """What `work` returns, run inside one write transaction and again as long as waiting can help, for `patience`
+        seconds. All of it is durable on return; on an error nothing was written."""
         if os.getpid() != self._pid:
             raise faults.after_fork(self._path)
         with self._lock:
             try:
-                return self._once(work)
-            except sqlite3.Error as error:
-                return self._retry(work, error)
+                result = self._once(work)
+            except (sqlite3.Error, faults.Gone) as error:
+                result = self._retry(work, error, self._patience if patience is None else patience)
+            self._has_written, self._is_exhausted = True, False
+            return result
 
     def close(self) -> None:
         """Give the connection back. A later transaction opens a new one."""
@@ -70,24 +74,30 @@ class Writer:
         failpoint("after_commit")
         return result
 
-    def _retry(self, work: Callable[[sqlite3.Cursor], _T], error: sqlite3.Error) -> _T:
+    def _retry(self, work: Callable[[sqlite3.Cursor], _T], error: sqlite3.Error | faults.Gone, patience: float) -> _T:
+        if self._is_exhausted:  # who waited before has waited for all
+            patience = 0.0
         begun, told, pause = time.monotonic(), False, _FIRST_PAUSE
         while True:
             waited = time.monotonic() - begun
-            if not faults.may_pass(error) or waited >= self._patience:
-                raise faults.refusal(error, self._path) from error
+            if not faults.may_pass(error, is_in_use=self._has_written) or waited >= patience:
+                self._is_exhausted = True
+                raise faults.refusal(error, self._path, is_in_use=self._has_written) from error
             if waited >= _NOTE_AFTER and not told:
                 told = True
-                print(
-                    f"note: still waiting for `{self._path}`, for {self._patience - waited:.0f} more seconds: {error}",
-                    file=sys.stderr,
-                )
-            time.sleep(pause)
+                print(faults.still_waiting(error, self._path, patience - waited), file=sys.stderr)
+            time.sleep(min(pause, patience - waited))
             pause = min(pause * 2, _LONGEST_PAUSE)
             try:
+                self._end_transaction()
                 return self._once(work)
-            except sqlite3.Error as again:
+            except (sqlite3.Error, faults.Gone) as again:
                 error = again
+
+    def _end_transaction(self) -> None:
+        """A fault may have kept the last one from being rolled back."""
+        if self._connection is not None and self._connection.in_transaction:
+            self._connection.execute(sql.ROLLBACK)
 
     def _open(self) -> sqlite3.Cursor:
         self._connection = connections.open_writer(self._path, self._durability)
@@ -102,4 +112,4 @@ class Writer:
                 return
         except FileNotFoundError:
             pass
-        raise faults.removed(self._path)
+        raise faults.Gone

@@ -112,7 +112,7 @@ class BrokenWait:
     def __init__(self, before: Callable[[], None]) -> None:
         self.before = before
 
-    def acquire(self) -> None:
+    def acquire(self, blocking: bool, timeout: float) -> None:
         self.before()
         raise Interrupted
 
@@ -132,8 +132,8 @@ def test_an_interrupted_thread_takes_no_turn_with_it(monkeypatch: pytest.MonkeyP
     waits = [threading.Lock(), BrokenWait(before)]
 
     class Waiting:
-        def __init__(self, goal: int) -> None:
-            self.goal, self.has_turn, self.woken = goal, False, waits.pop()
+        def __init__(self, goal: int, thread: int) -> None:
+            self.goal, self.thread, self.has_turn, self.woken = goal, thread, False, waits.pop()
 
     monkeypatch.setattr("runkon.engine.turns._Waiting", Waiting)
     with pytest.raises(Interrupted):
@@ -169,3 +169,31 @@ def test_a_storm_of_threads_loses_nobody() -> None:
     assert not any(thread.is_alive() for thread in threads)
     assert state["durable"] == 16 * 200
     assert state["most"] == 1
+
+
+def test_the_turn_of_a_thread_that_ended_goes_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runkon.engine.turns.DEATH_WATCH", 0.001)
+    turns = Turns()
+    gone = threading.Thread(target=turns.enter, args=(1,))
+    gone.start()
+    gone.join(PATIENCE)
+    assert turns.enter(2)
+    assert turns.is_mine()
+    turns.leave(2)
+
+
+def test_a_thread_that_works_for_long_keeps_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runkon.engine.turns.DEATH_WATCH", 0.001)
+    turns, looked = Turns(), threading.Semaphore(0)
+    look = turns._look_for_the_dead
+    monkeypatch.setattr(turns, "_look_for_the_dead", lambda: (look(), looked.release()))
+    assert turns.enter(1)
+    told: list[bool] = []
+    other = threading.Thread(target=lambda: told.append(turns.enter(1)), daemon=True)
+    other.start()
+    for _ in range(3):
+        assert looked.acquire(timeout=PATIENCE)
+    assert turns.is_mine()
+    turns.leave(1)
+    other.join(PATIENCE)
+    assert told == [False]
