@@ -13,7 +13,7 @@ from runkon.cli.overview import FIRST_STEPS, overview, version_line
 from runkon.cli.streams import keep_standard_streams, undelivered, unwritten
 from runkon.errors import EXIT_ENVIRONMENT, EXIT_INTERRUPTED
 
-_OBJECTS_PER_COLLECTION = 50_000
+_OBJECTS_PER_COLLECTION = 300_000
 _PATIENCE = 5.0  # seconds threads of plugins get when everything else has ended
 
 

@@ -45,6 +45,7 @@ RULES: tuple[Rule, ...] = (
     check_order_of_items,
     check_cycles,
 )
+SURROUNDINGS: tuple[Rule, ...] = (check_resources, check_called_workflows)  # what another folder or plugin can change
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -56,6 +57,36 @@ def check(
     `executors` are those a run will use instead of the written ones, by result key. The workflow counts as checked
     if neither it nor any workflow it calls has an error; warnings never stop it. Never raises."""
     return _check(Context(parsed, workflow, catalog, executors), {})
+
+
+def check_again(
+    parsed: ParseResult, workflow: Workflow, catalog: Catalog, *, executors: Mapping[str, str] = _NONE
+) -> tuple[CheckedWorkflow | None, tuple[Diagnostic, ...]]:
+    """As `check`, for a text that was accepted once: only what it names is looked for again, which may be gone. So an
+    accepted run goes on, whatever a later version would say of its text, and a resume waits a tenth as long."""
+    return _accepted(Context(parsed, workflow, catalog, executors), {})
+
+
+_Known = dict[tuple[str, str], tuple[CheckedWorkflow | None, tuple[Diagnostic, ...]]]
+
+
+def _accepted(context: Context, known: _Known) -> tuple[CheckedWorkflow | None, tuple[Diagnostic, ...]]:
+    found = tuple(finding for rule in SURROUNDINGS for finding in rule(context))
+    children: dict[str, CheckedWorkflow | None] = {}
+    for name, loaded in context.children.items():
+        if loaded.workflow is None or loaded.source is None:
+            continue
+        key = (loaded.source.path, loaded.workflow.name)
+        if key not in known:
+            known[key] = None, ()  # one that calls itself was never accepted, and is not followed for ever
+            known[key] = _accepted(child_context(context, loaded), known)
+        children[name], findings = known[key]
+        found += findings
+    failed = any(finding.severity is Severity.ERROR for finding in found)
+    whole = {name: child for name, child in children.items() if child is not None}
+    if failed or len(whole) < len(children) or not context.parsed.ok:
+        return None, found
+    return CheckedWorkflow(context.workflow, context.source, found, whole), found
 
 
 def _check(context: Context, known: dict[tuple[str, str], CheckResult]) -> CheckResult:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cache
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from runkon.frozen import is_value
 from runkon.language import nodes
@@ -18,6 +18,7 @@ from runkon.language.source import Span
 Encoded: TypeAlias = "str | int | float | bool | list[Encoded] | None"
 
 _TUPLE, _SPAN, _AGAIN, _SEVERITY, _RELATED = -1, -2, -3, -4, -5
+_SPAN_LENGTH = len(Span._fields)  # its kind in place of the file
 
 
 class NotATree(Exception):
@@ -84,28 +85,35 @@ class _Encoder:
 def decode(value: Encoded, file: str) -> object:
     """The tree that was encoded, with `file` in all of its spans. Raises NotATree for a value of another origin."""
     try:
-        return _Decoder(file).decode(value)
+        return _Decoder(file).decode(value) if type(value) is list else value
     except (TypeError, ValueError, IndexError, AttributeError, KeyError) as error:
         raise NotATree(str(error)) from error
 
 
 class _Decoder:
+    """Reads what `_Encoder` wrote. Every start and resume waits for it: a third of a tree's values are spans, which are
+    made in place, without the checks of their class."""
+
     def __init__(self, file: str) -> None:
         self._file = file
         self._seen: list[object] = []
 
-    def decode(self, value: Encoded) -> object:
-        if type(value) is not list:
-            return value
+    def decode(self, value: list[Any]) -> object:
         kind = value[0]
         if type(kind) is not int:
             raise NotATree("a list without a kind")
         if kind >= 0:
             class_, names = _BY_NUMBER[kind]
             given: dict[str, object] = {}
-            for at in range(1, len(value), 2):
-                field = value[at + 1]
-                given[names[cast(int, value[at])]] = field if type(field) is not list else self.decode(field)
+            rest = iter(value)
+            next(rest)
+            for number, field in zip(rest, rest, strict=True):
+                if type(field) is not list:
+                    given[names[number]] = field
+                elif field[0] == _SPAN and len(field) == _SPAN_LENGTH:
+                    given[names[number]] = tuple.__new__(Span, (self._file, *field[1:]))
+                else:
+                    given[names[number]] = self.decode(field)
             node = class_(**given)
             self._seen.append(node)
             return node
@@ -115,9 +123,12 @@ class _Decoder:
                 items.append(item if type(item) is not list else self.decode(item))
             return tuple(items)
         if kind == _SPAN:
-            return Span(self._file, *cast("list[int]", value[1:]))
+            return Span(self._file, *value[1:])
         if kind == _AGAIN:
-            return self._seen[cast(int, value[1])]
+            return self._seen[value[1]]
         if kind == _SEVERITY:
-            return Severity(cast(str, value[1]))
-        return Related(cast(Span, self.decode(value[1])), cast(str, value[2]))
+            return Severity(value[1])
+        span = self.decode(value[1])
+        if not isinstance(span, Span):
+            raise NotATree("a related place without a span")
+        return Related(span, value[2])

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
-from runkon.language.check import check
+from runkon.language.check import check, check_again
+from runkon.language.diagnostics import Diagnostic
 from runkon.language.parser import parse
+from runkon.language.program import Catalog, CheckedWorkflow, Located, NameKind, ResourceKind
 from runkon.language.project import SyntaxOnly
 from runkon.language.source import SourceFile
 
@@ -99,3 +101,50 @@ def test_facts_name_what_is_needed_and_what_is_missing(checked, catalog) -> None
     assert facts.executors == ("there", "script")
     assert facts.missing == ("agent:gone", "workflow:nope")
     assert facts.calls_max is None
+
+
+class TestAgain:
+    """A text that was accepted once: only what it names may be gone meanwhile."""
+
+    def test_what_it_names_is_looked_for_again(self) -> None:
+        checked, findings = again('workflow w { script s { run = "true" } call gone }', Nothing())
+        assert checked is None
+        assert [found.code for found in findings] == ["unknown-agent"]
+
+    def test_its_text_is_not_judged_again(self) -> None:
+        text = 'workflow w { script s { run = "true" } if ghost.x { script t { run = "true" } } }'
+        parsed = parse(SourceFile("w.wf", text))
+        assert check(parsed, parsed.workflows[0], Nothing()).checked is None
+        checked, findings = again(text, Nothing())
+        assert findings == ()
+        assert checked is not None
+        assert checked.workflow == parsed.workflows[0]
+
+    def test_the_workflows_it_calls_come_with_it(self) -> None:
+        text = "workflow a { call workflow b }\nworkflow b { call gone }\n"
+        checked, findings = again(text, SyntaxOnly())
+        assert findings == ()
+        assert checked is not None
+        assert checked.children["b"].workflow.name == "b"
+        checked, findings = again(text, Nothing())
+        assert checked is None
+        assert [found.code for found in findings] == ["unknown-agent"]
+
+    def test_one_that_calls_itself_is_not_followed_for_ever(self) -> None:
+        checked, _ = again("workflow a { call workflow a }\n", SyntaxOnly())
+        assert checked is None
+
+
+class Nothing(SyntaxOnly):
+    """A project without executors and agents."""
+
+    def knows(self, kind: NameKind, name: str) -> bool:
+        return kind != "executor"
+
+    def locate(self, kind: ResourceKind, name: str, workflow: str, caller: SourceFile | None = None) -> Located:
+        return Located(None, ()) if kind == "agent" else super().locate(kind, name, workflow, caller)
+
+
+def again(text: str, catalog: Catalog) -> tuple[CheckedWorkflow | None, tuple[Diagnostic, ...]]:
+    parsed = parse(SourceFile("w.wf", text))
+    return check_again(parsed, parsed.workflows[0], catalog)
