@@ -191,15 +191,20 @@ class App:
         (`executors` by result key; unless given, those the run was started with). Raises UserError
         `program-unusable` when this version or its plugins can't run it any more."""
         from runkon.engine.config import RunConfig
+        from runkon.language.check import check_again
         from runkon.language.project import StoredProgram
         from runkon.language.source import SourceFile
 
         sources = [SourceFile(path, text) for path, text in self.store.sources(run).items()]
         if executors is None:
             executors = RunConfig.from_json(self.record(run).config).executors
-        found = self._check(sources[0], StoredProgram(self.around(sources[0].path).project), executors)
-        if not found.ok or found.results[0].checked is None:
-            first = next((d for d in found.diagnostics if d.severity == "error"), None)
+        parsed = self.parsed_files.parse(sources[0])
+        checked, findings = None, parsed.diagnostics
+        if parsed.is_whole and parsed.workflows:
+            catalog = StoredProgram(self.around(sources[0].path).project)
+            checked, findings = check_again(parsed, parsed.workflows[0], catalog, executors=executors)
+        if checked is None:
+            first = next((d for d in findings if d.severity == "error"), None)
             raise UserError(
                 "program-unusable",
                 f"the stored workflow of run `{run}` can't be used any more"
@@ -207,7 +212,7 @@ class App:
                 help=_gone(self.record(run), self.around(sources[0].path).loaded.registry),
                 exit_code=EXIT_NOT_FOUND,
             )
-        return found.results[0].checked
+        return checked
 
     def find_run(self, text: str) -> RunID:
         """The run meant by a unique prefix of its id, `@last` or `@last-failed`. Raises UserError `run-not-found`
