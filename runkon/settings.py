@@ -28,9 +28,12 @@ ROOT_MARKS = (STATE_FOLDER, ".conductor", ".git")
 FILE_NAME = "runkon.toml"
 
 _TEXTS = frozenset({"db", "model"})
-_TIMES = frozenset({"kill_grace", "always_grace"})
+_TIMES = frozenset({"kill_grace", "always_grace", "store_patience"})
 _LISTS = frozenset({"plugins", "plugins_blocked"})
-_NAMES = ("db", "durability", "jobs", "fail_fast", "kill_grace", "always_grace", "model", "plugins", "plugins_blocked")
+_NAMES = (
+    *("db", "durability", "jobs", "fail_fast", "kill_grace", "always_grace", "store_patience", "model"),
+    *("plugins", "plugins_blocked"),
+)
 _VARIABLES = {f"RUNKON_{name.upper()}": name for name in _NAMES} | {"RUNKON_PLUGIN": "plugins"}
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = pattern(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -51,6 +54,7 @@ class Settings:
     fail_fast: bool = True
     kill_grace: float = 5.0
     always_grace: float = 300.0
+    store_patience: float = 60.0
     model: str | None = None
     plugins: tuple[str, ...] = ()
     plugins_blocked: tuple[str, ...] = ()
@@ -259,6 +263,7 @@ _ACCEPTED = {
     "fail_fast": "`true` (a failed branch stops its siblings) or `false`",
     "kill_grace": "a time of 0 or more: `5s`, `500ms`, or a number of seconds",
     "always_grace": "a time of 0 or more: `5m`, `90s`, or a number of seconds",
+    "store_patience": "a time of 0 or more: `60s`, `2m`, or a number of seconds",
     "model": "the name of a model",
     "plugins": "a list of module names and paths of Python files",
     "plugins_blocked": "a list of plugin names",
@@ -276,6 +281,7 @@ def _written_model() -> type[BaseModel]:
         fail_fast: bool = True
         kill_grace: float = Field(default=5.0, ge=0, allow_inf_nan=False)
         always_grace: float = Field(default=300.0, ge=0, allow_inf_nan=False)
+        store_patience: float = Field(default=60.0, ge=0, allow_inf_nan=False)
         model: str = Field(default="", min_length=1)
         plugins: tuple[str, ...] = ()
         plugins_blocked: tuple[str, ...] = ()

@@ -17,6 +17,7 @@ from runkon.store import statements as sql
 
 _T = TypeVar("_T")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+_BUSY = connections.BUSY_MS / 1000
 _NOTE_AFTER = 5.0  # seconds until stderr is told why nothing moves
 
 
@@ -101,6 +102,8 @@ class Writer:
 
     def _open(self) -> sqlite3.Cursor:
         self._connection = connections.open_writer(self._path, self._durability)
+        if 0 < self._patience < 2 * _BUSY:  # one wait inside SQLite must not outlast it
+            self._connection.execute(f"PRAGMA busy_timeout = {int(self._patience * 500)}")
         self._inode = os.stat(self._path).st_ino
         self._cursor = self._connection.cursor()
         return self._cursor
