@@ -1,6 +1,7 @@
 """Events as lines of text: what `.events` files hold.
 
-One line per event, in the order of the record: kind, path, essential facts. Notes are left out. Branches of a `parallel`
+One line per event, in the order of the record: kind, path, essential facts. Notes are left out, and what comes at an
+instant of its own: processes, and the wish to cancel. Branches of a `parallel`
 run at the same time, so the lines of each branch are put together, the branches sorted by path.
 """
 
@@ -13,10 +14,12 @@ from collections.abc import Iterator, Sequence
 from runkon.model import events as ev
 from runkon.model.output import Output
 
+BY_CHANCE = (ev.Note, ev.ProcessStarted, ev.RunCancelRequested)  # the others may come before or after what it is about
+
 
 def trace(events: Sequence[ev.Event], blocks: frozenset[str]) -> str:
     """The whole record; `blocks` are the names of parallel blocks, besides `parallel` itself."""
-    kept = [event for event in events if not isinstance(event, ev.Note)]
+    kept = [event for event in events if not isinstance(event, BY_CHANCE)]
     return "".join(f"{line(event)}\n" for event in in_stable_order(kept, blocks | {"parallel"}))
 
 
