@@ -12,6 +12,10 @@ from typing import NamedTuple
 from .harness import Case, Result, Whole, play_case, whole
 from .plays import PLAYS, Play
 
+LATER = (  # places that only a later leg passes
+    *("after_takeover", "during_replay", "after_supersede"),
+    *("before_open", "after_open", "before_decide", "after_decide", "before_apply"),
+)
 RARE = ("planned", "before_lease", "after_lease")  # places before a leg has done anything: one kill each is enough
 
 
@@ -37,6 +41,10 @@ def first_and_last(play: Play, expected: Whole, random: Random) -> list[Case]:
     for point, hits in sorted(expected.passed.items()):
         for hit in sorted({1, hits} if point not in RARE else {1}):
             cases.append(Case(play, (f"{point}@{hit}",), _mode(random)))
+    middle = max(1, expected.passed["after_return"] // 2)
+    for point in LATER:
+        cases.append(Case(play, (f"after_return@{middle}", f"{point}@1"), _mode(random)))
+        cases.append(Case(play, ("before_end@1", f"{point}@{random.randint(1, 4)}"), _mode(random)))
     return cases
 
 
@@ -47,8 +55,9 @@ def sampled(play: Play, expected: Whole, random: Random) -> Iterator[Case]:
         count = random.choice((1, 1, 2, 2, 3))
         kills = []
         for number in range(count):
-            point = random.choice(points)
-            most = expected.passed[point] if number == 0 else max(1, expected.passed[point] // 2)
+            point = random.choice(points if number == 0 else [*points, *LATER])
+            passed = expected.passed.get(point, 6)
+            most = passed if number == 0 else max(1, passed // 2)
             kills.append(f"{point}@{random.randint(1, most)}")
         yield Case(play, tuple(kills), _mode(random))
 

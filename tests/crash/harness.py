@@ -42,6 +42,7 @@ from .plays import PLAYS, Play
 from .processes import end, processes_of, still_alive
 
 PATIENCE = 60.0  # seconds until a leg is given up as hanging
+CRASH_LIMIT = 3
 MOST_LEGS = 12  # asks and resumes of one process: more than any play needs
 Durability = Literal["normal", "full"]
 
@@ -104,7 +105,7 @@ def play_case(case: Case, expected: Whole, folder: Path) -> Result:
             result.findings.append(f"a leg ended with {status}: {_log(folder)}")
         break
     result.findings += lines(folder / "findings")
-    if not result.findings:
+    if not result.findings and not _gave_up(folder):
         result.findings += _call_findings(case.play, expected, folder, len(result.killed))
     if not result.findings:
         shutil.rmtree(folder)
@@ -129,6 +130,11 @@ def _call_findings(play: Play, expected: Whole, folder: Path, kills: int) -> lis
         if not least <= found[path] <= most:
             told.append(f"`{path}` was called {found[path]} times, not {least} to {most} ({kills} kills)")
     return told
+
+
+def _gave_up(folder: Path) -> bool:
+    """True if one attempt after the other of a step was killed: the third loss of its process fails it."""
+    return max(Counter(lines(folder / "opened")).values(), default=0) >= CRASH_LIMIT
 
 
 def _by_place(counted: Counter[str]) -> Counter[str]:
@@ -167,7 +173,8 @@ def _leg(case: Case, folder: Path, *, spec: str, whole: Whole | None) -> None:
             found = {"picture": picture(store, run), "passed": armed.passed, "modules": modules}
             (folder / "whole.json").write_text(json.dumps(found, sort_keys=True), "utf-8")
         else:
-            _note(folder, "findings", differences(whole.picture, as_json(picture(store, run))))
+            told = [] if _gave_up(folder) else differences(whole.picture, as_json(picture(store, run)))
+            _note(folder, "findings", told)
         store.close()
     finally:
         if case.play.scripts and run is not None:
