@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from runkon.language.source import SourceFile
     from runkon.plugin.discovery import Loaded
     from runkon.plugin.registry import Registry
+    from runkon.store.care.upkeep import Upkeep
     from runkon.resuming import Resuming
 
 __all__ = ["App", "FileCheck", "Progress", "ResumeWish", "RunOptions", "Surroundings"]
@@ -59,7 +60,15 @@ class App:
         """The project's store. Raises UserError when it can't be opened."""
         from runkon.store.sqlite import SqliteRunStore
 
-        return SqliteRunStore(self.settings.db, durability=self.settings.durability)
+        settings = self.settings
+        return SqliteRunStore(settings.db, durability=settings.durability, patience=settings.store_patience)
+
+    @cached_property
+    def upkeep(self) -> Upkeep:
+        """What can be done for the project's database."""
+        from runkon.store.care.upkeep import Upkeep
+
+        return Upkeep(self.settings.db, self.settings.durability)
 
     @cached_property
     def parsed_files(self) -> ParsedFiles:
