@@ -26,6 +26,9 @@ def is_large(payload: str) -> bool:
     return len(payload) > SPILL or MARK in payload or (not payload.isascii() and len(payload.encode()) > SPILL)
 
 
+_NO_MARKERS: frozenset[str] = frozenset()
+
+
 def text_id(text: str) -> str:
     """The id of a workflow text: the SHA-256 of its UTF-8 bytes, lowercase hex."""
     return hex_digest(text.encode())
@@ -194,13 +197,15 @@ def read_usage(payload: Payload) -> Usage | None:
 
 
 def read_output(payload: Payload) -> Output:
+    get = payload.get
+    markers = get("markers")
     return Output(
-        markers=frozenset(payload.get("markers", ())),
-        context=payload.get("context", ""),
-        values=payload.get("values", EMPTY),
-        usage=read_usage(payload),
-        degraded=payload.get("degraded", False),
-        text=payload.get("text", ""),
+        frozenset(markers) if markers else _NO_MARKERS,
+        get("context", ""),
+        get("values", EMPTY),
+        read_usage(payload),
+        get("degraded", False),
+        get("text", ""),
     )
 
 

@@ -18,6 +18,7 @@ from runkon.store import codec
 from runkon.store import statements as sql
 
 _SEEING = frozenset({StepStatus.COMPLETED, StepStatus.FAILED})
+_STATUSES = {status.value: status for status in StepStatus}  # the schema allows no other
 _UNREADABLE = (ValueError, KeyError, TypeError)
 _Row = tuple[Any, ...]
 _NOTHING_READABLE = '{"inputs":{},"config":{}}'
@@ -33,7 +34,7 @@ def run_record(connection: sqlite3.Connection, row: _Row) -> RunRecord:
         workflow=row[1],
         file=row[2],
         status=RunStatus(row[3]),
-        inputs=changed.get("inputs", created["inputs"]),
+        inputs=(changed if "inputs" in changed else created)["inputs"],
         outputs=ended.get("outputs"),
         reason=row[4],
         error=row[5],
@@ -113,7 +114,7 @@ def fresh_step(run: RunID, row: _Row) -> StepRecord:
 
 def step_record(connection: sqlite3.Connection, run: RunID, row: _Row) -> StepRecord:
     """A step; one whose result was kept apart and can't be used says so and has none."""
-    path, status, seq, text = StepPath(row[0]), StepStatus(row[9]), row[18], row[19]
+    path, status, seq, text = StepPath(row[0]), _STATUSES[row[9]], row[18], row[19]
     if text is None:
         raise corrupt(run, seq, "E1", found="no such event", expected="the result of the step", path=path)
     try:
@@ -123,27 +124,11 @@ def step_record(connection: sqlite3.Connection, run: RunID, row: _Row) -> StepRe
         seen = codec.read_seen(payload) if status in _SEEING else None
     except _UNREADABLE as problem:
         raise _unreadable(run, seq, problem, path) from problem
-    return StepRecord(
-        run=run,
-        path=path,
-        info=StepInfo(*row[1:9]),
-        status=status,
-        epoch=row[10],
-        attempts=row[11],
-        cut_offs=row[12],
-        leg=row[13],
-        handled=row[14],
-        output=output,
-        error=error,
-        skip_reason=reason,
-        due_at=row[15],
-        started_at=row[16],
-        ended_at=row[17],
-        effect=row[20],
-        seen=seen,
-        cached_from=payload.get("cached_from") if status is StepStatus.COMPLETED else None,
-        damage=damage,
-    )
+    epoch, attempts, cut_offs, leg, handled, due_at, started_at, ended_at = row[10:18]
+    source = payload.get("cached_from") if status is StepStatus.COMPLETED else None
+    place, times = StepInfo(*row[1:9]), (due_at, started_at, ended_at)
+    counted = (epoch, attempts, cut_offs, leg, handled)
+    return StepRecord(run, path, place, status, *counted, output, error, reason, *times, row[20], seen, source, damage)
 
 
 def _completed(connection: sqlite3.Connection, payload: codec.Payload) -> str | None:
@@ -185,7 +170,7 @@ def page(connection: sqlite3.Connection, run: RunID, after: int, size: int) -> l
     for expected, row in enumerate(connection.execute(sql.SELECT_EVENTS, (number, after, size)), after + 1):
         if row[0] != expected:
             raise corrupt(run, expected, "E1", found=f"number {row[0]}", expected=f"number {expected}")
-        read.append(_envelope(connection, run, row))
+        read.append(envelope(connection, run, row))
     end = after + len(read)
     if len(read) < size and end < last:
         raise corrupt(run, end + 1, "E1", found="no event", expected=f"events up to number {last}")
@@ -195,10 +180,11 @@ def page(connection: sqlite3.Connection, run: RunID, after: int, size: int) -> l
 def events_of(connection: sqlite3.Connection, run: RunID, kinds: Collection[str]) -> list[Envelope]:
     """Events of these kinds. Raises UserError `corrupt-run` for an unreadable payload; a gap is not seen here."""
     found = connection.execute(sql.SELECT_EVENTS_OF, (run, dumps(sorted(kinds)))).fetchall()
-    return [_envelope(connection, run, row) for row in found]
+    return [envelope(connection, run, row) for row in found]
 
 
-def _envelope(connection: sqlite3.Connection, run: RunID, row: _Row) -> Envelope:
+def envelope(connection: sqlite3.Connection, run: RunID, row: _Row) -> Envelope:
+    """The event of a row; a value kept apart that can't be used says so. Raises UserError `corrupt-run`."""
     seq, at, leg, fence, kind, path, epoch, attempt, text = row
     payload = _payload(run, seq, text)
     if codec.MARK in text:

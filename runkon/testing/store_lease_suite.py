@@ -81,6 +81,18 @@ class LeaseContract:
         story.begin(" ".join((*alive[:3], "1", alive[4])))  # this process id, but another start: a process that ended
         assert store.acquire(story.run, "second", START_MS, TTL_MS) is not None
 
+    def test_a_holder_from_before_this_host_started_is_replaced_at_once(self, store: RunStore) -> None:
+        story = Story(store)
+        host, _, pid, *rest = holders.this_holder().split(" ")
+        story.begin(" ".join((host, "another-boot", pid, *rest)))
+        assert store.acquire(story.run, "second", START_MS, TTL_MS) is not None
+
+    def test_a_holder_of_another_host_is_replaced_when_its_time_has_run_out(self, store: RunStore) -> None:
+        story = Story(store)
+        lease = story.begin(" ".join(("elsewhere", *holders.this_holder().split(" ")[1:])))
+        assert store.acquire(story.run, "second", lease.expires_at, TTL_MS) is None
+        assert store.acquire(story.run, "second", lease.expires_at + 1, TTL_MS) is not None
+
     def test_the_same_holder_may_ask_again(self, store: RunStore) -> None:
         story = Story(store)
         lease = story.begin("first")

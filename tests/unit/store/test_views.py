@@ -338,6 +338,7 @@ def test_the_attempts_of_one_run_are_found_without_reading_others(store: SqliteR
     connection = sqlite3.connect(path)
     for view in ("v_attempts", "v_events", "v_steps"):
         plan = connection.execute(f"EXPLAIN QUERY PLAN SELECT * FROM {view} WHERE run = ?", (story.run,)).fetchall()
-        scanned = {row[3].split()[1] for row in plan if row[3].startswith("SCAN")}
-        assert scanned <= {"a", "(subquery-4)"}, scanned  # what the search of one run's events gave
+        scanned = [row[3].split()[1] for row in plan if row[3].startswith("SCAN")]
+        tables = [name for name in scanned if name != "a" and not name.startswith("(subquery")]
+        assert tables == []  # only what the search of one run's events gave is gone through
     connection.close()
