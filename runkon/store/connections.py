@@ -85,6 +85,18 @@ def _up_to_date(path: Path) -> sqlite3.Connection:
         raise
 
 
+@contextlib.contextmanager
+def as_it_is(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that may write `path`, of whatever schema known here it is. Raises UserError for any other file."""
+    try:
+        with contextlib.closing(_connect(path, "rw")) as connection:
+            with contextlib.suppress(_Older):
+                _is_ready(connection, path)
+            yield connection
+    except sqlite3.Error as error:
+        raise _opening(error, path) from error
+
+
 def _open_reader(path: Path) -> sqlite3.Connection:
     connection = _connect(path, "ro")
     try:

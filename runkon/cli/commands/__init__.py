@@ -15,6 +15,7 @@ COMMANDS: dict[str, str] = {
     "recover": "continue every run whose process died",
     "answer": "decide what a run waits for",
     "explain": "say why a step ran, was skipped, retried, reused or failed",
+    "db": "look after the database: check, copy, repair rows, clear waste",
     "plugins": "list plugins and what they bring",
     "doctor": "check the installation and the project",
     "init": "make a small project that runs at once",

@@ -1,0 +1,80 @@
+"""What people can do for a database: check it, make rows anew, copy it, bring it up to date, clear it of waste."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Literal
+
+from runkon.errors import EXIT_HELD, UserError
+from runkon.model import holder as holders
+from runkon.model.ids import RunID
+from runkon.store import connections, faults
+from runkon.store.care import checking, copies, rebuilding, waste
+from runkon.store.migrations import Migrated, migrate
+from runkon.store.schema import VERSION
+from runkon.store.sqlite import PATIENCE, SqliteRunStore
+from runkon.store.writer import Writer
+
+_TTL_MS = 30_000
+
+
+class Upkeep:
+    """Of the database file `path`. Every method may be called beside engines that write it."""
+
+    def __init__(self, path: Path, durability: Literal["full", "normal"]) -> None:
+        self.path = path
+        self._durability: Literal["full", "normal"] = durability
+
+    def check(self, run: RunID | None = None) -> checking.Report:
+        """Look at everything, or at one run; see `checking.check`."""
+        return checking.check(self.path, run)
+
+    def rebuild(self, run: RunID) -> rebuilding.Rebuilt:
+        """Make the rows of a run anew from its events. Raises UserError `already-active` while somebody advances it,
+        `corrupt-run` if its events are damaged."""
+        store = SqliteRunStore(self.path, durability=self._durability)
+        writer = Writer(self.path, self._durability, PATIENCE)
+        try:
+            checking.refuse_damaged(self.path, run)
+            lease = store.acquire(run, holders.this_holder(), _now(), _TTL_MS)
+            if lease is None:
+                raise UserError(
+                    "already-active",
+                    f"run `{run}` is advanced by another process right now",
+                    help="nothing was changed; wait until it has ended or stop it, then try again",
+                    next=f"runkon show {run}",
+                    exit_code=EXIT_HELD,
+                )
+            try:
+                return rebuilding.rebuild(writer, self.path, lease)
+            finally:
+                store.append(lease, (), release=True)
+        finally:
+            writer.close()
+            store.close()
+
+    def backup(self, target: Path) -> copies.Copied:
+        """Copy everything to `target`; see `copies.backup`."""
+        return copies.backup(self.path, target)
+
+    def migrate(self) -> Migrated:
+        """Bring the file to this version's schema, if it is not there already. Raises UserError `store-empty` if there
+        is no file, and those of `migrations.migrate`."""
+        faults.check_header(self.path)
+        if not self.path.exists():
+            raise copies.nothing_there(self.path)
+        with connections.as_it_is(self.path) as connection:
+            return migrate(connection, self.path) or Migrated(VERSION, VERSION, None)
+
+    def collect(self) -> waste.Removed:
+        """Remove what nothing refers to; see `waste.collect`."""
+        writer = Writer(self.path, self._durability, PATIENCE)
+        try:
+            return waste.collect(writer, self.path, _now())
+        finally:
+            writer.close()
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
