@@ -10,11 +10,12 @@ from __future__ import annotations
 import itertools
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from runkon.errors import LeaseLost
+from runkon.errors import LeaseLost, StoreUnavailable, UserError
 from runkon.failpoints import failpoint
 from runkon.model import holder as holders
 from runkon.model.events import Envelope, Note, RunCreated
@@ -133,13 +134,19 @@ class SqliteRunStore(RunStore):
         def write(cursor: sqlite3.Cursor) -> None:
             nonlocal tried
             if tried and _is_written(cursor, lease, batch, release=release):
-                return  # the commit that failed before was not as lost as it seemed
+                return
             tried = True
             _write(cursor, lease, batch, release=release)
             if batch.artifacts:
                 self._refer(cursor, number, batch.artifacts, envelopes[0].at)
 
-        self._writer.transaction(write)
+        try:
+            self._writer.transaction(write)
+        except StoreUnavailable:  # a commit may be there that seemed to have failed
+            with suppress(UserError), connections.reading(self._path) as connection:
+                if connection and tried and _is_written(connection.cursor(), lease, batch, release=release):
+                    return
+            raise
 
     def rescue(self, lease: Lease, requests: Sequence[Sequence[Envelope]], *, is_fenced: bool) -> str:
         from runkon.store import rescue  # late: only when nothing can be written
