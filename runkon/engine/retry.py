@@ -71,7 +71,7 @@ def delay_ms(options: StepOptions, step: int, run: RunID, path: StepPath, number
     if all(value is None for value in written):
         return 0
     base = DELAY_MS if options.delay is None else options.delay
-    limit = MAX_DELAY_MS if options.max_delay is None else options.max_delay
+    limit = max(MAX_DELAY_MS, base) if options.max_delay is None else options.max_delay
     is_fixed = options.backoff == "fixed"
     delay = base if is_fixed else min(limit, base * 2 ** min(step, 40))
     has_jitter = options.jitter if options.jitter is not None else not is_fixed

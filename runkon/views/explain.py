@@ -50,7 +50,7 @@ def explanation(
         "status": str(step.status),
         "handled": step.handled,
         "source": {"file": info.file, "line": info.line, "column": info.column},
-        "why": verdict(run, step, own),
+        "why": verdict(run, step, own, events),
         "led_here": [_choice(one, events) for one in _led_here(step, own, events, guards)],
         "read": list[JsonValue](seen.names) if seen is not None else [],
         "attempts": _attempts(own, events),

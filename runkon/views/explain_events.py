@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from runkon.model import events as ev
+from runkon.model.output import JsonValue
 from runkon.views.lines import decision_text, first_line, skip_text
 from runkon.views.times import elapsed, iso, money
 
@@ -33,7 +36,7 @@ def told(event: ev.Event) -> str | None:
             wait = f"after {elapsed(event.delay_ms)}, at {iso(event.due_at)}" if event.delay_ms else "at once"
             return f"another attempt was to follow {wait}; {event.retries_left} more after it"
         case ev.ChoiceMade():
-            saw = ", ".join(f"{name} = {value!r}" for name, value in event.operands.items())
+            saw = ", ".join(f"{name} = {as_json(value)}" for name, value in event.operands.items())
             return f"`{event.construct} {event.text}` was {str(event.result).lower()}" + (f" ({saw})" if saw else "")
         case ev.Note():
             return f"{event.level}: {first_line(event.text)}"
@@ -66,6 +69,11 @@ def _settled(event: ev.Event) -> str | None:
             return f"decided: {decision_text(event.decision, event.by, event.reason)}, via {event.via}"
         case _:
             return None
+
+
+def as_json(value: JsonValue) -> str:
+    """A value that a condition saw, as JSON on one line."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def handler(handled: str) -> str:

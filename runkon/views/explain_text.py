@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from runkon.views.explain_events import as_json
 from runkon.views.times import elapsed, money
 
 
@@ -36,7 +36,7 @@ def explain_lines(found: Mapping[str, Any]) -> Iterator[str]:
 def _choice(choice: Mapping[str, Any]) -> Iterator[str]:
     yield f"    `{choice['construct']} {choice['text']}` was {str(choice['result']).lower()}"
     yield from (
-        f"        {one['name']} = {json.dumps(one['value'], ensure_ascii=False)}  {one['from']}"
+        f"        {one['name']} = {as_json(one['value'])}  {one['from']}"
         for one in choice["operands"]
     )
 

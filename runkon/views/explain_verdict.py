@@ -15,11 +15,13 @@ from runkon.views.status import BLOCKS, is_reused
 from runkon.views.times import counted, iso
 
 
-def verdict(run: RunRecord, step: StepRecord, own: Sequence[Envelope]) -> str:
-    """Why the step is as it is; `own` are its events."""
+def verdict(run: RunRecord, step: StepRecord, own: Sequence[Envelope], events: Sequence[Envelope]) -> str:
+    """Why the step is as it is; `own` are its events, `events` those of the whole run."""
     if step.damage is not None:
         return f"its recorded result can't be used: {step.damage}"
     text = _plain(step, own)
+    if step.status is StepStatus.CANCELLED and step.skip_reason == "fail_fast":
+        text += _culprit(step, own, events)
     if is_reused(step, run.leg):
         text += f"; leg {run.leg} answered it from the record of leg {step.leg}"
     return text
@@ -51,6 +53,17 @@ def _plain(step: StepRecord, own: Sequence[Envelope]) -> str:
             return f"attempt {step.attempts} began at {iso(step.started_at)} and no end of it is recorded"
         case _:
             return "it was put aside and has not run again yet"
+
+
+def _culprit(step: StepRecord, own: Sequence[Envelope], events: Sequence[Envelope]) -> str:
+    """The step whose failure stopped this one: the last that failed before."""
+    end = own[-1]
+    failed = [
+        one.event.path
+        for one in events
+        if one.seq < end.seq and one.leg == end.leg and isinstance(one.event, ev.StepFailed | ev.StepTimedOut)
+    ]
+    return f": `{failed[-1]}`" if failed else ""
 
 
 def _completed(step: StepRecord, own: Sequence[Envelope]) -> str:

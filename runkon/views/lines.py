@@ -72,7 +72,7 @@ def _settled(event: ev.Event) -> Line | None:
         case ev.StepSkipped():
             return Line("skipped", event.path, skip_text(event.reason), "quiet")
         case ev.StepCancelled():
-            return Line("cancelled", event.path, first_line(event.reason), "quiet")
+            return Line("cancelled", event.path, skip_text(event.reason), "quiet")
         case ev.StepHandled():
             return Line("handled", event.path, _words(event.handled), "warning")
         case ev.StepSuperseded():

@@ -10,6 +10,8 @@ import io
 import json
 import os
 import re
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from textwrap import dedent
@@ -81,6 +83,20 @@ class Case:
             self._patch.setattr(sys, "stderr", sys.__stderr__)
         self.raw_out, self.raw_err = out.getvalue(), err.getvalue()
         self.out, self.err = out.getvalue().decode(), err.getvalue().decode()
+        return self
+
+    def dies(self, at: str, *words: str) -> Case:
+        """`runkon WORDS` as a process of its own that kills itself at a failpoint."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("RUNKON_")}
+        process = subprocess.run(
+            [sys.executable, "-m", "runkon", *words],
+            cwd=self.project,
+            env={**clean, "RUNKON_TESTING": "1", "RUNKON_FAILPOINTS": at},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert process.returncode == -signal.SIGKILL, process.stderr
         return self
 
     # ── then ──────────────────────────────────────────────────────────────────────────────────────

@@ -24,24 +24,10 @@ TWO = """\
     """
 
 
-def dies(case, at, *words):
-    """`runkon WORDS` as a process of its own that is killed at a failpoint."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("RUNKON_")}
-    process = subprocess.run(
-        [sys.executable, "-m", "runkon", *words],
-        cwd=case.project,
-        env={**clean, "RUNKON_TESTING": "1", "RUNKON_FAILPOINTS": at},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == -9, process.stderr
-
-
 @pytest.fixture
 def waiting(case):
     """A run that waits, because its process died after `deploy` had done its work."""
-    dies(case.wf(DEPLOY), "after_return:path=deploy", "run", "x.wf")
+    case.wf(DEPLOY).dies("after_return:path=deploy", "run", "x.wf")
     return case.run("resume", "@last").exits(4)
 
 
@@ -136,7 +122,7 @@ def test_the_first_answer_stands(waiting):
 
 
 def test_an_answer_before_the_question_is_asked_counts(case):
-    dies(case.wf(DEPLOY), "after_return:path=deploy", "run", "x.wf")
+    case.wf(DEPLOY).dies("after_return:path=deploy", "run", "x.wf")
     case.run("answer", "@last", "--set", "decision=done", "--as", "ann").exits(0)
     case.stdout("unknown:deploy: done, by ann\n").stderr("next: runkon resume RUN\n")
     case.run("resume", "@last").exits(0)
@@ -199,7 +185,7 @@ def test_a_run_that_waits_for_nothing(case):
 
 
 def test_of_several_questions_one_is_named(case):
-    dies(case.wf(TWO), "in_attempt:path=p/b", "run", "x.wf")
+    case.wf(TWO).dies("in_attempt:path=p/b", "run", "x.wf")
     case.run("resume", "@last").exits(4)
     assert len(json.loads(case.run("show", "@last", "--json").out)["open_gates"]) == 2
     case.run("answer", "@last", "--set", "decision=failed").exits(2).stderr("""
@@ -227,7 +213,7 @@ def test_a_call_that_is_done_has_an_output(case):
         """,
     )
     case.wf("workflow w { call mine outputs { n = mine.n } }")
-    dies(case, "after_return:path=mine", "run", "x.wf")
+    case.dies("after_return:path=mine", "run", "x.wf")
     case.run("answer", "@last", "--set", "decision=done").exits(2).stderr("""
         error[invalid-answer]: `mine` is a call, so later steps may read its output, and the answer has none
           = help: give it as --set output=@FILE or --set output=JSON; `{}` is an empty one
@@ -244,12 +230,13 @@ def test_a_run_that_goes_on_takes_the_answer_itself(case):
           script b { run = "while ! test -e go; do sleep 0.05; done" }
         } }
         """)
-    dies(case, "after_return:path=p/a", "run", "x.wf")
+    case.dies("after_return:path=p/a", "run", "x.wf")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RUNKON_")}
     case.run("answer", "@last:unknown:p/b", "--set", "decision=rerun")
     owner = subprocess.Popen([sys.executable, "-m", "runkon", "resume", "-q"], cwd=case.project, env=clean)
     deadline = time.monotonic() + 60
     while not case.run("show", "@last", "--json").json()["open_gates"]:
+        assert owner.poll() is None
         assert time.monotonic() < deadline
     case.run("answer", "@last:unknown:p/a", "--set", "decision=done", "--resume").exits(0)
     assert case.err == "the run is being advanced; the answer counts once nothing else is left to do\n"
