@@ -15,7 +15,7 @@ from runkon.host import injected_variables
 from runkon.model.ids import RunID
 from runkon.model.output import JsonValue
 from runkon.model.ports import EventSink, RunStore
-from runkon.model.records import RunRecord
+from runkon.model.records import CancelRequest, RunRecord
 from runkon.parts import FileCheck, Progress, ResumeWish, RunOptions, Surroundings
 from runkon.settings import Settings
 
@@ -187,6 +187,13 @@ class App:
         `inputs` gives its secrets again, which no record holds. Raises what `Resuming.prepare` raises."""
         prepared = self.resuming.prepare(run, options, wish, inputs)
         return self.resuming.carry_out(prepared, sinks=sinks, control=control, progress=progress)
+
+    def give_up(self, run: RunID, wish: CancelRequest) -> RunRecord:
+        """Cancel a run that nobody advances, without its program: its always block does not run. Raises UserError
+        `already-active` if somebody does, `corrupt-run`, `not-resumable`."""
+        from runkon.engine.giving_up import give_up
+
+        return give_up(self.store, run, wish, 0 if wish.kill else self.settings.kill_grace)
 
     @cached_property
     def resuming(self) -> Resuming:

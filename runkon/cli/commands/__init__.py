@@ -12,6 +12,7 @@ COMMANDS: dict[str, str] = {
     "logs": "print the raw output of steps",
     "events": "print the recorded events of a run",
     "resume": "continue a run; finished steps are kept",
+    "cancel": "give a run up, from any process",
     "recover": "continue every run whose process died",
     "answer": "decide what a run waits for",
     "explain": "say why a step ran, was skipped, retried, reused or failed",
