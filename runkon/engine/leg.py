@@ -7,7 +7,7 @@ cuts it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -55,13 +55,14 @@ from runkon.model.failures import StepFailure
 from runkon.model.ids import StepPath
 from runkon.model.ports import Clock, Executors, Recorder
 from runkon.model.processes import mark_of_leg
-from runkon.model.records import CancelRequest, Lease, RunRecord, StepRecord
+from runkon.model.records import CancelRequest, Lease, RunRecord
 from runkon.model.status import RunStatus
 
 if TYPE_CHECKING:
     from runkon.engine.asks import Asks
-    from runkon.engine.choices import Choices
+    from runkon.engine.resume import Beginning
 
+_ENDED = (RunStatus.COMPLETED, RunStatus.FAILED)  # a wish that such a run be given up is spent
 HURRY = 0.5  # seconds an executor gets after a kill
 SIGTERM_GRACE = 20.0  # seconds the always block gets at most when the system ends the process
 
@@ -81,15 +82,11 @@ class LegRun:
         recorder: Recorder,
         executors: Executors,
         clock: Clock,
-        recorded: dict[StepPath, StepRecord],
+        begun: Beginning,
         inputs: BoundInputs,
         progress: Callable[[StepPath, str], None] | None,
         asks: Asks | None = None,
-        looks_again: bool = False,
-        choices: Choices | None = None,
-        failed_before: Mapping[StepPath, int] | None = None,
     ) -> None:
-        meta = program.workflow.meta
         self._record = record
         self._program = program
         self._config = config
@@ -102,6 +99,7 @@ class LegRun:
         self._undo: list[Action] = []
         self._keyboard = 0
         self._unwritten: BaseException | None = None  # why the recorder can't write any more
+        meta = program.workflow.meta
         limit = max(1, min(config.max_parallel, meta.max_parallel or config.max_parallel))
         self._leg = Leg(
             run=record.id,
@@ -112,7 +110,7 @@ class LegRun:
             recorder=recorder,
             executors=executors,
             clock=clock,
-            recorded=recorded,
+            begun=begun,
             slots=Slots(limit),
             pool=Pool(limit),
             body_token=self._body_token,
@@ -120,16 +118,12 @@ class LegRun:
             progress=progress,
             asks=asks,
         )
-        self._leg.looks_again = looks_again
         self._fence = lease.fence
         self._leg.mark = mark_of_leg(record.id, lease.fence)
         self._wishes = Wishes(recorder)
-        is_spent = record.status in (RunStatus.COMPLETED, RunStatus.FAILED)  # a wish for what has ended
-        self._is_given_up = record.cancel is not None and not is_spent
-        if record.cancel is not None and not is_spent:
+        self._is_given_up = record.cancel is not None and record.status not in _ENDED
+        if record.cancel is not None and self._is_given_up:
             self.wished(record.cancel)
-        self._leg.choices = choices
-        self._leg.failed_before = failed_before or {}
         facts = RunFacts(
             run_id=record.id,
             workflow=program.workflow.name,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from runkon.errors import EXIT_NOT_FOUND, UserError
@@ -65,7 +66,9 @@ _LOST = "process_lost"  # why a step found running is interrupted: a pause is no
 class Beginning(NamedTuple):
     """What a leg begins with. `recorded` holds the record of each step as the leg takes it, `steps` as they were found.
     `closed` come before the event that says it has begun, `changed` after it. With `looks_again` settled steps are
-    compared with what they would see now; `choices` are those of earlier legs, where there are conditions."""
+    compared with what they would see now; `choices` are those of earlier legs, where there are conditions;
+    `failed_before` counts failed attempts that count against the retries of this leg; `unconfirmed` are steps of which
+    something may still be running."""
 
     recorded: dict[StepPath, StepRecord]
     steps: Sequence[StepRecord] = ()
@@ -77,6 +80,8 @@ class Beginning(NamedTuple):
     looks_again: bool = False
     choices: Choices | None = None
     crashed: bool = False
+    failed_before: Mapping[StepPath, int] = MappingProxyType({})
+    unconfirmed: frozenset[StepPath] = frozenset()
 
 
 def refuse_unless_resumable(run: RunID, record: RunRecord | None) -> RunRecord:

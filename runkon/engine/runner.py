@@ -156,28 +156,25 @@ class Runner:
         always = plan_always(program.workflow.always, constructs())
         _check_config(config, body, always)
         inputs = self._inputs(run, program, record, how)
-        if record.seq > 1:
-            self._store.check_log(run)
-            if not how.is_normal:
-                self._beginning(record, program, body, how)
-        held = record.holder
+        self._check(record, program, body, how)
         failpoint("planned")
         failpoint("before_lease")
         lease = take(self._store, run, self._clock, record)
         failpoint("after_lease", None, lease.leg)
         try:
             rescued = self._store.rescued(lease)
-            record = refuse_unless_resumable(run, self._store.run(run))
+            held, record = record.holder, refuse_unless_resumable(run, self._store.run(run))
+            if record.status is RunStatus.COMPLETED and how.is_normal:  # by another process, since it was read first
+                self._store.append(lease, (), release=True)
+                return record
             begun = self._beginning(record, program, body, how)
-            unconfirmed = frozenset[StepPath]()
             if begun.crashed:
-                begun, unconfirmed = self._without_orphans(begun, lease, held, config.kill_grace)
+                begun = self._without_orphans(begun, lease, held, config.kill_grace)
+            if config.automatic:
+                begun = begun._replace(failed_before=failures_of(self._store.events_of(run, COUNTED)))
         except BaseException:
             self._store.append(lease, (), release=True)
             raise
-        if record.status is RunStatus.COMPLETED and how.is_normal:  # by another process, since it was read first
-            self._store.append(lease, (), release=True)
-            return record
         recorder = BatchRecorder(self._store, lease, self._clock, record.seq, self._sinks)
         leg = LegRun(
             record=record,
@@ -189,31 +186,42 @@ class Runner:
             recorder=recorder,
             executors=self._executors,
             clock=self._clock,
-            recorded=begun.recorded,
+            begun=begun,
             inputs=inputs,
             progress=self._progress,
-            asks=self._asks(run, begun, unconfirmed),
-            looks_again=begun.looks_again,
-            choices=begun.choices,
-            failed_before=failures_of(self._store.events_of(run, COUNTED)) if config.automatic else None,
+            asks=self._asks(run, begun),
         )
-        recorder.on_failure = leg.failed_to_record
-        if lease.leg > 1:
-            failpoint("after_takeover")
         first = _begun(record, lease, config, leg, begun, how)
         after = self._walk(leg, recorder, [*begun.closed, first, *begun.changed, *rescued], control)
-        if after.status is RunStatus.WAITING and self._has_answer(run):
-            try:
-                return self.execute(run, program, replace(config, timeout_anew=False), control)
-            except UserError as error:
-                if error.code != "already-active":
-                    raise
+        return self._with_answers(after, program, config, control)
+
+    def _check(self, record: RunRecord, program: CheckedWorkflow, body: Sequence[Planned], how: Resumption) -> None:
+        """Refuse what can be refused before the run is taken."""
+        if record.seq > 1:
+            self._store.check_log(record.id)
+            if not how.is_normal:
+                self._beginning(record, program, body, how)
+
+    def _with_answers(
+        self, after: RunRecord, program: CheckedWorkflow, config: RunConfig, control: RunControl | None
+    ) -> RunRecord:
+        """The run as it is, after one more leg if an answer came while the one that waits for it ended."""
+        if after.status is not RunStatus.WAITING or not self._has_answer(after.id):
+            return after
+        try:
+            return self.execute(after.id, program, replace(config, timeout_anew=False), control)
+        except UserError as error:
+            if error.code != "already-active":
+                raise
         return after
 
     def _walk(
         self, leg: LegRun, recorder: BatchRecorder, first: Sequence[Event], control: RunControl | None
     ) -> RunRecord:
         run = recorder.lease.run
+        recorder.on_failure = leg.failed_to_record
+        if recorder.lease.leg > 1:
+            failpoint("after_takeover")
         stop_watching = watcher().watch(self._store, run, leg.wished)
         try:
             leg.run(first, control if control is not None else RunControl())
@@ -254,23 +262,24 @@ class Runner:
             return begin_fork(self._store, record, body, how, now)
         return begin_again(self._store, record, program, body, how, now)
 
-    def _without_orphans(
-        self, begun: Beginning, lease: Lease, held: str | None, grace: float
-    ) -> tuple[Beginning, frozenset[StepPath]]:
-        """The beginning once nothing that a lost leg has started runs any more; the steps for which nobody can tell."""
+    def _without_orphans(self, begun: Beginning, lease: Lease, held: str | None, grace: float) -> Beginning:
+        """The beginning once nothing that a lost leg has started runs any more, as far as anybody can tell."""
         from runkon.engine.orphans import end_lost, with_evidence  # late: after a crash only
 
         lost = end_lost(self._store, lease, held, begun.steps, grace)
-        closed = with_evidence(begun.closed, lost.evidence)
-        return begun._replace(closed=tuple(closed), changed=(*begun.changed, *lost.notes)), frozenset(lost.evidence)
+        return begun._replace(
+            closed=tuple(with_evidence(begun.closed, lost.evidence)),
+            changed=(*begun.changed, *lost.notes),
+            unconfirmed=frozenset(lost.evidence),
+        )
 
-    def _asks(self, run: RunID, begun: Beginning, unconfirmed: frozenset[StepPath]) -> Asks | None:
+    def _asks(self, run: RunID, begun: Beginning) -> Asks | None:
         """The questions a leg begins with; None, and nothing read, where no step is in question."""
         if not any(map(is_undecided, (*begun.recorded.values(), *begun.steps))):
             return None
         from runkon.engine.asks import Asks  # late: most runs have none
 
-        return Asks(self._store, run, begun.recorded, unconfirmed, left=begun.steps)
+        return Asks(self._store, run, begun.recorded, begun.unconfirmed, left=begun.steps)
 
     def _has_answer(self, run: RunID) -> bool:
         """True if an answer came while the leg that waits for it ended: nobody else would take it."""

@@ -21,14 +21,14 @@ from runkon.model.ids import RunID, StepPath
 
 if TYPE_CHECKING:
     from runkon.engine.asks import Asks
-    from runkon.engine.choices import Choices
     from runkon.engine.conditions import Choice
     from runkon.engine.config import RunConfig
     from runkon.engine.environment import Environment
     from runkon.engine.plan import Leaf, Planned
+    from runkon.engine.resume import Beginning
     from runkon.engine.scheduler import Pool, Slots, Strand
     from runkon.model.ports import ActionExecutor, Clock, Executors, Recorder
-    from runkon.model.records import StepInfo, StepRecord
+    from runkon.model.records import StepInfo
 
 
 class Leg:
@@ -45,7 +45,7 @@ class Leg:
         recorder: Recorder,
         executors: Executors,
         clock: Clock,
-        recorded: dict[StepPath, StepRecord],
+        begun: Beginning,
         slots: Slots,
         pool: Pool,
         body_token: Token,
@@ -60,11 +60,11 @@ class Leg:
         self.fail_fast = fail_fast
         self.recorder = recorder
         self.clock = clock
-        self.recorded = recorded
-        self.choices: Choices | None = None  # those of earlier legs
-        self.looks_again = False  # settled steps are compared with what they would see now
-        self.visited: set[StepPath] = set()  # what the walk has come by, kept where it looks again
-        self.failed_before: Mapping[StepPath, int] = {}  # failed attempts that count against the retries of this leg
+        self.recorded = begun.recorded
+        self.choices = begun.choices
+        self.looks_again = begun.looks_again
+        self.visited: set[StepPath] = set()  # what the walk has come by, for a leg that looks again
+        self.failed_before = begun.failed_before
         self.slots = slots
         self.pool = pool
         self.body_token = body_token
