@@ -124,14 +124,7 @@ class LegRun:
         self._is_given_up = record.cancel is not None and record.status not in _ENDED
         if record.cancel is not None and self._is_given_up:
             self.wished(record.cancel)
-        facts = RunFacts(
-            run_id=record.id,
-            workflow=program.workflow.name,
-            dry_run=config.dry_run,
-            strict=meta.strict,
-            injected=config.injected,
-        )
-        self._env = Environment(facts, dict(inputs))
+        self._env = Environment(_facts(record, program, config), dict(inputs))
 
     def run(self, begun: Sequence[Event], control: RunControl) -> None:
         """Record `begun`, walk, record the end and give the lease back. Raises LeaseLost, StoreUnavailable, the
@@ -381,3 +374,13 @@ class LegRun:
             for planned in self._always[len(done) :]:
                 if isinstance(planned, Leaf):
                     scope_for(strand).never_ran(planned, token.reason)
+
+
+def _facts(record: RunRecord, program: CheckedWorkflow, config: RunConfig) -> RunFacts:
+    return RunFacts(
+        run_id=record.id,
+        workflow=program.workflow.name,
+        dry_run=config.dry_run,
+        strict=program.workflow.meta.strict,
+        injected=config.injected,
+    )
