@@ -10,6 +10,7 @@ from runkon.errors import EXIT_HELD, UserError
 from runkon.model import holder as holders
 from runkon.model.ids import RunID
 from runkon.store import connections, faults
+from runkon.store import statements as sql
 from runkon.store.care import checking, copies, rebuilding, waste
 from runkon.store.migrations import Migrated, migrate
 from runkon.store.schema import VERSION
@@ -37,7 +38,7 @@ class Upkeep:
         writer = Writer(self.path, self._durability, PATIENCE)
         try:
             checking.refuse_damaged(self.path, run)
-            lease = store.acquire(run, holders.this_holder(), _now(), _TTL_MS)
+            lease = None if _is_held(self.path, run) else store.acquire(run, holders.this_holder(), _now(), _TTL_MS)
             if lease is None:
                 raise UserError(
                     "already-active",
@@ -74,6 +75,13 @@ class Upkeep:
             return waste.collect(writer, self.path, _now())
         finally:
             writer.close()
+
+
+def _is_held(path: Path, run: RunID) -> bool:
+    """True if the holder is proved alive, however old its lease is: nobody waits for this."""
+    with connections.reading(path) as connection:
+        row = connection.execute(sql.RUN_LEASE, (run,)).fetchone() if connection else None
+    return row is not None and row[4] is not None and holders.is_alive(row[4]) is True
 
 
 def _now() -> int:
