@@ -26,6 +26,7 @@ from runkon.model.ports import RunStore
 from runkon.model.records import CancelRequest, GateAnswer, GateRecord, Lease, RunRecord, StepRecord
 from runkon.store import codec, connections, reading, rows
 from runkon.store import statements as sql
+from runkon.store.batch import Batch
 from runkon.store.refusals import already_ended, check_undecided, duplicate_run, is_free, unknown_run
 from runkon.store.writer import Writer
 
@@ -330,7 +331,7 @@ def _number_and_status(cursor: sqlite3.Cursor, run: RunID) -> tuple[int, str]:
     return row[0], row[1]
 
 
-def _write(cursor: sqlite3.Cursor, lease: Lease, batch: rows.Batch, *, release: bool) -> None:
+def _write(cursor: sqlite3.Cursor, lease: Lease, batch: Batch, *, release: bool) -> None:
     fence = (batch.last, lease.expires_at, batch.calls, batch.number, lease.fence, lease.holder, batch.first - 1)
     if cursor.execute(batch.advance, fence).rowcount != 1:
         raise _fenced_out(cursor, lease, batch)
@@ -349,7 +350,7 @@ def _write(cursor: sqlite3.Cursor, lease: Lease, batch: rows.Batch, *, release: 
         cursor.execute(sql.RELEASE, (batch.number, lease.fence, lease.holder))
 
 
-def _is_written(cursor: sqlite3.Cursor, lease: Lease, batch: rows.Batch, *, release: bool) -> bool:
+def _is_written(cursor: sqlite3.Cursor, lease: Lease, batch: Batch, *, release: bool) -> bool:
     row = cursor.execute(sql.RUN_LEASE, (lease.run,)).fetchone()
     owner = None if release else lease.holder
     return row is not None and (row[1], row[3], row[4]) == (lease.fence, batch.last, owner)
@@ -361,7 +362,7 @@ def _give_back(cursor: sqlite3.Cursor, lease: Lease) -> None:
         raise LeaseLost(f"run `{lease.run}` is held by another engine now")
 
 
-def _fenced_out(cursor: sqlite3.Cursor, lease: Lease, batch: rows.Batch) -> Exception:
+def _fenced_out(cursor: sqlite3.Cursor, lease: Lease, batch: Batch) -> Exception:
     """Why the run's row did not move on: somebody else's lease, another number, or a run that has ended."""
     row = cursor.execute(sql.RUN_LEASE, (lease.run,)).fetchone()
     if row is None or (row[1], row[4]) != (lease.fence, lease.holder):
