@@ -48,7 +48,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--play", choices=sorted(PLAYS), help="only this workflow; the result as JSON")
     parser.add_argument("--case", help="only this case, as a finding names it")
     parser.add_argument("--power", choices=sorted(PLAYS), help="cut the log of this workflow as a power failure would")
-    parser.add_argument("--sampled", action="store_true", help="do not try every place first")
+    parser.add_argument(
+        "--every", choices=("place", "brief", "none"), default="place", help="which places are tried before the sample"
+    )
     return parser.parse_args()
 
 
@@ -58,9 +60,7 @@ def _campaign(options: argparse.Namespace) -> int:
         if result.findings:
             print(f"FINDING {result.case}\n  " + "\n  ".join(result.findings), file=sys.stderr, flush=True)
 
-    tally = run_campaign(
-        [options.play], kills=options.kills, seed=options.seed, every_place=not options.sampled, tell=tell
-    )
+    tally = run_campaign([options.play], kills=options.kills, seed=options.seed, every=options.every, tell=tell)
     print(json.dumps(_summary(tally)))
     return 1 if tally.bad else 0
 
@@ -104,7 +104,7 @@ def _everything(options: argparse.Namespace) -> int:
     found: dict[str, dict[str, Any]] = {}
 
     def play(name: str) -> None:
-        words = ["--play", name, "--kills", str(share), *(["--sampled"] if options.sampled else [])]
+        words = ["--play", name, "--kills", str(share), "--every", options.every]
         found[name] = _by_itself(options.seed, *words)
         print(f"{since():5.0f} s  {name}: {found[name]['kills']} kills", file=sys.stderr, flush=True)
 

@@ -35,16 +35,18 @@ class Tally(NamedTuple):
         return [result for result in self.results if result.findings]
 
 
-def first_and_last(play: Play, expected: Whole, random: Random) -> list[Case]:
-    """Every place the play passes, at its first and its last passing."""
+def every_place(play: Play, expected: Whole, random: Random, *, brief: bool) -> list[Case]:
+    """Every place the play passes, at its first and its last passing, and those that only a later leg passes; in
+    brief one of each two."""
     cases = []
     for point, hits in sorted(expected.passed.items()):
-        for hit in sorted({1, hits} if point not in RARE else {1}):
-            cases.append(Case(play, (f"{point}@{hit}",), _mode(random)))
-    middle = max(1, expected.passed["after_return"] // 2)
-    for point in LATER:
-        cases.append(Case(play, (f"after_return@{middle}", f"{point}@1"), _mode(random)))
-        cases.append(Case(play, ("before_end@1", f"{point}@{random.randint(1, 4)}"), _mode(random)))
+        both = [f"{point}@{hit}" for hit in sorted({1, hits} if point not in RARE else {1})]
+        for kill in [random.choice(both)] if brief else both:
+            cases.append(Case(play, (kill,), _mode(random)))
+    before = (f"after_return@{max(1, expected.passed['after_return'] // 2)}", "before_end@1")
+    for point in random.sample(LATER, 3) if brief else LATER:
+        for first in [random.choice(before)] if brief else before:
+            cases.append(Case(play, (first, f"{point}@{random.choice((1, 1, 2, 4))}"), _mode(random)))
     return cases
 
 
@@ -71,12 +73,12 @@ def run_campaign(
     *,
     kills: int,
     seed: int,
-    every_place: bool,
+    every: str,
     tell: Callable[[Result], None] = lambda result: None,
     folder: Path | None = None,
 ) -> Tally:
-    """Kill each of the plays `names` until about `kills` kills have struck in all of them together. With `every_place`
-    each place is tried first, whatever `kills` says."""
+    """Kill each of the plays `names` until about `kills` kills have struck in all of them together. With `every`
+    (`place` or `brief`) each place is tried first, whatever `kills` says; with `none` not."""
     root = folder or Path(tempfile.mkdtemp(prefix="runkon-crash-"))
     tally = Tally([], Counter(), {})
     for index, name in enumerate(names):
@@ -85,7 +87,7 @@ def run_campaign(
         expected = whole(play, root / f"{name}-whole")
         tally.passed[name] = expected.passed
         share = kills * (index + 1) // len(names)
-        chosen = iter(first_and_last(play, expected, random) if every_place else ())
+        chosen = iter(() if every == "none" else every_place(play, expected, random, brief=every == "brief"))
         more = sampled(play, expected, random)
         number = 0
         while (case := next(chosen, None)) is not None or (tally.kills < share and (case := next(more))):

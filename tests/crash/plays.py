@@ -165,7 +165,6 @@ SECRETS = Play(
 LARGE = Play(
     "large",
     """workflow w {
-  call big
   call a
   parallel p { call big call b }
   call c
