@@ -81,6 +81,7 @@ class Place:
         """A run whose first step holds."""
         process = self.start("run", "x.wf")
         wait_for(lambda: self.calls() == ["once"])
+        wait_for(lambda: self.events()[-1]["type"] == "process_started")  # nothing more is recorded until it may end
         return process
 
     def close(self) -> None:
