@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from runkon.model.events import Event
+from runkon.model.holder import is_alive
 from runkon.model.ids import RunID
 from runkon.model.records import RunRecord, StepRecord
 from runkon.store.sqlite import SqliteRunStore
@@ -97,6 +98,12 @@ class Life:
         record = store.run(store.runs(limit=1)[0].id)
         assert record is not None
         return record
+
+    @property
+    def is_held(self) -> bool:
+        """True if the newest run belongs to a process that may be alive."""
+        holder = self.run.holder
+        return holder is not None and is_alive(holder) is not False
 
     @property
     def events(self) -> Sequence[Event]:

@@ -37,7 +37,7 @@ def test_a_resume_from_a_step_that_is_killed_is_finished_or_was_never_asked_for(
     assert begun["a"] == life.calls["a"] == 1
     assert (begun["b"] - cut["b"], begun["c"] - cut["c"]) in ((1, 1), (2, 2))
     assert all(begun[path] - cut[path] <= life.calls[path] <= begun[path] for path in begun)
-    assert life.run.holder is None
+    assert not life.is_held
     life.assert_sound()
 
 
@@ -93,7 +93,7 @@ def test_a_cancel_that_is_killed_is_finished_by_the_next(place: str, tmp_path: P
     assert life.calls["b"] == life.calls["hold"] == 0
     assert life.calls["a"] == 1
     assert life.calls["c"] >= 1
-    assert life.run.holder is None
+    assert not life.is_held
     life.assert_sound()
     life.do("cancel", "@last")
     life.do("resume", "@last", exits=6)
