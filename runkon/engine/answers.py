@@ -12,13 +12,16 @@ from typing import TypeAlias
 
 from runkon.errors import Fatal, RunkonError, Transient
 from runkon.model.failures import UNSTORABLE, StepFailure
-from runkon.model.json_text import check_json
+from runkon.model.json_text import check_json, dumps
 from runkon.model.output import Output, Usage, as_output
 from runkon.model.records import StepError
 from runkon.model.secrets import redact, redact_json
 from runkon.named import NamedTuple
 
 MAX_MESSAGE = 4_000
+MIB = 1024 * 1024
+MAX_VALUE = 64 * MIB  # bytes of an output as JSON
+_LONGEST = 6  # bytes that one character can become in JSON
 MAX_RETRY_AFTER = 7 * 86_400  # seconds
 
 
@@ -40,6 +43,7 @@ def answer_of(value: object, secrets: Mapping[str, str]) -> Answer:
     it can't be stored. Never raises."""
     try:
         output = _storable(value if type(value) is Output else as_output(value))
+        _check_size(output)
         return _redacted(output, secrets) if secrets else output
     except BaseException as error:  # noqa: BLE001  values of other people's classes may do anything when looked at
         problem = StepError("value", _safe(f"{UNSTORABLE}: {_words(error)}", secrets))
@@ -92,6 +96,19 @@ def _storable(output: Output) -> Output:
     if output.usage is not None:
         _check_usage(output.usage)
     return replace(output, **changes) if changes else output  # type: ignore[arg-type]  # each has its field's type
+
+
+def _check_size(output: Output) -> None:
+    """Raises ValueError for an output that is too large to be kept."""
+    size = len(output.context) + len(output.text) + sum(len(marker) for marker in output.markers)
+    if output.values:
+        size += len(dumps(output.values))
+    if size * _LONGEST <= MAX_VALUE:
+        return
+    texts = [output.context, output.text, *output.markers]
+    size = len(dumps([texts, dict(output.values)]).encode())
+    if size > MAX_VALUE:
+        raise ValueError(f"the output is {size // MIB} MiB large, more than the {MAX_VALUE // MIB} MiB that are kept")
 
 
 def _markers(markers: object) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """Files beside the database that hold what is too large for a row, each under the SHA-256 of its bytes.
 
 A file is complete from the moment it has its name: it is written under another one, synced, and renamed. One that is
-there already is not written again, its length is compared.
+there already is not written again, unless somebody has changed it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Blobs:
 
     def _keep(self, id: str, content: bytes) -> None:
         path = path_of(self._folder, id)
-        if self.is_there(id, len(content)):
+        if self.is_there(id, len(content)) and path.read_bytes() == content:
             os.utime(path)  # young again, so that nobody takes it for waste before a row names it
             return
         self._make_folder(path.parent)

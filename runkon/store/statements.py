@@ -85,7 +85,10 @@ EXTEND = "UPDATE runs SET lease_until = ? WHERE id = ? AND fence = ? AND lease_o
 INSERT_RUN = f"{_insert('runs', RUN_NEW)} ON CONFLICT (id) DO NOTHING"
 INSERT_SOURCE = f"{_insert('sources', SOURCE_COLUMNS)} ON CONFLICT (id) DO NOTHING"
 INSERT_SCHEMA = _insert("schema_info", SCHEMA_COLUMNS)
-INSERT_ARTIFACT = f"{_insert('artifacts', ARTIFACT_COLUMNS)} ON CONFLICT (id) DO NOTHING"
+INSERT_ARTIFACT = (  # what somebody has changed is put right
+    f"{_insert('artifacts', ARTIFACT_COLUMNS)} ON CONFLICT (id) DO UPDATE SET size = excluded.size, "
+    "place = excluded.place, bytes = excluded.bytes"
+)
 INSERT_ARTIFACT_REF = f"{_insert('artifact_refs', ARTIFACT_REF_COLUMNS)} ON CONFLICT (artifact, run, role) DO NOTHING"
 
 # ── events and steps ──────────────────────────────────────────────────────────────────────────────

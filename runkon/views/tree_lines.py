@@ -138,7 +138,8 @@ class _Draw:
             return ""
         usage = step.output.usage
         paid = [money(usage.cost_usd)] if usage is not None and usage.cost_usd else []
-        return " · ".join([*paid, *filter(None, [self._state(step)])])
+        broken = [f"can't be used, runs again: {step.damage}"] if step.damage else []
+        return " · ".join([*paid, *broken, *filter(None, [self._state(step)])])
 
     def _state(self, step: StepRecord) -> str:
         attempt = f"attempt {step.attempts}" if step.attempts > 1 else ""

@@ -147,6 +147,8 @@ def _step_lines(step: StepRecord) -> Iterator[str]:
         yield visible(f"markers: {', '.join(sorted(output.markers))}")
     if output.degraded:
         yield "degraded: a fallback answered"
+    if step.damage:
+        yield visible(f"damaged: {step.damage}; a resume runs the step again")
     blocks = (("context", output.context), ("note", output.text), ("error", step.error.message if step.error else ""))
     for name, text in blocks:
         if text:

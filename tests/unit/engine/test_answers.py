@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from runkon.engine import answers
 from runkon.engine.answers import MAX_MESSAGE, Failed, answer_of, failure_of_error
 from runkon.errors import Transient
 from runkon.model.failures import StepFailure
@@ -188,3 +189,17 @@ def test_what_an_executor_does_to_its_inputs_is_seen_by_nobody_else(flow: Make) 
     case.answers({"a": {"deep": [1]}, "b": changes})
     case.inputs = {"files": ["x"]}
     assert case.start().outputs == {"files": ["x"], "deep": [1]}
+
+
+def test_an_output_of_more_than_is_kept_is_a_failure_of_kind_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "MAX_VALUE", 2 * answers.MIB)
+    fits, large = "ü" * (answers.MIB - 100), "ü" * (answers.MIB + 1)
+    for value in ({"context": fits}, {"text": fits}, Output(text=fits)):
+        assert isinstance(answer_of(value, {}), Output)
+    for value in ({"context": large}, {"text": [large]}, Output(text=large), Output(markers=frozenset([large]))):
+        answer = answer_of(value, {})
+        assert isinstance(answer, Failed)
+        assert answer.error.kind == "value"
+        assert answer.error.message == (
+            "the output can't be stored: the output is 2 MiB large, more than the 2 MiB that are kept"
+        )

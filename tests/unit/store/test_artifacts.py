@@ -191,6 +191,18 @@ def test_a_damaged_output_is_not_used_and_not_settled(store: SqliteRunStore, pat
     assert told[1].output.context == f"corrupt-artifact: {damaged.damage}"
 
 
+@pytest.mark.parametrize("context", [MEDIUM, LARGE])
+def test_a_value_that_is_written_again_heals_what_was_damaged(store: SqliteRunStore, path: Path, context: str) -> None:
+    story = written(store, context)
+    for file in files(path):
+        _flip(file)
+    query(path, "UPDATE artifacts SET bytes = x'7b7d' WHERE place = 'row'")
+    assert store.steps(story.run)[0].damage is not None
+    again = written(store, context)
+    assert [step.damage for run in (story, again) for step in store.steps(run.run)] == [None, None]
+    assert list(store.events(story.run)) == story.envelopes
+
+
 def test_a_damaged_row_is_told_as_well(store: SqliteRunStore, path: Path) -> None:
     story = written(store, MEDIUM)
     query(path, "UPDATE artifacts SET bytes = x'7b7d', size = 2")
