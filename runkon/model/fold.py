@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _OPEN_RUN = frozenset({RunStatus.RUNNING, RunStatus.WAITING, RunStatus.CANCELLING})
 _FAILED = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT})
+_ASIDE = frozenset({StepStatus.INTERRUPTED, StepStatus.WAITING})  # the time until the next attempt is not the step's
 
 
 class RunState:
@@ -209,7 +210,7 @@ class RunState:
         if event.number != record.attempts:
             found, expected = f"attempt {event.number}", f"attempt {record.attempts}"
             raise self._bad(envelope, "E5", found=found, expected=expected, path=path)
-        same_leg = record.leg == envelope.leg and record.started_at is not None
+        same_leg = record.leg == envelope.leg and record.started_at is not None and record.status not in _ASIDE
         self.steps[path] = StepRecord(
             envelope.run,
             path,

@@ -199,7 +199,13 @@ SELECT
     s.status AS status,
     s.handled AS handled,
     s.attempts AS attempts,
-    (s.ended_at - s.started_at) / 1000.0 AS seconds,
+    CASE WHEN s.cut_offs = 0 OR (
+        SELECT p.kind
+        FROM events p
+        WHERE p.place BETWEEN s.run * 4294967296 + s.seq_first AND s.run * 4294967296 + s.seq_last
+          AND p.path = s.path AND p.epoch = s.epoch AND p.kind IN ('attempt_started', 'attempt_cut_off')
+        ORDER BY p.place DESC LIMIT 1
+    ) = 'attempt_started' THEN (s.ended_at - s.started_at) / 1000.0 END AS seconds,
     substr(coalesce(json_extract(e.payload, '$.output.context'), json_extract(e.payload, '$.output.head')), 1, 200)
         AS context,
     json_extract(e.payload, '$.error.message') AS error,
@@ -226,7 +232,7 @@ SELECT
         ) END
     ) AS why,
     s.epoch AS epoch,
-    s.effect AS effect,
+    CASE WHEN s.attempts > 0 THEN coalesce(s.effect, 'read') END AS effect,
     strftime('%Y-%m-%dT%H:%M:%fZ', s.started_at / 1000.0, 'unixepoch') AS started,
     strftime('%Y-%m-%dT%H:%M:%fZ', s.ended_at / 1000.0, 'unixepoch') AS ended,
     strftime('%Y-%m-%dT%H:%M:%fZ', s.due_at / 1000.0, 'unixepoch') AS due,
@@ -266,7 +272,7 @@ SELECT
         AS cost_usd,
     a.epoch AS epoch,
     json_extract(s.payload, '$.why') AS why,
-    json_extract(s.payload, '$.effect') AS effect,
+    coalesce(json_extract(s.payload, '$.effect'), 'read') AS effect,
     strftime('%Y-%m-%dT%H:%M:%fZ', s.at / 1000.0, 'unixepoch') AS started,
     CASE WHEN e.kind <> 'attempt_started' AND e.leg = s.leg THEN strftime('%Y-%m-%dT%H:%M:%fZ', e.at / 1000.0, 'unixepoch') END AS ended,
     json_extract(e.payload, '$.error.message') AS error,

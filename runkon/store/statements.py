@@ -109,7 +109,8 @@ FIRST_ATTEMPT = (
 )
 NEXT_ATTEMPT = (
     "UPDATE steps SET kind = ?, name = ?, key = ?, order_key = ?, iteration = ?, file = ?, line = ?, col = ?, "
-    "started_at = CASE WHEN leg = ? AND started_at IS NOT NULL THEN started_at ELSE ? END, leg = ?, seq_last = ?, "
+    "started_at = CASE WHEN leg = ? AND started_at IS NOT NULL AND status <> 'interrupted' AND status <> 'waiting' "
+    "THEN started_at ELSE ? END, leg = ?, seq_last = ?, "
     "status = 'running', attempts = attempts + 1, due_at = NULL, ended_at = NULL, effect = ? "
     f"WHERE {_HERE} AND attempts = ? AND status <> 'running' AND {_UNSETTLED}"
 )

@@ -170,6 +170,21 @@ def test_an_attempt_that_a_later_leg_closed_has_no_known_duration(store: SqliteR
     assert (second["status"], second["leg"], second["seconds"]) == ("completed", 2, 0.01)
 
 
+def test_the_time_nobody_worked_on_a_step_is_not_its_own(store: SqliteRunStore, path: Path) -> None:
+    story = Story(store)
+    story.begin()
+    story.write(started("again"), started("decided", order=1))
+    story.now += 10**7
+    story.lease = store.acquire(story.run, "second", story.now, 30_000)
+    lost = {"number": 0, "certainty": "unknown", "cause": "process_lost"}
+    story.write(*(ev.AttemptCutOff(path=StepPath(name), **lost) for name in ("again", "decided")))  # type: ignore[arg-type]
+    story.write(ev.RunResumed(owner="second", reused=0, rerun=1), started("again", 1), completed("again"))
+    story.write(ev.StepCompleted(path=StepPath("decided"), output=Output(), decided_by="ann"))
+    found = rows(path, "SELECT path, seconds, effect FROM v_steps ORDER BY path")
+    assert [tuple(row.values()) for row in found] == [("again", 0.01, "read"), ("decided", None, "read")]
+    assert list(store.steps(story.run)) == story.state.in_order()
+
+
 def test_attempts_of_another_epoch_and_of_parallel_steps_are_told_apart(store: SqliteRunStore, path: Path) -> None:
     story = Story(store)
     story.begin()
