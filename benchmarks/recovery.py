@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+
+import psutil
 
 from benchmarks import programs
 from benchmarks.measure import Workload, stopwatch
@@ -137,15 +138,14 @@ def grace(_: Path) -> float:
 
 
 def _lives(pid: int) -> bool:
+    """False also for one that has ended and was not reaped yet: whoever adopted it may take its time."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    return True
 
 
-def _wait_for(condition: object) -> None:
-    assert callable(condition)
+def _wait_for(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > end:

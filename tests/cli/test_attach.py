@@ -99,12 +99,12 @@ def test_events_are_followed_without_gap_or_duplicate_to_the_last(place):
     late = place.start("events", "@last", "-f", "--since", "2")
     assert json.loads(follower.stdout.readline())["type"] == "run_created"
     place.go()
-    out, err = follower.communicate(timeout=PATIENCE)
+    out, err = follower.stdout.read(), follower.stderr.read()  # what `readline` has read ahead belongs to it
+    assert follower.wait(PATIENCE) == 0
     numbers = [json.loads(line)["seq"] for line in out.splitlines()]
     assert numbers == list(range(2, 2 + len(numbers)))
     assert json.loads(out.splitlines()[-1])["type"] == "run_completed"
     assert re.fullmatch(r"run \w+ is completed; see: runkon show \w+\n", err)
-    assert follower.returncode == 0
     out, _ = late.communicate(timeout=PATIENCE)
     assert [json.loads(line)["seq"] for line in out.splitlines()] == [3, *numbers[2:]]
 
