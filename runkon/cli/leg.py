@@ -133,7 +133,7 @@ def _show_ending(session: Session, run: RunRecord, end: Ending, steps: Sequence[
         if run.error and run.reason not in _ASKED_FOR:
             console.error(user_error(UserError("interrupted", run.error), color=console.err_color))
         console.note(end.headline)
-        console.note(f"interrupted; continue: {end.next}")
+        console.note(f"interrupted; continue: {end.next} · give up: runkon cancel {end.run}")
         return
     style = "good" if run.status is RunStatus.COMPLETED else "bad"
     console.note(console.paint_err(style, end.headline))

@@ -191,7 +191,7 @@ def test_until_stops_after_the_step_and_is_no_failure(case):
         started     greet
         completed   greet  Hello, world!
         interrupted · 1 step
-        interrupted; continue: runkon resume RUN
+        interrupted; continue: runkon resume RUN · give up: runkon cancel RUN
         """)
 
 
