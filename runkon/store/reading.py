@@ -19,6 +19,19 @@ from runkon.store import statements as sql
 
 _SEEING = frozenset({StepStatus.COMPLETED, StepStatus.FAILED})
 _STATUSES = {status.value: status for status in StepStatus}  # the schema allows no other
+_AFTER = {  # the status of a step whose row ends with an event of this kind
+    "attempt_started": "running",
+    "attempt_failed": "backoff",
+    "attempt_timed_out": "backoff",
+    "attempt_cancelled": "backoff",
+    "attempt_cut_off": "interrupted",
+    "step_completed": "completed",
+    "step_failed": "failed",
+    "step_timed_out": "timed_out",
+    "step_skipped": "skipped",
+    "step_cancelled": "cancelled",
+    "gate_opened": "waiting",
+}
 _UNREADABLE = (ValueError, KeyError, TypeError)
 _Row = tuple[Any, ...]
 _NOTHING_READABLE = '{"inputs":{},"config":{}}'
@@ -117,6 +130,11 @@ def step_record(connection: sqlite3.Connection, run: RunID, row: _Row) -> StepRe
     path, status, seq, text = StepPath(row[0]), _STATUSES[row[9]], row[18], row[19]
     if text is None:
         raise corrupt(run, seq, "E1", found="no such event", expected="the result of the step", path=path)
+    if _AFTER.get(row[21]) != row[9] or row[22] != path:
+        found = f"a row with status {row[9]} that ends with `{row[21]}`" + (
+            f" of `{row[22]}`" if row[22] != path else ""
+        )
+        raise corrupt(run, seq, "I6", found=found, expected="the status and step of that event", path=path)
     try:
         payload = loads(text)
         damage = _completed(connection, payload) if codec.MARK in text else None

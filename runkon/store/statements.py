@@ -178,7 +178,7 @@ SELECT_FIND = "SELECT id FROM runs WHERE id >= ? AND id < ? ORDER BY number DESC
 SELECT_STEPS = (
     "SELECT s.path, s.kind, s.name, s.key, s.order_key, s.iteration, s.file, s.line, s.col, s.status, s.epoch, "
     "s.attempts, s.cut_offs, s.leg, s.handled, s.due_at, s.started_at, s.ended_at, s.seq_last, e.payload, "
-    "s.effect "
+    "s.effect, e.kind, e.path "
     f"FROM steps s LEFT JOIN events e ON e.place = s.run * {PLACES} + s.seq_last "
     "WHERE s.run = (SELECT number FROM runs WHERE id = ?) AND s.superseded_leg IS NULL ORDER BY s.order_key, s.path"
 )

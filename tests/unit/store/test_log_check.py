@@ -270,6 +270,30 @@ def test_a_broken_payload_is_named_where_it_is_read(store: SqliteRunStore, path:
 @pytest.mark.parametrize(
     ("statement", "told"),
     [
+        (
+            "UPDATE steps SET status = 'skipped' WHERE path = 'a'",
+            "rule I6 at event 4, step `a`: found a row with status skipped that ends with `step_completed`, expected "
+            "the status and step of that event",
+        ),
+        (
+            "UPDATE steps SET seq_last = 8 WHERE path = 'a'",
+            "rule I6 at event 8, step `a`: found a row with status completed that ends with `step_completed` of `b`, "
+            "expected the status and step of that event",
+        ),
+    ],
+)
+def test_who_only_looks_is_not_shown_what_the_events_do_not_say(
+    store: SqliteRunStore, path: Path, story: Story, statement: str, told: str
+) -> None:
+    change(path, statement)
+    with pytest.raises(UserError) as caught:
+        store.steps(story.run)
+    assert caught.value.message == f"the record of run `{story.run}` breaks {told}"
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
         (f"UPDATE events SET kind = 'note' WHERE place = {at(5)}", "a decision without an open gate"),
         (
             "UPDATE gates SET decision = 'failed'",
