@@ -152,3 +152,15 @@ def test_who_is_refused_has_changed_nothing(store, clock):
         take(store, lease.run, clock)
     assert store.run(lease.run) == before
     assert len(list(store.events(lease.run))) == 2
+
+
+def test_a_stranger_with_the_number_of_a_dead_holder_is_not_taken_for_it(store, clock):
+    stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        host, boot, _, _, rest = holders.this_holder().split(" ")
+        lease = held(store, clock, " ".join((host, boot, str(stranger.pid), "1", rest)))
+        assert take(store, lease.run, clock).fence == lease.fence + 1
+        assert stranger.poll() is None
+    finally:
+        stranger.communicate(b"\n")
+    assert stranger.returncode == 0
