@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from runkon.engine.resume_edits import Edits
 from runkon.engine.resume_places import Places, Target, form_of, is_around, is_at_or_below
 from runkon.engine.reuse import changed_inputs
 from runkon.engine.variables import EVERY_NAME
@@ -18,6 +18,9 @@ from runkon.model.plans import ASK, DROP, NEW, RERUN, REUSE, PlanLine, ResumePla
 from runkon.model.records import StepRecord, fresh_step
 from runkon.model.status import StepStatus
 from runkon.named import NamedTuple
+
+if TYPE_CHECKING:
+    from runkon.engine.resume_edits import Edits
 
 NORMAL, ONLY_FAILED, FROM, RESTART = MODES = ("normal", "only-failed", "from", "restart")
 _BAD = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT})
