@@ -73,6 +73,23 @@ def test_it_is_no_child_of_the_step_that_started_it(place):
     assert owners == []
 
 
+@pytest.mark.parametrize("end", ["completed", "cancelled"])
+def test_a_run_that_a_step_started_outlives_the_run_of_that_step(place, end):
+    stays = "" if end == "completed" else "; sleep 600"
+    command = f"{sys.executable} -m runkon run x.wf --detach{stays}"
+    place.write("outer.wf", f'workflow outer {{\n  script s {{ run = "{command}" }}\n}}\n')
+    outer = place.start("run", "outer.wf")
+    wait_for(lambda: place.calls() == ["once"])
+    if end == "cancelled":
+        run = next(run["run_id"] for run in place.runs() if run["workflow"] == "outer")
+        assert place.run("cancel", run).returncode == 0
+    outer.wait(60)
+    assert {run["workflow"]: run["status"] for run in place.runs()} == {"outer": end, "holds": "running"}
+    place.go()
+    wait_for(lambda: "running" not in [run["status"] for run in place.runs()])
+    assert place.calls() == ["once", "after"]
+
+
 def test_a_step_does_not_learn_of_the_way_it_was_started(place):
     place.write("env.wf", 'workflow e {\n  script s { run = "env | grep -c RUNKON_DETACHED > seen; touch done" }\n}\n')
     assert place.run("run", "env.wf", "--detach").returncode == 0
