@@ -9,6 +9,7 @@ renews the lease when no commit did; it sleeps for good as soon as there is noth
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 from collections.abc import Callable, Sequence
 
@@ -63,6 +64,7 @@ class BatchRecorder(Recorder):
         self._armed = False  # read without a lock on the fast path
         self._pending_at_tick = seq
         self._renewal = Renewal(lease, clock, ttl_ms, self._renewal_due)
+        self._process = os.getpid()
         atexit.register(self._program_ends)
 
     @property
@@ -188,7 +190,8 @@ class BatchRecorder(Recorder):
 
     def _program_ends(self) -> None:
         """The interpreter is about to take everything apart: nobody may wait for a thread that will not run again."""
-        self._fail(StoreUnavailable("this program is ending, so nothing more is recorded"))
+        if os.getpid() == self._process:
+            self._fail(StoreUnavailable("this program is ending, so nothing more is recorded"))
 
     # ── what the background thread does ───────────────────────────────────────────────────────────
     def _tick(self) -> bool:
