@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -124,10 +125,9 @@ HOLDS = """workflow x {
 
 
 def _until(life: Life, call: str) -> None:
-    import time
-
+    """Wait until the script `call` goes on and all that is written of its beginning is on record."""
     deadline = time.monotonic() + 30
-    while life.calls[call] == 0:
+    while life.calls[call] == 0 or life.kinds(call)[-1:] != ["process_started"]:
         assert time.monotonic() < deadline, "the step never began"
         time.sleep(0.01)
 
@@ -135,13 +135,17 @@ def _until(life: Life, call: str) -> None:
 def test_two_resumes_of_one_run_one_works_and_one_is_refused(tmp_path: Path) -> None:
     life = Life(tmp_path, HOLDS).killed("before_dispatch:path=hold")
     with life.start("resume", "@last") as first:
-        _until(life, "hold")
-        rows = life.rows()
-        life.do("resume", "@last", exits=8)
-        assert "already-active" in life.err
-        assert life.rows() == rows
-        life.note("go", "now")
-        first.communicate(timeout=60)
+        try:
+            _until(life, "hold")
+            (before,) = life.rows()
+            life.do("resume", "@last", exits=8)
+            assert "already-active" in life.err
+            (after,) = life.rows()
+            assert after[1:] == before[1:]
+            assert (after[0].holder, after[0].fence) == (before[0].holder, before[0].fence)
+        finally:
+            life.note("go", "now")
+            first.communicate(timeout=60)
     assert first.returncode == 0
     assert life.calls == {"hold": 1, "a": 1}
 

@@ -92,7 +92,7 @@ def test_a_cancel_that_is_killed_is_finished_by_the_next(place: str, tmp_path: P
     assert life.run.status == "cancelled"
     assert life.calls["b"] == life.calls["hold"] == 0
     assert life.calls["a"] == 1
-    assert life.calls["c"] >= 1
+    assert any(path.startswith("always#") and path.endswith("/c") for path in life.calls)
     assert not life.is_held
     life.assert_sound()
     life.do("cancel", "@last")
