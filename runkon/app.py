@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from runkon.language.source import SourceFile
     from runkon.plugin.discovery import Loaded
     from runkon.plugin.registry import Registry
-    from runkon.store.care.upkeep import Upkeep
     from runkon.resuming import Resuming
+    from runkon.store.care.upkeep import Upkeep
 
 __all__ = ["App", "FileCheck", "Progress", "ResumeWish", "RunOptions", "Surroundings"]
 _REINSTALL = "install the plugin or the version of runkon that the run was started with"
@@ -58,9 +58,11 @@ class App:
     @cached_property
     def store(self) -> RunStore:
         """The project's store. Raises UserError when it can't be opened."""
+        from runkon.store.connections import check_place
         from runkon.store.sqlite import SqliteRunStore
 
         settings = self.settings
+        check_place(settings.db, allow_network=settings.allow_network_store)
         return SqliteRunStore(settings.db, durability=settings.durability, patience=settings.store_patience)
 
     @cached_property
@@ -68,7 +70,8 @@ class App:
         """What can be done for the project's database."""
         from runkon.store.care.upkeep import Upkeep
 
-        return Upkeep(self.settings.db, self.settings.durability)
+        settings = self.settings
+        return Upkeep(settings.db, settings.durability, allow_network=settings.allow_network_store)
 
     @cached_property
     def parsed_files(self) -> ParsedFiles:

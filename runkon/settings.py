@@ -32,7 +32,7 @@ _TIMES = frozenset({"kill_grace", "always_grace", "store_patience"})
 _LISTS = frozenset({"plugins", "plugins_blocked"})
 _NAMES = (
     *("db", "durability", "jobs", "fail_fast", "kill_grace", "always_grace", "store_patience", "model"),
-    *("plugins", "plugins_blocked"),
+    *("plugins", "plugins_blocked", "allow_network_store"),
 )
 _VARIABLES = {f"RUNKON_{name.upper()}": name for name in _NAMES} | {"RUNKON_PLUGIN": "plugins"}
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -50,6 +50,7 @@ class Settings:
     cache_dir: Path
     db: Path
     durability: Durability = "full"
+    allow_network_store: bool = False
     jobs: int = 16
     fail_fast: bool = True
     kill_grace: float = 5.0
@@ -234,6 +235,8 @@ def _is_plainly_right(name: str, value: object) -> bool:
         return type(value) is int and 1 <= value <= 1000
     if name == "durability":
         return value in ("full", "normal")
+    if name == "allow_network_store":
+        return type(value) is bool
     return name in _LISTS and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
 
 
@@ -259,6 +262,7 @@ def _validated(source: _Source) -> dict[str, object]:
 _ACCEPTED = {
     "db": "the path of a database file",
     "durability": "`full` (every commit survives a power cut) or `normal`",
+    "allow_network_store": "`true` (a database on a network file system is used all the same) or `false`",
     "jobs": "a whole number from 1 to 1000",
     "fail_fast": "`true` (a failed branch stops its siblings) or `false`",
     "kill_grace": "a time of 0 or more: `5s`, `500ms`, or a number of seconds",
@@ -277,6 +281,7 @@ def _written_model() -> type[BaseModel]:
         model_config = ConfigDict(extra="forbid")
         db: str = Field(default="", min_length=1)
         durability: Literal["full", "normal"] = "full"
+        allow_network_store: bool = False
         jobs: int = Field(default=16, ge=1, le=1000)
         fail_fast: bool = True
         kill_grace: float = Field(default=5.0, ge=0, allow_inf_nan=False)

@@ -83,6 +83,7 @@ def common_options() -> Sequence[click.Option]:
     """The options that every command takes; they end in the `Session`, not in the command's arguments."""
     return (
         SettingOption(["--db"], metavar="PATH", help="the database file", expose_value=False, callback=_into_session),
+        SettingOption(["--allow-network-store"], is_flag=True, hidden=True, expose_value=False, callback=_into_session),
         _switch("--json", "as_json", about="print JSON"),
         _switch("--plain", about="plain lines, no live view"),
         _switch("-q", "--quiet", about="results and errors only"),
@@ -100,7 +101,7 @@ def _into_session(ctx: click.Context, param: click.Parameter, value: object) -> 
     session = ctx.find_object(Session)
     if session is None or value in (None, False) or param.name is None:
         return
-    if param.name == "db":
-        session.flags["db"] = value
+    if isinstance(param, SettingOption):
+        session.flags[param.name] = value
     else:
         session.switch(param.name)

@@ -7,6 +7,7 @@ an older schema is brought up to date first, whoever opens it.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import sys
 import time
@@ -29,9 +30,9 @@ class _Older(Exception):
     """The tables are there, of a schema before this version's."""
 
 
-def open_writer(path: Path, durability: Literal["full", "normal"], journal: Journal = "wal") -> sqlite3.Connection:
+def open_writer(path: Path, durability: Literal["full", "normal"]) -> sqlite3.Connection:
     """A connection that writes to `path`, its tables in place. Raises UserError when that can't be, and SQLite's own
-    error when waiting can help. A `journal` that is truncated needs no shared memory and lets one in at a time."""
+    error when waiting can help."""
     _make_folder(path)
     faults.check_header(path)
     try:
@@ -39,7 +40,7 @@ def open_writer(path: Path, durability: Literal["full", "normal"], journal: Jour
     except sqlite3.Error as error:
         raise faults.refusal(error, path) from error
     try:
-        _prepare(connection, path, durability, journal)
+        _prepare(connection, path, durability)
     except BaseException as error:
         connection.close()
         if isinstance(error, sqlite3.Error) and not faults.may_pass(error):
@@ -134,9 +135,36 @@ def _make_folder(path: Path) -> None:
         raise faults.no_folder(path, error) from error
 
 
-def _prepare(
-    connection: sqlite3.Connection, path: Path, durability: Literal["full", "normal"], journal: Journal
-) -> None:
+def check_place(path: Path, *, allow_network: bool) -> None:
+    """Raises UserError `store-on-network` for a database on a network file system, unless that is allowed."""
+    if not _is_on_a_disk(path):
+        from runkon.store import networks  # late: a folder on a disk of its own is the rule
+
+        networks.check_network(path, allowed=allow_network)
+
+
+def _is_on_a_disk(path: Path) -> bool:
+    """True if the folder is on a device with a number of its own, as disks have and mounts of networks have not."""
+    folder = path.absolute().parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        return os.major(folder.stat().st_dev) != 0
+    except OSError:
+        return True
+
+
+def _journal_at(path: Path) -> Journal:
+    """Across a network nobody shares memory: there the journal is a file that is truncated, one at a time."""
+    if _is_on_a_disk(path):
+        return "wal"
+    from runkon.store import networks
+
+    return "wal" if networks.network_of(path) is None else "truncate"
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, durability: Literal["full", "normal"]) -> None:
+    journal = _journal_at(path)
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != journal:
         _switch_journal(connection, journal)
     synchronous = "FULL" if durability == "full" else "NORMAL"

@@ -5,7 +5,6 @@ Told by the type of the mount, where the system lists its mounts (`/proc/mounts`
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -22,8 +21,6 @@ def network_of(path: Path) -> str | None:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     try:
-        if os.major(folder.stat().st_dev):
-            return None  # a device with a number of its own is a disk
         found = type_of(folder.resolve(), MOUNTS.read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return None

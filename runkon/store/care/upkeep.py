@@ -23,7 +23,8 @@ _TTL_MS = 30_000
 class Upkeep:
     """Of the database file `path`. Every method may be called beside engines that write it."""
 
-    def __init__(self, path: Path, durability: Literal["full", "normal"]) -> None:
+    def __init__(self, path: Path, durability: Literal["full", "normal"], *, allow_network: bool = False) -> None:
+        connections.check_place(path, allow_network=allow_network)
         self.path = path
         self._durability: Literal["full", "normal"] = durability
 
