@@ -166,7 +166,7 @@ class Attempts(OpenStep):
         failure after which it has no retries left. Raises `Waits` if somebody has to decide first, `Stopped` if told to
         stop while waiting for a retry."""
         leg = self.scope.leg
-        if leg.asks is not None and (settled := leg.asks.settle(self)) is not None:
+        if leg.settle_unseen is not None and (settled := leg.settle_unseen(self)) is not None:
             return settled
         if record.status is StepStatus.INTERRUPTED and (lost := crash_failure(record, self.leaf.options)) is not None:
             return close_failed(self, Failed(lost))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from runkon.engine.cancellation import (
@@ -116,8 +117,11 @@ class LegRun:
             body_token=self._body_token,
             secrets=inputs.secrets,
             progress=progress,
-            asks=asks,
         )
+        self._asks = asks
+        if asks is not None:
+            self._leg.settle_unseen = asks.settle
+            self._leg.withdraw = partial(asks.withdraw, recorder)
         self._fence = lease.fence
         self._leg.mark = mark_of_leg(record.id, lease.fence)
         self._wishes = Wishes(recorder)
@@ -132,9 +136,8 @@ class LegRun:
         system_clock().start()  # its thread runs what a signal handler asks for
         try:
             failpoint("before_begin")
-            self._recorder.append(
-                *begun, *(() if self._leg.asks is None else self._leg.asks.outdated())
-            )  # durable with the first beginning of a step, before anything happens
+            outdated = () if self._asks is None else self._asks.outdated()
+            self._recorder.append(*begun, *outdated)  # durable with the first beginning of a step
             failpoint("after_begin")
             self._wishes.open()
             self._watch_timeout()
@@ -251,7 +254,7 @@ class LegRun:
 
     def _unneeded(self, end: End) -> list[Event]:
         """What ends with the run: asks nobody has answered, and records of steps it does not come to any more."""
-        asks, unvisited = self._leg.asks, []
+        asks, unvisited = self._asks, []
         if self._leg.looks_again and isinstance(end.event, RunCompleted):
             unvisited = put_aside_unvisited(self._leg)
         if self._is_given_up and isinstance(end.event, RunCancelled):
@@ -310,8 +313,8 @@ class LegRun:
 
     def _waiting(self) -> End:
         """Only decisions are left to wait for: the run has not ended, so no always block runs."""
-        assert self._leg.asks is not None
-        return End(RunWaiting(gates=self._leg.asks.names))
+        assert self._asks is not None
+        return End(RunWaiting(gates=self._asks.names))
 
     def _completed(self) -> End:
         try:

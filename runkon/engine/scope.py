@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from runkon.engine.cancellation import FINAL, UNTIL, CancelReason, Token
 from runkon.engine.ends import BodyFailed, Failure, Stopped
@@ -20,15 +20,18 @@ from runkon.model.gates import UNDECIDED, is_undecided
 from runkon.model.ids import RunID, StepPath
 
 if TYPE_CHECKING:
-    from runkon.engine.asks import Asks
     from runkon.engine.conditions import Choice
     from runkon.engine.config import RunConfig
     from runkon.engine.environment import Environment
     from runkon.engine.plan import Leaf, Planned
+    from runkon.engine.results import StepResult
     from runkon.engine.resume import Beginning
     from runkon.engine.scheduler import Pool, Slots, Strand
     from runkon.model.ports import ActionExecutor, Clock, Executors, Recorder
     from runkon.model.records import StepInfo
+
+    SettleUnseen: TypeAlias = Callable[..., StepResult | None]  # (attempts): its result, None if it may be attempted
+    Withdraw: TypeAlias = Callable[[frozenset[StepPath], CancelReason], None]
 
 
 class Leg:
@@ -51,7 +54,6 @@ class Leg:
         body_token: Token,
         secrets: Mapping[str, str],
         progress: Callable[[StepPath, str], None] | None,
-        asks: Asks | None,
     ) -> None:
         self.run = run
         self.workflow = workflow
@@ -63,6 +65,7 @@ class Leg:
         self.recorded = begun.recorded
         self.choices = begun.choices
         self.looks_again = begun.looks_again
+        self.takes_edits = begun.takes_edits
         self.visited: set[StepPath] = set()  # what the walk has come by, for a leg that looks again
         self.failed_before = begun.failed_before
         self.slots = slots
@@ -70,7 +73,8 @@ class Leg:
         self.body_token = body_token
         self.secrets = secrets
         self.progress = progress
-        self.asks = asks
+        self.settle_unseen: SettleUnseen | None = None  # where steps are in question: what follows for one of them
+        self.withdraw: Withdraw | None = None  # its question, because its block needs it no more
         self.until = config.until
         self.failed_at: frozenset[StepPath] = frozenset()  # what of the step to stop after has failed, and is not taken
         self.grace = Grace(clock, config.kill_grace)

@@ -252,8 +252,8 @@ class _Block:
             return
         if reason is None:
             raise Waits(waits_for)
-        if leg.asks is not None and reason in (FAIL_FAST, UNTIL_REACHED):
-            leg.asks.withdraw(leg.recorder, waits_for, reason)
+        if leg.withdraw is not None and reason in (FAIL_FAST, UNTIL_REACHED):
+            leg.withdraw(waits_for, reason)
 
     def _record_stopped(self, stopped: list[Branch]) -> None:
         reason = self.token.reason
