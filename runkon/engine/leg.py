@@ -206,6 +206,7 @@ class LegRun:
 
     def _hurry(self) -> None:
         """Attempts that were told to stop are to be gone now: process groups die, nothing else is waited for."""
+        self._recorder.hurry()
         in_background(lambda: self._end_processes(grace=0), "runkon-kill")
         for ticket, strand in list(self._leg.grace.dying.items()):
             kill = getattr(ticket.executor, "kill", None)

@@ -101,6 +101,10 @@ class BatchRecorder(Recorder):
             target = self._queued
         self._write_until(target, release=False)
 
+    def hurry(self) -> None:
+        """Wait no longer for a store that can't be written. Returns at once."""
+        self._store.hurry()
+
     def close(self, *events: Event) -> None:
         """`commit`, giving the lease back in the same transaction. Later calls raise LeaseLost."""
         try:

@@ -162,6 +162,10 @@ class RunStore(Protocol):
         With `is_fenced` the run belongs to somebody else, and nobody will take it over. Never raises."""
         ...
 
+    def hurry(self) -> None:
+        """End every wait for a store that can't be written, and wait no more until it can. Returns at once."""
+        ...
+
     def rescued(self, lease: Lease) -> Sequence[Note]:
         """Take over what was kept for the run, under the lease of a new leg that has written nothing yet: what
         continues the record is appended as it is, everything else stays where it is. Returns what to tell of it."""
@@ -250,6 +254,10 @@ class Recorder(Protocol):
 
     def commit(self, *events: Event) -> None:
         """Queue events and return when they, and all queued before, are durable and the sinks were told."""
+        ...
+
+    def hurry(self) -> None:
+        """Wait no longer for a store that can't be written. Returns at once."""
         ...
 
     def close(self, *events: Event) -> None:

@@ -108,6 +108,9 @@ class MemoryRunStore(RunStore):
             self._known(lease.run).rescued += [(is_fenced, request) for request in requests]
         return "memory"
 
+    def hurry(self) -> None:
+        """Memory is never waited for."""
+
     def rescued(self, lease: Lease) -> Sequence[Note]:
         with self._lock:
             kept = self._known(lease.run)

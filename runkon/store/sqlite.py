@@ -154,6 +154,9 @@ class SqliteRunStore(RunStore):
 
         return rescue.keep(self._path, lease, requests, is_fenced=is_fenced)
 
+    def hurry(self) -> None:
+        self._writer.hurry()
+
     def rescued(self, lease: Lease) -> Sequence[Note]:
         if lease.leg < 2:
             return ()

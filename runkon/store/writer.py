@@ -33,6 +33,7 @@ class Writer:
         self._connection: sqlite3.Connection | None = None
         self._cursor: sqlite3.Cursor | None = None
         self._inode = 0
+        self._hurried = threading.Event()
         self._has_written = False  # what goes wrong after that may be put right
         self._is_exhausted = False  # nothing could be written for as long as patience lasts
 
@@ -46,8 +47,15 @@ class Writer:
                 result = self._once(work)
             except (sqlite3.Error, faults.Gone) as error:
                 result = self._retry(work, error, self._patience if patience is None else patience)
-            self._has_written, self._is_exhausted = True, False
+            self._has_written = True
+            if self._is_exhausted:
+                self._is_exhausted = False
+                self._hurried.clear()
             return result
+
+    def hurry(self) -> None:
+        """Have no patience until a write succeeds after one that failed, also where a fault is being waited out."""
+        self._hurried.set()
 
     def close(self) -> None:
         """Give the connection back. A later transaction opens a new one."""
@@ -76,7 +84,7 @@ class Writer:
         return result
 
     def _retry(self, work: Callable[[sqlite3.Cursor], _T], error: sqlite3.Error | faults.Gone, patience: float) -> _T:
-        if self._is_exhausted:  # who waited before has waited for all
+        if self._is_exhausted or self._hurried.is_set():  # who waited before has waited for all
             patience = 0.0
         begun, told, pause = time.monotonic(), False, _FIRST_PAUSE
         while True:
@@ -87,7 +95,8 @@ class Writer:
             if waited >= _NOTE_AFTER and not told:
                 told = True
                 print(faults.still_waiting(error, self._path, patience - waited), file=sys.stderr)
-            time.sleep(min(pause, patience - waited))
+            if self._hurried.wait(min(pause, patience - waited)):
+                patience = 0.0
             pause = min(pause * 2, _LONGEST_PAUSE)
             try:
                 self._end_transaction()

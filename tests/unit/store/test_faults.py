@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def test_a_lock_is_told_with_who_has_it(
 
 def test_who_has_waited_once_in_vain_waits_no_second_time(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(writer.time, "sleep", pauses.append)
+    monkeypatch.setattr(story.store._writer._hurried, "wait", pauses.append)  # type: ignore[attr-defined]
     with arm("before_commit:do=sql(FULL)"):
         with pytest.raises(StoreUnavailable):
             story.write(started("a"))
@@ -114,7 +115,7 @@ def test_who_has_waited_once_in_vain_waits_no_second_time(story: Story, monkeypa
 
 def test_a_renewal_is_tried_once(story: Story, store: SqliteRunStore, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(writer.time, "sleep", pauses.append)
+    monkeypatch.setattr(store._writer._hurried, "wait", pauses.append)
     assert story.lease is not None
     with arm("before_commit:do=sql(IOERR)"), pytest.raises(StoreUnavailable):
         store.extend(story.lease, story.now, 1000)
@@ -139,3 +140,34 @@ def test_a_transaction_that_could_not_be_rolled_back_does_not_block_the_next(
     with arm("before_batch:hit=1:do=sql(IOERR)"):
         story.write(started("a"))
     assert not connection.in_transaction
+
+
+def test_who_is_in_a_hurry_ends_the_wait_of_others(
+    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_NOTE_AFTER", 0.0)
+    store = SqliteRunStore(path, durability="normal", patience=3600.0)
+    story = Story(store)
+    story.begin()
+    waiting = threading.Event()
+    monkeypatch.setattr(faults, "still_waiting", lambda *_: waiting.set() or "waiting")
+    raised: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            story.write(started("a"))
+        except StoreUnavailable as error:
+            raised.append(error)
+
+    with arm("before_commit:do=sql(FULL)"):
+        thread = threading.Thread(target=write, daemon=True)
+        thread.start()
+        assert waiting.wait(20)
+        store.hurry()
+        thread.join(20)
+        assert len(raised) == 1
+        with pytest.raises(StoreUnavailable):
+            story.write(started("a"))
+    story.write(started("a"))
+    assert "waiting" in capsys.readouterr().err
+    store.close()
