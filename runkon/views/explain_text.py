@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from runkon.model.output import JsonValue
 from runkon.views.explain_events import as_json
 from runkon.views.times import elapsed, money
 
 
-def explain_lines(found: Mapping[str, Any]) -> Iterator[str]:
+def explain_lines(told: Mapping[str, JsonValue]) -> Iterator[str]:
     """The lines of what `explanation` gathered; texts are data, not yet made visible."""
+    found: Any = told  # its shape is that of `explanation`
     yield f"{found['kind'].replace('_', ' ')} {found['path']}" if found["kind"] else found["path"]
     if found["status"]:
         yield f"status: {found['status']}" + (f" (handled: {found['handled']})" if found["handled"] else "")
@@ -35,10 +37,7 @@ def explain_lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _choice(choice: Mapping[str, Any]) -> Iterator[str]:
     yield f"    `{choice['construct']} {choice['text']}` was {str(choice['result']).lower()}"
-    yield from (
-        f"        {one['name']} = {as_json(one['value'])}  {one['from']}"
-        for one in choice["operands"]
-    )
+    yield from (f"        {one['name']} = {as_json(one['value'])}  {one['from']}" for one in choice["operands"])
 
 
 def _attempt(one: Mapping[str, Any]) -> tuple[str, ...]:
