@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -330,6 +333,43 @@ def test_unfinished_and_forgotten_files_go_after_a_day(store: SqliteRunStore, pa
     assert collect(path, START_MS + 2 * waste.DAY_MS) == (0, 2, 0, 8)
     assert sorted(used.parent.iterdir()) == sorted([used, young])
     assert [step.damage for step in store.steps(story.run)] == [None] * 3
+
+
+TORN = """
+import sys
+from pathlib import Path
+from runkon.model.output import Output
+from runkon.store.sqlite import SqliteRunStore
+from runkon.testing.failpoints import arm
+from runkon.testing.store_story import Story, completed, started
+store = SqliteRunStore(Path(sys.argv[1]))
+story = Story(store)
+story.begin()
+story.write(started("a"))
+arm(sys.argv[2])
+story.write(completed("a", Output(context="x" * 100_000)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("point", "left"),
+    [("blob_half:do=torn", 50_000), ("blob_written", 100_014), ("after_rename", 100_014), ("before_commit", 100_014)],
+)
+def test_a_kill_while_a_large_value_is_written_leaves_no_name_for_half_of_it(
+    path: Path, upkeep: Upkeep, point: str, left: int
+) -> None:
+    path.parent.mkdir()
+    killed = subprocess.run([sys.executable, "-c", TORN, str(path), point], check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    (file,) = [one for one in folder_of(path).glob("??/*") if one.is_file()]
+    assert file.stat().st_size - left in range(20)
+    assert (file.suffix == ".part") == point.startswith("blob")
+    assert rows(path)["artifact_refs"] == []
+    found = upkeep.check()
+    assert (found.events, found.artifacts, found.problems) == (3, 0, ())
+    aged(file)
+    assert collect(path, LATER).files == 1
+    assert not file.exists()
 
 
 def test_a_value_that_is_written_again_is_safe_from_its_removal(store: SqliteRunStore, path: Path) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -172,6 +175,35 @@ def test_a_full_disk_on_the_way_leaves_the_old_schema(old: Path) -> None:
     connection.close()
     assert query(old, "SELECT max(number) FROM schema_info") == [(1,)]
     assert migrated(old) == Migrated(1, VERSION, old.with_name("runkon.db.bak-1.2"))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from runkon.store import connections, migrations
+path, point = Path(sys.argv[1]), sys.argv[2]
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+real = getattr(migrations, point)
+def then_die(*given):
+    real(*given)
+    die()
+setattr(migrations, point, then_die)
+migrations.migrate(connections._connect(path, "rw"), path)
+"""
+
+
+@pytest.mark.parametrize("point", ["_copied", "_replace", "_reshape", "_migrate"])
+def test_a_kill_on_the_way_leaves_the_old_schema(old: Path, point: str) -> None:
+    before = query(old, "SELECT * FROM sqlite_master")
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(old), point], check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert query(old, "SELECT * FROM sqlite_master") == before
+    assert query(old, "SELECT max(number) FROM schema_info") == [(1,)]
+    done = migrated(old)
+    assert done is not None
+    assert done.before == 1
+    assert query(old, "PRAGMA integrity_check") == [("ok",)]
 
 
 def _open_at_once(path: Path, gate: object, seen: object) -> None:
