@@ -240,7 +240,10 @@ class RunStore(Protocol):
 
 
 class EventSink(Protocol):
-    """Receives events after they are durable, in order; its errors are logged, never fatal."""
+    """Receives events after they are durable, in order, on a thread of its own; its errors are logged, never fatal.
+
+    One that takes longer than 5 s over an event is not waited for until it has caught up. Events it misses meanwhile
+    are told by an optional method `gap(first, last)` with their numbers; the store has them all."""
 
     def emit(self, envelope: Envelope) -> None: ...
 

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from runkon.digest import hex_digest
@@ -213,6 +214,8 @@ class Takeover:
                 notes.append(Note(level="warning", code="rescue-kept", text=text))
                 continue
             file.unlink(missing_ok=True)
+            with suppress(OSError):  # others may be in it
+                file.parent.rmdir()
             if file in taken:
                 text = f"results that could not be written before were taken from `{file}`"
                 notes.append(Note(level="info", code="rescue-applied", text=text))

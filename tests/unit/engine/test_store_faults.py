@@ -169,20 +169,29 @@ def test_a_run_that_was_taken_away_keeps_its_result_where_nobody_applies_it(flow
         thief = SqliteRunStore(path, is_alive=lambda _: False)
         assert thief.acquire(case.run_id, "thief", case.record.created_at + 10**9, 1) is not None
         thief.close()
+        rows.extend(all_rows(path))
 
+    rows: list[str] = []
     case.answers({"a": steal})
     with pytest.raises(UserError) as caught:
         case.start()
     file = path.parent / "rescue" / f"{case.run_id}-1.fenced.jsonl"
     assert (caught.value.code, caught.value.exit_code) == ("already-active", 8)
     assert f"what could not be written is kept in `{file}`" in (caught.value.help or "")
-    assert case.kinds[-1] == "attempt_started"
+    assert rows
+    assert list(all_rows(path)) == rows
     reopened(case, path)
     scripted = case.answers({})
     case.resume()
     assert scripted.paths[:1] == ["a"]
     assert "rescue-kept" in notes(case)
     assert file.exists()
+
+
+def all_rows(path: Path) -> Iterator[str]:
+    connection = sqlite3.connect(path)
+    yield from connection.iterdump()
+    connection.close()
 
 
 # ── our own bugs ──────────────────────────────────────────────────────────────────────────────────

@@ -86,7 +86,7 @@ def test_what_continues_the_record_is_appended_as_it_is(store: SqliteRunStore, s
     )
     assert list(store.events(story.run)) == [*story.envelopes, first, second]
     assert statuses(story) == {"a": "completed", "b": "completed"}
-    assert not file.exists()
+    assert not file.parent.exists()
 
 
 def test_later_requests_are_added_to_the_file(store: SqliteRunStore, story: Story) -> None:
@@ -109,6 +109,7 @@ def test_an_application_cut_short_is_finished_by_the_next(store: SqliteRunStore,
     text = file.read_text()
     lease = next_leg(story)
     store.rescued(lease)
+    file.parent.mkdir()
     file.write_text(text)  # killed before the file was removed
     assert [one.code for one in store.rescued(lease)] == ["rescue-applied"]
     assert not file.exists()
