@@ -65,6 +65,11 @@ class LogCheck:
         self.of_gates: list[int] = []  # the numbers of events whose payloads are to be compared with gates
         self.handled: dict[int, tuple[str, str | None]] = {}  # failures by event: path, and what the row says took it
 
+    @property
+    def reached(self) -> int:
+        """The last event that was in order; that of the run, once all were."""
+        return max(self._seq, 1)
+
     def events(self, rows: Iterable[Row]) -> None:
         actions, expected = _ACTIONS, self._seq
         for row in rows:
@@ -269,9 +274,13 @@ def check_log(connection: sqlite3.Connection, run: RunID) -> bool:
     if found is None:
         return False
     check = LogCheck(run)
-    check.events(connection.execute(sql.SELECT_LOG, (found[0],)))
-    check.head(Head(*found[1:]))
-    check.steps(connection.execute(sql.SELECT_STEP_STATES, (found[0],)))
+    try:
+        check.events(connection.execute(sql.SELECT_LOG, (found[0],)))
+        check.head(Head(*found[1:]))
+        check.steps(connection.execute(sql.SELECT_STEP_STATES, (found[0],)))
+    except TypeError as error:
+        what = f"a column of another type ({error})"
+        raise corrupt(run, check.reached, "I6", found=what, expected="what runkon writes there") from error
     if check.of_gates:
         _check_gates(connection, run, found[0], check.of_gates)
     if check.handled:

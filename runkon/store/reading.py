@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from runkon.errors import UserError
@@ -34,10 +35,21 @@ _AFTER = {  # the status of a step whose row ends with an event of this kind
 }
 _UNREADABLE = (ValueError, KeyError, TypeError)
 _Row = tuple[Any, ...]
+_NUMBERS = (7, 8, 9, 12, 15, 16, 17, 22, 23)  # of the columns of a run: what must be a number
+_TIMES = (11, 13, 14, 20, 25)  # and what must be one or nothing
 _NOTHING_READABLE = '{"inputs":{},"config":{}}'
 
 
 def run_record(connection: sqlite3.Connection, row: _Row) -> RunRecord:
+    """Raises UserError `corrupt-run` for a row or a payload that does not read back."""
+    with _reading(RunID(row[0]), row[8], "runs"):
+        for index in (*_NUMBERS, *_TIMES):
+            if not isinstance(row[index], int) and (index in _NUMBERS or row[index] is not None):
+                raise ValueError(f"{row[index]!r} where a number belongs")
+        return _run_record(connection, row)
+
+
+def _run_record(connection: sqlite3.Connection, row: _Row) -> RunRecord:
     run = RunID(row[0])
     created = _whole(connection, run, 1, row[18])
     changed = _whole(connection, run, row[8], row[30]) if row[30] is not None else {}
@@ -73,6 +85,16 @@ def run_record(connection: sqlite3.Connection, row: _Row) -> RunRecord:
     )
 
 
+@contextlib.contextmanager
+def _reading(run: RunID, seq: object, table: str) -> Iterator[None]:
+    try:
+        yield
+    except _UNREADABLE as problem:
+        found = f"a row of `{table}` that does not read back ({type(problem).__name__}: {problem})"
+        number = seq if isinstance(seq, int) else 1
+        raise corrupt(run, number, "I6", found=found, expected="a row as its events say") from problem
+
+
 def wish(row: _Row) -> CancelRequest:
     """From the columns `cancel_at`, `cancel_by`, `cancel_reason`, `cancel_kill`, `cancel_via`."""
     return CancelRequest(row[0], row[1], row[2], bool(row[3]), row[4])
@@ -80,6 +102,8 @@ def wish(row: _Row) -> CancelRequest:
 
 def gate_record(run: RunID, row: _Row) -> GateRecord:
     name, occurrence, path, kind, prompt, options, opened_at, deadline_at, decision, by, via, reason, form, at = row
+    with _reading(run, None, "gates"):
+        words, fields = _words(options), _form(form)
     return GateRecord(
         run=run,
         name=name,
@@ -87,21 +111,23 @@ def gate_record(run: RunID, row: _Row) -> GateRecord:
         path=StepPath(path),
         type=kind,
         prompt=prompt,
-        options=_words(options),
+        options=words,
         opened_at=opened_at,
         deadline_at=deadline_at,
         decision=decision,
         by=by,
         via=via,
         reason=reason or "",
-        form=_form(form),
+        form=fields,
         decided_at=at,
     )
 
 
 def gate_answer(run: RunID, row: _Row) -> GateAnswer:
     name, occurrence, ordinal, choice, by, via, at, reason, form = row
-    return GateAnswer(run, name, choice, by, via, at, occurrence, reason or "", _form(form), ordinal)
+    with _reading(run, None, "gate_answers"):
+        fields = _form(form)
+    return GateAnswer(run, name, choice, by, via, at, occurrence, reason or "", fields, ordinal)
 
 
 def _words(text: str | None) -> tuple[str, ...]:
@@ -117,7 +143,12 @@ def listed_run(connection: sqlite3.Connection, row: _Row) -> RunRecord:
     try:
         return run_record(connection, row)
     except UserError as error:
-        return run_record(connection, (*row[:5], error.message, *row[6:18], _NOTHING_READABLE, None, *row[20:30], None))
+        told = [*row[:5], error.message, *row[6:18], _NOTHING_READABLE, None, *row[20:30], None]
+        for index in (*_NUMBERS, *_TIMES):
+            if not isinstance(told[index], int):
+                told[index] = 0 if index in _NUMBERS else None
+        told[21] = None  # what it waits for
+        return run_record(connection, tuple(told))
 
 
 def fresh_step(run: RunID, row: _Row) -> StepRecord:
@@ -184,6 +215,8 @@ def page(connection: sqlite3.Connection, run: RunID, after: int, size: int) -> l
     if found is None:
         return []
     number, last = found
+    if not isinstance(last, int):
+        raise corrupt(run, after + 1, "I6", found=f"a run whose last event is {last!r}", expected="its number")
     read = []
     for expected, row in enumerate(connection.execute(sql.SELECT_EVENTS, (number, after, size)), after + 1):
         if row[0] != expected:

@@ -258,6 +258,39 @@ def _dump(path: Path) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE events SET leg = 'x' WHERE kind = 'step_completed'",
+        "UPDATE events SET epoch = 'x' WHERE kind = 'attempt_started'",
+        "UPDATE runs SET seq = 'x'",
+        "UPDATE runs SET fence = x'00'",
+    ],
+)
+def test_a_column_of_another_type_is_no_crash(store: SqliteRunStore, path: Path, story: Story, statement: str) -> None:
+    change(path, statement)
+    with pytest.raises(UserError) as caught:
+        store.check_log(story.run)
+    assert caught.value.code == "corrupt-run"
+
+
+@pytest.mark.parametrize(
+    "assignment", ["cost_uusd = 'x'", "seq = 'x'", "waiting_on = '{'", "waiting_on = 7", "started_at = 'x'"]
+)
+def test_a_run_whose_row_does_not_read_back_is_named_and_listed(
+    store: SqliteRunStore, path: Path, story: Story, assignment: str
+) -> None:
+    other = Story(store)
+    change(path, f"UPDATE runs SET {assignment} WHERE number = 1")
+    with pytest.raises(UserError) as caught:
+        store.run(story.run)
+    assert caught.value.code == "corrupt-run"
+    assert "a row of `runs` that does not read back" in caught.value.message
+    healthy, damaged = store.runs()
+    assert (healthy.id, healthy.error, damaged.id) == (other.run, None, story.run)
+    assert "does not read back" in str(damaged.error)
+
+
 def test_a_broken_payload_is_named_where_it_is_read(store: SqliteRunStore, path: Path, story: Story) -> None:
     change(path, f"UPDATE events SET payload = '{{\"half' WHERE place = {at(4)}")
     store.check_log(story.run)  # reads no payload
