@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from runkon.engine.constructs import constructs
 from runkon.engine.plan import Planned, plan_body
-from runkon.engine.resume import Beginning, Resumption, cut_offs, recorded_by_path, sources_of
+from runkon.engine.resume import FORK, Beginning, Resumption, cut_offs, recorded_by_path, sources_of
 from runkon.engine.resume_places import Places, has_choices
 from runkon.engine.resume_plan import FROM, ONLY_FAILED, RESTART, Course, Wish, keep_cancelled, plan_resume
 from runkon.errors import EXIT_USAGE, UserError
@@ -81,7 +81,7 @@ def begin_again(
     course = make_course(steps, body, how, seq=record.seq, now=now, given=record.inputs)
     changed: list[Event] = []
     plan = course.plan
-    if how.before is not None or how.inputs is not None:
+    if how.takes_edits:
         told = {change.path: change.reason for change in plan.changes}
         changed.append(DefinitionChanged(sources=sources_of(program), changes=told, inputs=how.inputs))
     changed += course.superseded(steps)
@@ -95,6 +95,7 @@ def begin_again(
         there = replace(there, epoch=recorded[there.path].epoch if there.path in recorded else 1)
         changed.append(_copy(there, f"{record.id}/{step.path}"))
         recorded[there.path] = there
+    looks_again, takes_edits = _looks_again(store, record, how)
     return Beginning(
         steps=steps,
         recorded=recorded,
@@ -103,7 +104,8 @@ def begin_again(
         reused=plan.count(REUSE),
         rerun=plan.count(RERUN) + plan.count(ASK),
         asked=plan.count(ASK),
-        looks_again=_looks_again(store, record, how),
+        looks_again=looks_again,
+        takes_edits=takes_edits,
         choices=_choices(store, record, body),
         crashed=record.status in (RunStatus.RUNNING, RunStatus.CANCELLING),
     )
@@ -127,7 +129,8 @@ def begin_fork(store: RunStore, record: RunRecord, body: Sequence[Planned], how:
         recorded=recorded,
         changed=tuple(copies),
         reused=len(kept),
-        looks_again=how.mode == ONLY_FAILED or how.before is not None or how.inputs is not None,
+        looks_again=how.mode == ONLY_FAILED or how.takes_edits,
+        takes_edits=how.takes_edits,
     )
 
 
@@ -165,16 +168,20 @@ def _choices(store: RunStore, record: RunRecord, body: Sequence[Planned]) -> Cho
     return Choices(store.events_of(record.id, {"choice_made"}))
 
 
-def _looks_again(store: RunStore, record: RunRecord, how: Resumption) -> bool:
-    """Whether this leg compares, or an earlier one began to since the run completed last."""
-    if how.mode == ONLY_FAILED or how.before is not None or how.inputs is not None:
-        return True
-    looks = False
-    for envelope in store.events_of(record.id, _TELLING) if record.leg > 1 else ():
+def _looks_again(store: RunStore, record: RunRecord, how: Resumption) -> tuple[bool, bool]:
+    """Whether this leg compares, and files too, or an earlier one began to since the run completed last."""
+    edits = how.takes_edits
+    looks = edits or how.mode == ONLY_FAILED
+    asked = record.config.get(FORK)
+    before = (False, False)
+    if isinstance(asked, Mapping):
+        before = (bool(asked.get("edited")) or asked.get("mode") == ONLY_FAILED, bool(asked.get("edited")))
+    for envelope in store.events_of(record.id, _TELLING) if record.leg > 1 and not edits else ():
         event = envelope.event
-        looks = (
-            event.kind == "definition_changed"
-            or getattr(event, "mode", "") == ONLY_FAILED
-            or (looks and event.kind != "run_completed")
-        )
-    return looks
+        if event.kind == "definition_changed":
+            before = (True, True)
+        elif event.kind == "run_completed":
+            before = (False, False)
+        elif getattr(event, "mode", "") == ONLY_FAILED:
+            before = (True, before[1])
+    return looks or before[0], edits or before[1]

@@ -166,7 +166,7 @@ def look_again(leaf: Leaf, scope: Scope, record: StepRecord) -> StepRecord:
     scope.leg.visited.add(record.path)
     if not record.is_settled or record.status is StepStatus.SKIPPED:
         return record
-    why = difference(leaf, scope.env, record)
+    why = difference(leaf, scope, record)
     return record if why is None else supersede(scope.leg, record, why)
 
 

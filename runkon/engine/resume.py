@@ -54,6 +54,11 @@ class Resumption(NamedTuple):
         return self.mode == "normal" and self.step is None and self.before is None and self.inputs is None
 
     @property
+    def takes_edits(self) -> bool:
+        """True if texts or inputs are not what the records were made with."""
+        return self.before is not None or self.inputs is not None
+
+    @property
     def name(self) -> str:
         """The mode as the record has it."""
         return self.mode if self.step is None else "from"
@@ -66,9 +71,9 @@ _LOST = "process_lost"  # why a step found running is interrupted: a pause is no
 class Beginning(NamedTuple):
     """What a leg begins with. `recorded` holds the record of each step as the leg takes it, `steps` as they were found.
     `closed` come before the event that says it has begun, `changed` after it. With `looks_again` settled steps are
-    compared with what they would see now; `choices` are those of earlier legs, where there are conditions;
-    `failed_before` counts failed attempts that count against the retries of this leg; `unconfirmed` are steps of which
-    something may still be running."""
+    compared with what they would see now, with `takes_edits` also the files of scripts. `choices` are those of earlier
+    legs, where there are conditions; `failed_before` counts failed attempts that count against the retries of this leg;
+    `unconfirmed` are steps of which something may still be running."""
 
     recorded: dict[StepPath, StepRecord]
     steps: Sequence[StepRecord] = ()
@@ -78,6 +83,7 @@ class Beginning(NamedTuple):
     rerun: int = 0
     asked: int = 0
     looks_again: bool = False
+    takes_edits: bool = False
     choices: Choices | None = None
     crashed: bool = False
     failed_before: Mapping[StepPath, int] = MappingProxyType({})

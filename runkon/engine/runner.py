@@ -110,7 +110,7 @@ class Runner:
             workflow=program.workflow.name,
             sources=sources_of(program),
             inputs=dict(inputs),
-            config={**config.as_json(), FORK: {"mode": how.mode, "from": how.step}},
+            config={**config.as_json(), FORK: {"mode": how.mode, "from": how.step, "edited": how.takes_edits}},
             dry=config.dry_run,
             forked_from=origin.id,
         )

@@ -82,14 +82,15 @@ class TestModes:
         ("words", "text"),
         [
             (["--restart", "--from", "one"], "`--from` and `--restart` say different things about what runs again"),
-            (["--only-failed", "--restart"], "`--only-failed` and `--restart` say different things about what runs again"),
+            (
+                ["--only-failed", "--restart"],
+                "`--only-failed` and `--restart` say different things about what runs again",
+            ),
         ],
     )
     def test_modes_that_contradict_each_other(self, done, words, text):
         before = database(done)
-        done.run("resume", "@last", *words).exits(2).stderr(
-            f"error[wrong-use]: {text}\n  = help: give one of them\n"
-        )
+        done.run("resume", "@last", *words).exits(2).stderr(f"error[wrong-use]: {text}\n  = help: give one of them\n")
         assert database(done) == before
 
     def test_an_unknown_step(self, done):
@@ -143,7 +144,11 @@ class TestEdits:
     def test_a_removed_step_is_no_result_any_more_but_stays_on_record(self, done):
         text = CHAIN.replace('  script two { run = "echo two >> log; echo {{one.context}}" }\n', "")
         done.wf(text).run("resume", "@last", "--with-edits", "--yes", "-q").exits(0)
-        assert [step["path"] for step in done.run("show", "@last", "--json").json()["steps"]] == ["one", "weak", "three"]
+        assert [step["path"] for step in done.run("show", "@last", "--json").json()["steps"]] == [
+            "one",
+            "weak",
+            "three",
+        ]
         assert "step_superseded" in done.run("events", "@last", "--json").out
 
     def test_new_inputs_in_place(self, done):
@@ -205,7 +210,9 @@ class TestPreview:
 
 
 def test_a_plugin_that_is_gone_is_named(case):
-    case.file(".runkon/plugins/tools.py", """
+    case.file(
+        ".runkon/plugins/tools.py",
+        """
         from runkon import executor, hookimpl
 
         @executor("tool")
@@ -215,7 +222,8 @@ def test_a_plugin_that_is_gone_is_named(case):
         @hookimpl
         def runkon_register_executors(register):
             register(tool)
-        """)
+        """,
+    )
     case.wf("workflow x { call tool }").run("run", "x.wf", "-q").exits(1)
     (case.project / ".runkon" / "plugins" / "tools.py").unlink()
     before = database(case)

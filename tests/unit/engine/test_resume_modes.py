@@ -5,15 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runkon.engine.resume import Resumption
+from runkon.engine.resume import NORMAL_RESUME, Resumption
 from runkon.errors import UserError
+from runkon.executors.script import ScriptExecutor
 from runkon.language.parser import parse
 from runkon.language.program import CheckedWorkflow
 from runkon.language.source import SourceFile
+from tests.unit.engine.test_resume import restored
 
 Make = Callable[[str], Any]
 
@@ -25,7 +28,7 @@ def again(case: Any, how: Resumption, answers: dict[str, Any] | None = None) -> 
     return record, sorted(scripted.paths)
 
 
-def fork(case: Any, how: Resumption = Resumption(), answers: dict[str, Any] | None = None) -> tuple[Any, list[str]]:
+def fork(case: Any, how: Resumption = NORMAL_RESUME, answers: dict[str, Any] | None = None) -> tuple[Any, list[str]]:
     scripted = case.answers(answers or {})
     runner = case.runner()
     run = runner.fork(case.record, case.program, case.config, how)
@@ -39,6 +42,19 @@ def edited(case: Any, body: str) -> Resumption:
     assert parsed.ok, parsed.diagnostics
     case.program = CheckedWorkflow(parsed.workflows[0], source)
     return Resumption(before=before)
+
+
+def with_scripts(others: Any) -> Any:
+    """The executors of a test, and the real one for scripts."""
+
+    class Both:
+        def find(self, name: str) -> Any:
+            return ScriptExecutor() if name == "script" else others.find(name)
+
+        def names(self) -> tuple[str, ...]:
+            return ("script",)
+
+    return Both()
 
 
 def told(case: Any, kind: str) -> list[Any]:
@@ -131,15 +147,13 @@ def test_a_crash_after_records_were_put_aside_resumes_in_their_next_epoch(flow: 
     before = len(case.events)
     again(case, Resumption(step="b"))
     whole = len(case.events)
-    from tests.unit.engine.test_resume import restored
-
     for count in range(before + 1, whole):
         cut = flow("call a call b call c")
         cut.run_id, cut.store = case.run_id, restored(case, count)
         done = {path for path, step in cut.steps.items() if step.is_settled}
         scripted = cut.answers({})
         assert cut.resume().status == "completed", count
-        expected = {"a", "b", "c"} - done if count > before + 2 else {"a", "b", "c"} - done
+        expected = {"a", "b", "c"} - done
         assert set(scripted.paths) == expected, count
         assert cut.steps["a"].epoch == 1
 
@@ -213,8 +227,6 @@ def test_a_crash_of_a_leg_that_looks_again_leaves_that_to_the_next(flow: Make) -
     fixed = {**answers, "weak": {"x": "1", "context": "W"}}
     again(case, Resumption(mode="only-failed"), fixed)
     expected = {path: (step.status, step.output) for path, step in case.steps.items()}
-    from tests.unit.engine.test_resume import restored
-
     for count in range(before + 2, len(case.events)):
         cut = flow(body)
         cut.run_id, cut.store = case.run_id, restored(case, count)
@@ -293,7 +305,7 @@ def test_a_fork_that_was_lost_before_its_first_leg_still_takes_over(flow: Make) 
     case.start()
     run = case.runner().fork(case.record, case.program, case.config, Resumption(step="b"))
     made = case.store.run(run)
-    assert made.config["fork"] == {"mode": "normal", "from": "b"}
+    assert made.config["fork"] == {"mode": "normal", "from": "b", "edited": False}
     scripted = case.answers({})
     record = case.runner().execute(run, case.program, case.config, None, Resumption(step="b"))
     assert (record.status, scripted.paths) == ("completed", ["b"])
@@ -352,6 +364,50 @@ def test_other_inputs_run_what_read_them(flow: Make) -> None:
     assert case.steps["a"].output.context == "5"
 
 
+@pytest.mark.parametrize("is_fork", [False, True])
+def test_a_crash_anywhere_after_an_edit_comes_to_the_same_end(flow: Make, is_fork: bool) -> None:
+    case = flow(CHAIN)
+    answers = {"a": {"context": "A"}, "b": {"x": "1"}, "c": reads("x"), "d": reads("prior_context")}
+    case.answers(answers)
+    case.start()
+    before, how = len(case.events), edited(case, CHAIN.replace('"m"', '"n"'))
+    changed = {**answers, "b": {"x": "2"}}
+    if is_fork:
+        record, _ = fork(case, how, changed)
+        case.run_id, before = record.id, 1
+    else:
+        again(case, how, changed)
+    expected = {path: (step.status, step.output) for path, step in case.steps.items()}
+    assert case.steps["c"].output.context == "2"
+    first = 3  # run_resumed, definition_changed and step_superseded are one transaction
+    for count in range(before + first, len(case.events)):
+        cut = flow(CHAIN)
+        cut.program, cut.run_id, cut.store = case.program, case.run_id, restored(case, count)
+        if "run_started" not in cut.kinds or (is_fork and "d" not in cut.steps):
+            continue  # the copies of a fork are one transaction
+        cut.answers(changed)
+        assert cut.resume().status == "completed", count
+        assert {path: (step.status, step.output) for path, step in cut.steps.items()} == expected, count
+
+
+def test_a_script_whose_file_changed_runs_again_with_edits_and_not_otherwise(flow: Make, tmp_path: Path) -> None:
+    file = tmp_path / "run.sh"
+    file.write_text("#!/bin/sh\necho one\n")
+    file.chmod(0o755)
+    case = flow('script s { run = "./run.sh" } call weak { on_fail = continue }')
+    case.configure(working_dir=tmp_path, roots=(tmp_path,))
+    case.answers({"weak": RuntimeError("no")})
+    case.executor = with_scripts(case.executor)
+    case.start()
+    assert case.steps["s"].output.context == "one"
+    file.write_text("#!/bin/sh\necho two\n")
+    for how, expected in ((Resumption(mode="only-failed"), "one"), (Resumption(before=case.program), "two")):
+        case.answers({"weak": RuntimeError("no")})
+        case.executor = with_scripts(case.executor)
+        case.runner().execute(case.run_id, case.program, case.config, None, how)
+        assert case.steps["s"].output.context == expected
+
+
 # ── the record ────────────────────────────────────────────────────────────────────────────────────
 def test_a_choice_that_comes_out_differently_over_equal_values_is_refused(flow: Make) -> None:
     case = flow("call a if a.ok { call b } call c")
@@ -407,8 +463,6 @@ def test_a_branch_stopped_inside_a_block_whose_failure_was_taken_stays_as_it_is(
 
 
 def test_a_leg_that_ended_without_a_word_is_counted(flow: Make) -> None:
-    from tests.unit.engine.test_resume import restored
-
     case = flow("call a call b")
     case.answers({})
     case.start()

@@ -20,6 +20,7 @@ from runkon.model.records import Seen, StepError, StepInfo, StepRecord
 from runkon.model.status import StepStatus
 
 NOW = 10_000
+NORMALLY = Wish()
 ERROR = StepError("exception", "no")
 
 
@@ -32,12 +33,10 @@ def places(body: str) -> Places:
 def step(path: str, status: StepStatus = StepStatus.COMPLETED, order: str = "a1", **facts: object) -> StepRecord:
     key = path.rpartition("/")[2]
     info = StepInfo("call", key, key, order, 0, "x.wf", 1, 1)
-    return replace(
-        StepRecord(RunID("R"), StepPath(path), info, status, attempts=1, ended_at=NOW - 1000), **facts
-    )
+    return replace(StepRecord(RunID("R"), StepPath(path), info, status, attempts=1, ended_at=NOW - 1000), **facts)
 
 
-def lines(steps: list[StepRecord], wish: Wish = Wish(), body: str = "call a call b call c") -> list[tuple[str, ...]]:
+def lines(steps: list[StepRecord], wish: Wish = NORMALLY, body: str = "call a call b call c") -> list[tuple[str, ...]]:
     course = plan_resume(steps, places(body), wish, seq=7, now=NOW)
     return [(str(line.path), line.decision, line.reason) for line in course.plan.lines]
 
@@ -155,10 +154,10 @@ def test_a_key_of_several_rounds_is_refused_with_their_paths() -> None:
     ("before", "after", "changed"),
     [
         ("call a", "call a { retries = 2 timeout = 1m on_fail = continue }", {}),
-        ('call a { model = "m" }', "// why\n call a {\n  model = \"m\"\n }", {}),
+        ('call a { model = "m" }', '// why\n call a {\n  model = "m"\n }', {}),
         ('call a { model = "m" }', 'call a { model = "n" }', {"a": "text changed: line 2"}),
         ('script s { run = "x" }', 'script s { run = "y" }', {"s": "text changed: line 2"}),
-        ("script a { run = \"x\" }", "call a", {"a": "text changed: line 2"}),
+        ('script a { run = "x" }', "call a", {"a": "text changed: line 2"}),
         ("do b { call a }", 'do b { with = ["q"] call a }', {"b/a": "text changed: line 2"}),
         ("do b { call a }", 'do b { output = "o" call a }', {"b/a": "text changed: line 2"}),
         ("parallel b { call a }", "parallel b { max_parallel = 1 call a }", {}),
