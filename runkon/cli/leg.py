@@ -125,8 +125,8 @@ def _show_ending(session: Session, run: RunRecord, end: Ending, steps: Sequence[
     console = session.console
     if run.status is RunStatus.WAITING:
         console.note(console.paint_err("warning", end.headline))
-        for line in ask_lines_of(session.app, run, steps):
-            console.note(line)
+        for line in ask_lines_of(session.app, run, steps):  # also where only results and errors are wanted
+            console.error(line)
         console.note(f"next: {end.next}        ({end.why})")
         return
     if run.status is RunStatus.INTERRUPTED:

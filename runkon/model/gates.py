@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from runkon.model.events import Envelope, GateDecided, GateOpened
-from runkon.model.ids import StepPath
+from runkon.model.ids import StepPath, is_in_always
 from runkon.model.records import GateAnswer, GateRecord, StepRecord
 from runkon.model.status import StepStatus
 
@@ -63,7 +63,10 @@ def ask_name(path: StepPath) -> str:
 
 
 def is_undecided(step: StepRecord) -> bool:
-    """True if nobody knows how the last attempt of the step ended, and nobody has said what to do about it."""
+    """True if nobody knows how the last attempt of the step ended, and nobody has said what to do about it. Steps of an
+    always block are left alone: a later leg runs its own."""
+    if is_in_always(step.path):
+        return False
     match step.status:
         case StepStatus.WAITING:
             return step.info.kind != "gate"

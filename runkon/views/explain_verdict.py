@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from runkon.model import events as ev
 from runkon.model.events import Envelope
 from runkon.model.gates import UNDECIDED
+from runkon.model.ids import is_in_always
 from runkon.model.records import RunRecord, StepRecord
-from runkon.model.status import StepStatus
+from runkon.model.status import RunStatus, StepStatus
 from runkon.views.explain_events import handler
 from runkon.views.lines import first_line, skip_text
 from runkon.views.status import BLOCKS, is_reused
@@ -20,8 +21,10 @@ def verdict(run: RunRecord, step: StepRecord, own: Sequence[Envelope], events: S
     if step.damage is not None:
         return f"its recorded result can't be used: {step.damage}"
     text = _plain(step, own)
+    if step.skip_reason == UNDECIDED and run.status is not RunStatus.CANCELLED:
+        text += "; a resume asks"
     if step.status is StepStatus.CANCELLED and step.skip_reason == "fail_fast":
-        text += _culprit(step, own, events)
+        text += _culprit(own, events)
     if is_reused(step, run.leg):
         text += f"; leg {run.leg} answered it from the record of leg {step.leg}"
     return text
@@ -36,13 +39,14 @@ def _plain(step: StepRecord, own: Sequence[Envelope]) -> str:
         case StepStatus.SKIPPED:
             return f"skipped, because {skip_text(step.skip_reason or '')}"
         case StepStatus.CANCELLED if step.skip_reason == UNDECIDED:
-            return "cancelled, because the run ended before anybody said what became of its last attempt; a resume asks"
+            return "cancelled, because the run ended before anybody said what became of its last attempt"
         case StepStatus.CANCELLED:
             return f"cancelled, because {skip_text(step.skip_reason or '')}"
         case StepStatus.WAITING:
             return f"it waits for a decision, because nobody saw how attempt {step.attempts} ended"
         case StepStatus.INTERRUPTED if step.skip_reason is not None:
             then = "a resume asks what to do" if step.effect == "write" else "a resume makes another attempt"
+            then = "a later leg has an always block of its own" if is_in_always(step.path) else then
             return f"nobody saw how attempt {step.attempts} ended: {skip_text(step.skip_reason)}; {then}"
         case StepStatus.INTERRUPTED:
             return f"attempt {step.attempts} was stopped with the run; a resume makes another one"
@@ -55,7 +59,7 @@ def _plain(step: StepRecord, own: Sequence[Envelope]) -> str:
             return "it was put aside and has not run again yet"
 
 
-def _culprit(step: StepRecord, own: Sequence[Envelope], events: Sequence[Envelope]) -> str:
+def _culprit(own: Sequence[Envelope], events: Sequence[Envelope]) -> str:
     """The step whose failure stopped this one: the last that failed before."""
     end = own[-1]
     failed = [

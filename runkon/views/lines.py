@@ -30,7 +30,9 @@ def line_of(event: ev.Event, *, is_verbose: bool = False) -> Line | None:
     """The line for an event; None for one that only `is_verbose` shows, or that nobody needs to see."""
     match event:
         case ev.RunResumed():
-            return Line("resumed", "", f"{counted(event.reused, 'step')} kept, {event.rerun} to run again", "info")
+            asked = f", {event.asked} to be asked about" if event.asked else ""
+            text = f"{counted(event.reused, 'step')} kept, {event.rerun - event.asked} to run again{asked}"
+            return Line("resumed", "", text, "info")
         case ev.AttemptStarted():
             number = f"attempt {event.number + 1}" if event.number else ""
             return Line("started", event.path, number, "quiet")

@@ -54,6 +54,16 @@ def test_a_resume_says_what_it_waits_for_and_how_to_decide(waiting):
     assert did(waiting) == ["deployed"]
 
 
+def test_the_question_is_asked_where_only_results_and_errors_are_wanted(waiting):
+    waiting.run("resume", "@last", "-q").exits(4).stdout("").stderr(QUESTION)
+
+
+def test_a_resume_that_asks_says_how_many(case):
+    case.wf(DEPLOY).dies("after_return:path=deploy", "run", "x.wf")
+    case.run("resume", "@last").exits(4)
+    assert "resumed     0 steps kept, 0 to run again, 1 to be asked about\n" in case.err
+
+
 def test_show_and_runs_say_the_same(waiting):
     waiting.run("show", "@last").exits(0)
     shown = waiting.plain(waiting.out)
@@ -182,6 +192,17 @@ def test_a_run_that_waits_for_nothing(case):
         error[not-waiting]: run `RUN` is completed and waits for no decision
           = next: runkon show RUN
         """)
+
+
+def test_a_step_of_an_always_block_is_no_question(case):
+    case.wf(DEPLOY).dies("in_attempt:path=always#1/tidy", "run", "x.wf")
+    case.run("answer", "@last", "--set", "decision=rerun").exits(6)
+    case.run("explain", "@last", "tidy").exits(0)
+    assert "the process that ran it was lost; a later leg has an always block of its own\n" in case.out
+    case.run("resume", "@last").exits(0)
+    assert did(case) == ["deployed", "tidy"]
+    case.run("show", "@last", "--json")
+    assert [step["path"] for step in case.json()["steps"]][2:] == ["always#1/tidy", "always#2/tidy"]
 
 
 def test_of_several_questions_one_is_named(case):
