@@ -147,6 +147,7 @@ class Asks:
     def _apply(self, attempts: OpenStep, answer: GateAnswer, before: tuple[Event, ...]) -> StepResult | None:
         """What follows from an answer, in one transaction with the events `before`: None is one more attempt."""
         leg, path = attempts.scope.leg, attempts.path
+        failpoint("before_apply", path)
         with self._lock:
             self._open.pop(path, None)
         if answer.choice == RERUN:

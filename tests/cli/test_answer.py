@@ -265,3 +265,22 @@ def test_a_run_that_goes_on_takes_the_answer_itself(case):
     assert owner.wait(60) == 0
     case.run("show", "@last", "--json")
     assert case.json()["status"] == "completed"
+
+
+@pytest.mark.parametrize("point", ["before_open", "after_open", "before_decide", "before_apply", "after_decide"])
+def test_a_death_around_a_question_changes_nothing_about_its_end(case, point):
+    case.wf(DEPLOY).dies("after_return:path=deploy", "run", "x.wf")
+    if point.endswith("_open"):
+        case.dies(f"{point}:path=deploy", "resume", "@last")
+        case.run("resume", "@last").exits(4)
+        case.run("answer", "@last", "--set", "decision=done").exits(0)
+    else:
+        case.run("resume", "@last").exits(4)
+        case.run("answer", "@last", "--set", "decision=done").exits(0)
+        case.dies(f"{point}:path=deploy", "resume", "@last")
+    case.run("resume", "@last").exits(0)
+    assert did(case) == ["deployed", "tidy"]
+    case.run("explain", "@last", "deploy", "--json")
+    told = case.json()["explain"]
+    assert [gate["decision"] for gate in told["gates"]] == ["done"]
+    assert len(told["attempts"]) == 1
