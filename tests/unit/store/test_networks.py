@@ -16,8 +16,8 @@ from runkon.testing.store_story import Story
 MOUNTS = """\
 /dev/vda1 / ext4 rw,relatime 0 0
 proc /proc proc rw 0 0
-server:/home /home nfs4 rw 0 0
-/dev/vdb1 /home/local\\040disk xfs rw 0 0
+server:/x /shared nfs4 rw 0 0
+/dev/vdb1 /shared/local\\040disk xfs rw 0 0
 me@host:/ /mnt/there fuse.sshfs rw 0 0
 //server/share /mnt/share cifs rw 0 0
 tmpfs /mnt/share/memory tmpfs rw 0 0
@@ -28,11 +28,11 @@ odd
 @pytest.mark.parametrize(
     ("folder", "type"),
     [
-        ("/work", "ext4"),
-        ("/home", "nfs4"),
-        ("/home/me/project", "nfs4"),
-        ("/homestead", "ext4"),
-        ("/home/local disk/x", "xfs"),
+        ("/srv", "ext4"),
+        ("/shared", "nfs4"),
+        ("/shared/me/project", "nfs4"),
+        ("/sharedness", "ext4"),
+        ("/shared/local disk/x", "xfs"),
         ("/mnt/there/x", "fuse.sshfs"),
         ("/mnt/share", "cifs"),
         ("/mnt/share/memory/x", "tmpfs"),
