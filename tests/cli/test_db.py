@@ -44,7 +44,7 @@ def change(case: Case, statement: str) -> None:
 
 def test_alone_it_says_what_it_can(case: Case) -> None:
     case.run("db").exits(0)
-    for verb in ("path", "check", "rebuild", "backup", "migrate", "gc"):
+    for verb in ("path", "check", "rebuild", "backup", "migrate", "gc", "prune"):
         assert f"\n  {verb} " in case.out
     case.run("db", "nonsense").exits(2).stderr(
         "error[wrong-use]: no such command `nonsense`\n  = next: runkon db --help\n"
@@ -205,3 +205,29 @@ def test_a_database_on_a_network(case: Case, monkeypatch: pytest.MonkeyPatch) ->
     case.file("ready", "").run("run", "x.wf", "--allow-network-store").exits(0)
     assert "warning: `TMP/project/.runkon/runkon.db` is on a network file system (nfs);" in case.plain(case.err)
     case.env(RUNKON_ALLOW_NETWORK_STORE="1").run("db", "check").exits(0)
+
+
+def test_prune_takes_out_old_runs_that_have_ended(case: Case) -> None:
+    case.wf(TWO).file("ready", "")
+    for _ in range(3):
+        case.run("run", "x.wf").exits(0)
+    case.run("run", "x.wf", "--until", "one").exits(0)
+    newest = [run["run_id"] for run in case.run("runs", "--json").json()["runs"]]
+    logs = case.project / ".runkon" / "logs"
+    assert len(list(logs.iterdir())) == 4
+    case.run("db", "prune").exits(2).stderr(
+        "error[missing-option]: the option `N` is missing\n  = next: runkon db --help\n"
+    )
+    case.run("db", "prune", "--keep", "1").exits(0).stdout("took out 2 runs\n").stderr(
+        "next: runkon db gc        (large values that nobody needs any more)\n"
+    )
+    case.run("runs", "--json").exits(0)
+    kept = [run["run_id"] for run in case.json()["runs"]]
+    assert kept == newest[:2]
+    assert sorted(folder.name for folder in logs.iterdir()) == sorted(kept)
+    case.run("db", "prune", "--keep", "1").exits(0).stdout("nothing to take out\n")
+    case.run("db", "check").exits(0)
+    case.run("db", "prune", "--keep", "0", "--json").exits(0)
+    assert case.json() == {"schema": "runkon.db/1", "removed": [newest[1]]}
+    case.run("resume", newest[0]).exits(0)
+    case.run("db", "check").exits(0)

@@ -156,5 +156,24 @@ def gc_command(session: Session) -> int:
     return 0
 
 
-for _verb in (path_command, check_command, rebuild_command, backup_command, migrate_command, gc_command):
+@runkon_command("prune", summary="Take out old runs that have ended; one that somebody advances or may resume stays.")
+@click.option("--keep", type=click.IntRange(min=0), required=True, metavar="N", help="the newest N of them stay")
+@click.pass_obj
+def prune_command(session: Session, keep: int) -> int:
+    done = session.app.upkeep.prune(keep)
+    if session.as_json:
+        session.console.data({"schema": "runkon.db/1", "removed": list(done.runs)})
+    elif done.runs:
+        session.console.result(f"took out {counted(len(done.runs), 'run')}")
+        session.console.note("next: runkon db gc        (large values that nobody needs any more)")
+    else:
+        session.console.result("nothing to take out")
+    return 0
+
+
+_VERBS = (
+    *(path_command, check_command, rebuild_command, backup_command),
+    *(migrate_command, gc_command, prune_command),
+)
+for _verb in _VERBS:
     command.add_command(_verb)

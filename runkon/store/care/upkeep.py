@@ -11,7 +11,7 @@ from runkon.model import holder as holders
 from runkon.model.ids import RunID
 from runkon.store import connections, faults
 from runkon.store import statements as sql
-from runkon.store.care import checking, copies, rebuilding, waste
+from runkon.store.care import checking, copies, pruning, rebuilding, waste
 from runkon.store.migrations import Migrated, migrate
 from runkon.store.schema import VERSION
 from runkon.store.sqlite import PATIENCE, SqliteRunStore
@@ -68,6 +68,14 @@ class Upkeep:
             raise copies.nothing_there(self.path)
         with connections.as_it_is(self.path) as connection:
             return migrate(connection, self.path) or Migrated(VERSION, VERSION, None)
+
+    def prune(self, keep: int) -> pruning.Pruned:
+        """Take out all ended runs but the newest `keep`; see `pruning.prune`."""
+        writer = Writer(self.path, self._durability, PATIENCE)
+        try:
+            return pruning.prune(writer, self.path, keep)
+        finally:
+            writer.close()
 
     def collect(self) -> waste.Removed:
         """Remove what nothing refers to; see `waste.collect`."""

@@ -392,3 +392,17 @@ def test_a_value_that_is_written_again_is_safe_from_its_removal(store: SqliteRun
     story.write(completed("a", Output(context=LARGE)))
     assert path_of(folder_of(path), file.name).exists()
     assert list(store.events(story.run)) == story.envelopes
+
+
+def test_a_run_that_somebody_holds_is_not_taken_out(store: SqliteRunStore, path: Path, upkeep: Upkeep) -> None:
+    first, second, third = told(store), told(store), told(store)
+    assert store.acquire(first.run, "somebody", START_MS, 1_000) is not None
+    Story(store).begin()
+    assert upkeep.prune(0).runs == (third.run, second.run)
+    assert upkeep.prune(0).runs == ()
+    found = rows(path)
+    assert len(found["runs"]) == 2
+    assert {row[0] for row in found["steps"]} == {1}
+    assert len(found["artifact_refs"]) == 1
+    assert upkeep.check().problems == ()
+    assert [step.damage for step in store.steps(first.run)] == [None] * 3
