@@ -17,6 +17,7 @@ from runkon.language.columns import visible
 from runkon.language.program import CheckedWorkflow
 from runkon.model.plans import ASK, ResumePlan
 from runkon.model.records import RunRecord
+from runkon.model.status import RunStatus
 from runkon.resuming import Prepared
 from runkon.views.plan_lines import change_lines, plan_object, plan_rows, plan_summary
 
@@ -86,6 +87,8 @@ def _show(plan: ResumePlan, write: Callable[[str], None]) -> None:
 def _words(prepared: Prepared) -> str:
     """The options that ask for the same again."""
     how = prepared.how
+    if prepared.record.status is RunStatus.PENDING and not prepared.fork:  # a fork that never began knows what it was asked for
+        return ""
     words = {"only-failed": " --only-failed", "restart": " --restart"}.get(how.mode, "")
     if how.step is not None:
         words += f" --from {how.step}"

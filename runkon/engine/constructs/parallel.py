@@ -224,6 +224,8 @@ class _Block:
             self._apply(branch, scope.env.results)
         stopped = [branch for branch in self.branches if branch.end is None]
         if stopped:
+            if scope.leg.looks_again:  # what they came to before is as it was, though nobody walks there now
+                scope.leg.visited.update(one for one in scope.leg.recorded if one.startswith(f"{self.path}/"))
             self._record_stopped(stopped)
             scope.check()
         self._judge(len(stopped))

@@ -250,6 +250,35 @@ def test_a_race_is_run_again_whole_where_its_winner_failed(flow: Make) -> None:
     assert case.statuses["race/slow"] == "skipped"
 
 
+def test_what_a_branch_had_done_when_it_was_stopped_stays_on_record(flow: Make) -> None:
+    body = """
+      parallel race { until = quick.found  max_parallel = 2
+        do { call first  call slow }
+        call quick
+      }
+      call weak { on_fail = continue }
+    """
+    begun = threading.Event()
+
+    def slow(request: Any) -> None:
+        begun.set()
+        assert request.cancel.wait(30)
+        request.cancel.raise_if_cancelled()
+
+    def quick(_request: Any) -> dict[str, list[str]]:
+        assert begun.wait(30)
+        return {"markers": ["found"]}
+
+    case = flow(body)
+    case.answers({"slow": slow, "quick": quick, "weak": RuntimeError("no")})
+    case.start()
+    before = dict(case.statuses)
+    assert (before["race/first"], before["race/slow"]) == ("completed", "skipped")
+    _, called = again(case, Resumption(mode="only-failed"))
+    assert called == ["weak"]
+    assert case.statuses == {**before, "weak": "completed"}
+
+
 # ── fork ──────────────────────────────────────────────────────────────────────────────────────────
 def test_forks_keep_what_is_settled_and_leave_their_origin_alone(flow: Make) -> None:
     case = flow("call a { retries = 1 } call weak { on_fail = continue } call b call c")
