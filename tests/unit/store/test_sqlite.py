@@ -270,7 +270,7 @@ def test_a_lock_within_patience_is_waited_for(path: Path, monkeypatch: pytest.Mo
         if len(pauses) == 3:
             other.execute("ROLLBACK")
 
-    monkeypatch.setattr("runkon.store.writer.time.sleep", pause)
+    monkeypatch.setattr(store._writer._hurried, "wait", pause)
     story.write(started("a"))
     assert pauses == [0.05, 0.1, 0.2]
     assert list(store.events(story.run)) == story.envelopes
