@@ -32,7 +32,7 @@ def runkon(
     return subprocess.run(
         [sys.executable, "-m", "runkon", *words],
         cwd=folder,
-        env={**clean, "RUNKON_STORE_PATIENCE": "200ms", **variables},
+        env={**clean, "RUNKON_STORE_PATIENCE": "1s", **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -150,4 +150,6 @@ def test_a_bug_of_ours_is_told_as_one_and_the_run_goes_on_later(folder: Path) ->
     assert rows(folder, "SELECT DISTINCT status FROM steps") == [("completed",), ("running",)]
     done = runkon(folder, "resume", "@last")
     assert done.returncode == 0, done.stderr
-    assert calls(folder) == [f"s{number}" for number in range(STEPS)]
+    again = calls(folder)  # the step that ran just then was stopped, perhaps after it had written its line
+    assert list(dict.fromkeys(again)) == [f"s{number}" for number in range(STEPS)]
+    assert len(again) <= STEPS + 1
