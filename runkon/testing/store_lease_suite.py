@@ -175,6 +175,32 @@ class LeaseContract:
         assert record is not None
         assert record.holder == lease.holder
 
+    # ── what could not be written ─────────────────────────────────────────────────────────────────
+    def test_what_was_kept_outside_is_taken_over_once_by_the_next_leg(self, store: RunStore) -> None:
+        story = Story(store)
+        lease = story.begin()
+        story.write(started("a"))
+        left = story.next(completed("a"))
+        assert store.rescue(lease, [left], is_fenced=False)
+        following = store.acquire(story.run, "second", START_MS + 10 * TTL_MS, TTL_MS)
+        assert following is not None
+        assert [(note.level, note.code) for note in store.rescued(following)] == [("info", "rescue-applied")]
+        assert list(store.events(story.run)) == [*story.envelopes, *left]
+        assert [step.status for step in store.steps(story.run)] == ["completed"]
+        assert list(store.rescued(following)) == []
+
+    def test_what_does_not_continue_the_record_or_was_fenced_out_is_left(self, store: RunStore) -> None:
+        story = Story(store)
+        lease = story.begin()
+        story.write(started("a"))
+        left, later = story.next(completed("a"), ev.Note(level="info", code="x", text="x"))
+        store.rescue(lease, [[later]], is_fenced=False)
+        store.rescue(lease, [[left]], is_fenced=True)
+        following = store.acquire(story.run, "second", START_MS + 10 * TTL_MS, TTL_MS)
+        assert following is not None
+        assert {(note.level, note.code) for note in store.rescued(following)} == {("warning", "rescue-kept")}
+        assert list(store.events(story.run)) == story.envelopes
+
 
 def in_threads(actions: Sequence[Callable[[], None]]) -> None:
     """Run `actions` at once, each on a thread; raises what the first of them raised."""
