@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from runkon.failpoints import failpoint
 PART = ".part"  # how the names of unfinished files end
 _PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.EMFILE})
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+_NOTE_AFTER = 5.0  # seconds until stderr is told why nothing moves
 _COUNTER = itertools.count()
 
 
@@ -32,25 +35,33 @@ def path_of(folder: Path, id: str) -> Path:
 
 class Blobs:
     """The files of one database. With `synced` a file that was kept survives a power failure. A full disk is waited
-    out for `patience` seconds."""
+    out for `patience` seconds, or until `hurried` is set."""
 
-    def __init__(self, database: Path, *, synced: bool, patience: float) -> None:
+    def __init__(
+        self, database: Path, *, synced: bool, patience: float, hurried: threading.Event | None = None
+    ) -> None:
         self._folder = folder_of(database)
         self._synced = synced
         self._patience = patience
+        self._hurried = hurried or threading.Event()
 
     def keep(self, id: str, content: bytes) -> None:
         """Make sure that the file `id` is there, whole. Raises StoreUnavailable when it can't be written; there is no
         file of that name then."""
-        deadline, pause = time.monotonic() + self._patience, _FIRST_PAUSE
+        begun, told, pause, path = time.monotonic(), False, _FIRST_PAUSE, path_of(self._folder, id)
         while True:
             try:
-                self._keep(id, content)
+                self._keep(path, content)
                 return
             except OSError as error:
-                if error.errno not in _PASSING or time.monotonic() >= deadline:
-                    raise _refused(path_of(self._folder, id), len(content), error) from error
-            time.sleep(pause)
+                left = begun + self._patience - time.monotonic()
+                if error.errno not in _PASSING or left <= 0 or self._hurried.is_set():
+                    raise _refused(path, len(content), error) from error
+                if not told and self._patience - left >= _NOTE_AFTER:
+                    told = True
+                    cause = error.strerror or error
+                    print(f"note: still waiting for `{path}`, for {left:.0f} more seconds: {cause}", file=sys.stderr)
+            self._hurried.wait(min(pause, left))
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def is_there(self, id: str, size: int) -> bool:
@@ -60,13 +71,12 @@ class Blobs:
         except OSError:
             return False
 
-    def _keep(self, id: str, content: bytes) -> None:
-        path = path_of(self._folder, id)
-        if self.is_there(id, len(content)) and path.read_bytes() == content:
+    def _keep(self, path: Path, content: bytes) -> None:
+        if self.is_there(path.name, len(content)) and path.read_bytes() == content:
             os.utime(path)  # young again, so that nobody takes it for waste before a row names it
             return
         self._make_folder(path.parent)
-        part = path.with_name(f"{id}.{os.getpid()}-{next(_COUNTER)}{PART}")
+        part = path.with_name(f"{path.name}.{os.getpid()}-{next(_COUNTER)}{PART}")
         failpoint("before_blob")
         try:
             self._write(part, content)

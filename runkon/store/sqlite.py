@@ -56,7 +56,6 @@ class SqliteRunStore(RunStore):
         self._path = path
         self._writer = Writer(path, durability, patience)
         self._durability = durability
-        self._patience = patience
         self._is_alive = is_alive
         self._numbers: dict[RunID, int] = {}  # of the runs this process writes
 
@@ -129,7 +128,7 @@ class SqliteRunStore(RunStore):
             number = self._number(lease.run)
         batch = rows.build(number, author, envelopes)
         if batch.artifacts:
-            self._keep(batch.artifacts, self._patience)
+            self._keep(batch.artifacts, self._writer.patience)
         tried = False
 
         def write(cursor: sqlite3.Cursor) -> None:
@@ -187,7 +186,7 @@ class SqliteRunStore(RunStore):
         from runkon.store.artifacts import spill  # late: most runs have none
 
         payload, apart = spill(payload)
-        self._keep(apart, self._patience)
+        self._keep(apart, self._writer.patience)
         return payload, apart
 
     def _keep(self, apart: Sequence[Artifact], patience: float) -> None:
@@ -195,10 +194,15 @@ class SqliteRunStore(RunStore):
         from runkon.store.artifacts import IN_ROW
         from runkon.store.blobs import Blobs
 
-        blobs = Blobs(self._path, synced=self._durability == "full", patience=patience)
-        for artifact in apart:
-            if len(artifact.content) > IN_ROW:
-                blobs.keep(artifact.id, artifact.content)
+        synced, writer = self._durability == "full", self._writer
+        blobs = Blobs(self._path, synced=synced, patience=patience, hurried=writer.hurried)
+        try:
+            for artifact in apart:
+                if len(artifact.content) > IN_ROW:
+                    blobs.keep(artifact.id, artifact.content)
+        except StoreUnavailable:
+            writer.exhaust()
+            raise
 
     def _refer(self, cursor: sqlite3.Cursor, number: int, apart: Sequence[Artifact], at: int) -> None:
         """The rows of `apart`. Nobody can remove a file any more while this transaction lasts, so one that somebody

@@ -57,6 +57,20 @@ class Writer:
         """Have no patience until a write succeeds after one that failed, also where a fault is being waited out."""
         self._hurried.set()
 
+    @property
+    def hurried(self) -> threading.Event:
+        """Set once nobody has patience any more."""
+        return self._hurried
+
+    @property
+    def patience(self) -> float:
+        """Seconds a fault outside the database, of a file beside it, is to be waited out now."""
+        return 0.0 if self._is_exhausted or self._hurried.is_set() else self._patience
+
+    def exhaust(self) -> None:
+        """Such a fault lasted longer: who waited has waited for all."""
+        self._is_exhausted = True
+
     def close(self) -> None:
         """Give the connection back. A later transaction opens a new one."""
         if os.getpid() != self._pid:

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -261,6 +262,35 @@ def test_a_full_disk_is_waited_out(tmp_path: Path) -> None:
         blobs.keep("ab" * 32, b"x" * 100_000)
     assert armed.passed["blob_half"] == 2
     assert blobs.is_there("ab" * 32, 100_000)
+
+
+def test_who_waited_has_waited_for_all_and_a_hurry_ends_the_wait(tmp_path: Path) -> None:
+    hurried = threading.Event()
+    blobs = Blobs(tmp_path / "runkon.db", synced=False, patience=3600.0, hurried=hurried)
+    react(lambda point, *_: hurried.set() if point == "before_blob" else full(point))
+    with pytest.raises(StoreUnavailable, match="no space is left"):
+        blobs.keep("ab" * 32, b"x" * 100_000)
+    react(None)
+    store = SqliteRunStore(tmp_path / "other.db", durability="normal", patience=0.1)
+    story = Story(store)
+    story.begin()
+    story.write(started("a"))
+    with arm("before_blob:do=raise(os)") as armed:
+        with pytest.raises(StoreUnavailable):
+            story.write(completed("a", Output(context=LARGE)))
+        tries = armed.passed["before_blob"]
+        assert tries >= 2
+        with pytest.raises(StoreUnavailable):
+            story.write(completed("a", Output(context=LARGE)))
+        assert armed.passed["before_blob"] == tries + 1
+    story.write(completed("a", Output(context=LARGE)))
+    assert list(store.events(story.run)) == story.envelopes
+    store.close()
+
+
+def full(point: str) -> None:
+    if point == "blob_half":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_folder_that_is_not_ours_is_named(tmp_path: Path) -> None:
