@@ -114,7 +114,7 @@ class TestOurOwnBugs:
         def fail(*_arguments: object, **_options: object) -> None:
             raise RuntimeError("the \x1b[31mwheel came off\nat speed")
 
-        monkeypatch.setattr("runkon.cli.commands.runs._matching", fail)
+        monkeypatch.setattr("runkon.cli.commands.runs._newest", fail)
         return case
 
     def test_it_says_so_and_keeps_the_traceback_in_a_file(self, broken):
