@@ -57,19 +57,20 @@ def reading(path: Path) -> Iterator[sqlite3.Connection | None]:
         yield None
         return
     try:
-        with contextlib.closing(_up_to_date(path)) as connection:
-            yield connection if _is_ready(connection, path) else None
+        connection, is_ready = _up_to_date(path)
+        with contextlib.closing(connection):
+            yield connection if is_ready else None
     except sqlite3.Error as error:
         raise faults.refusal(error, path) from error
 
 
-def _up_to_date(path: Path) -> sqlite3.Connection:
-    """A reading connection inside its transaction; an older file is brought up to date before."""
+def _up_to_date(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """A reading connection inside its transaction, and whether there is anything in the file; an older one is brought
+    up to date before."""
     connection = _open_reader(path)
     try:
         connection.execute("BEGIN")
-        _is_ready(connection, path)
-        return connection
+        return connection, _is_ready(connection, path)
     except _Older as older:
         connection.close()
         try:
@@ -80,7 +81,7 @@ def _up_to_date(path: Path) -> sqlite3.Connection:
             raise
         connection = _open_reader(path)
         connection.execute("BEGIN")
-        return connection
+        return connection, True
     except BaseException:
         connection.close()
         raise
