@@ -12,10 +12,8 @@ from typing import NamedTuple
 from .harness import Case, Result, Whole, play_case, whole
 from .plays import PLAYS, Play
 
-LATER = (  # places that only a later leg passes
-    *("after_takeover", "during_replay", "after_supersede"),
-    *("before_open", "after_open", "before_decide", "after_decide", "before_apply"),
-)
+LATER = ("after_takeover", "during_replay", "after_supersede")  # places that only a later leg passes
+ASKED = ("before_open", "after_open", "before_decide", "after_decide")  # only a leg after a lost attempt that writes
 RARE = ("planned", "before_lease", "after_lease")  # places before a leg has done anything: one kill each is enough
 
 
@@ -44,9 +42,14 @@ def every_place(play: Play, expected: Whole, random: Random, *, brief: bool) -> 
         for kill in [random.choice(both)] if brief else both:
             cases.append(Case(play, (kill,), _mode(random)))
     before = (f"after_return@{max(1, expected.passed['after_return'] // 2)}", "before_end@1")
-    for point in random.sample(LATER, 3) if brief else LATER:
+    for point in [random.choice(LATER)] if brief else LATER:
         for first in [random.choice(before)] if brief else before:
             cases.append(Case(play, (first, f"{point}@{random.choice((1, 1, 2, 4))}"), _mode(random)))
+    if play.writers:
+        lost = f"after_return@1@*{min(play.writers)}"
+        for point in ASKED:
+            cases.append(Case(play, (lost, f"{point}@1"), _mode(random)))
+            cases.append(Case(play, (lost, f"{point}@1", f"{point}@1"), _mode(random)))
     return cases
 
 
@@ -57,7 +60,7 @@ def sampled(play: Play, expected: Whole, random: Random) -> Iterator[Case]:
         count = random.choice((1, 1, 2, 2, 3))
         kills = []
         for number in range(count):
-            point = random.choice(points if number == 0 else [*points, *LATER])
+            point = random.choice(points if number == 0 else [*points, *LATER, *ASKED])
             passed = expected.passed.get(point, 6)
             most = passed if number == 0 else max(1, passed // 2)
             kills.append(f"{point}@{random.randint(1, most)}")

@@ -49,7 +49,8 @@ Durability = Literal["normal", "full"]
 
 @dataclass(frozen=True)
 class Case:
-    """One play with the places at which it is killed, one leg after the other: `point@hit`."""
+    """One play with the places at which it is killed, one leg after the other: `point@hit`, or `point@hit@path` for the
+    passings of one path."""
 
     play: Play
     kills: tuple[str, ...] = ()
@@ -96,7 +97,7 @@ def play_case(case: Case, expected: Whole, folder: Path) -> Result:
     """Kill and resume until the run has ended; the folder stays only if something was wrong."""
     result = Result(case)
     for kill in [*case.kills, None]:
-        spec = "" if kill is None else "{}:hit={}".format(*kill.split("@"))
+        spec = "" if kill is None else _spec(kill)
         status = in_child(folder, lambda spec=spec: _leg(case, folder, spec=spec, whole=expected))  # type: ignore[misc]
         if status == -signal.SIGKILL and kill is not None:
             result.killed.append(kill)
@@ -110,6 +111,11 @@ def play_case(case: Case, expected: Whole, folder: Path) -> Result:
     if not result.findings:
         shutil.rmtree(folder)
     return result
+
+
+def _spec(kill: str) -> str:
+    point, hit, *path = kill.split("@")
+    return ":".join((point, *(f"path={one}" for one in path), f"hit={hit}"))
 
 
 def finish(case: Case, expected: Whole, folder: Path) -> list[str]:

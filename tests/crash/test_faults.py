@@ -216,3 +216,33 @@ def test_a_damaged_file_is_named_and_left_as_it_is(tmp_path: Path) -> None:
     assert "store-corrupt" in life.err
     assert subprocess.run(["sha256sum", str(life.file)], capture_output=True, check=True).stdout == before
     assert life.calls == {"a": 1}
+
+
+FULL_FROM_HERE = ";".join(f"before_commit:hit={hit}:do=sql(FULL)" for hit in range(5, 60))
+THREE = "workflow x { call a call b call c outputs { x = c.context } }"
+
+
+def _without_patience(folder: Path) -> Life:
+    life = Life(folder, THREE)
+    (folder / "runkon.toml").write_text('store_patience = "0s"\n', "utf-8")
+    return life
+
+
+def test_a_full_disk_is_told_with_what_was_kept_and_the_next_command_finishes_the_run(tmp_path: Path) -> None:
+    life = _without_patience(tmp_path).do("run", "x.wf", fail=FULL_FROM_HERE, exits=5)
+    (kept,) = (tmp_path / ".runkon" / "rescue").glob("*.jsonl")
+    assert "error[store-" in life.err
+    assert kept.name in life.err
+    assert "runkon resume" in life.err
+    life.resumed()
+    assert (life.out, set(life.calls.values())) == ("x = did c\n", {1})
+    assert not kept.exists()
+    life.assert_sound()
+
+
+def test_a_process_that_dies_while_it_keeps_results_leaves_nothing_false(tmp_path: Path) -> None:
+    life = _without_patience(tmp_path).killed(f"rescue_half:do=torn;{FULL_FROM_HERE}", "run", "x.wf")
+    life.resumed()
+    assert life.out == "x = did c\n"
+    assert max(life.calls.values()) <= 2
+    life.assert_sound()
