@@ -88,7 +88,7 @@ def begin_again(
     moved = [step for step in steps if step.path in course.moved]
     kept = keep_cancelled(steps)
     recorded = recorded_by_path(list(course.recorded(kept).values()))
-    for step in store.put_aside(record.id) if record.leg > 1 else ():
+    for step in store.put_aside(record.id) if _may_have_put_aside(record) else ():
         recorded.setdefault(step.path, step)
     for step in moved:
         there = course.moved[step.path]
@@ -168,6 +168,11 @@ def _choices(store: RunStore, record: RunRecord, body: Sequence[Planned]) -> Cho
     return Choices(store.events_of(record.id, {"choice_made"}))
 
 
+def _may_have_put_aside(record: RunRecord) -> bool:
+    """False for a run that is taken up for the first time: nothing but a later leg, or a fork, puts records aside."""
+    return record.leg > 2 or record.forked_from is not None
+
+
 def _looks_again(store: RunStore, record: RunRecord, how: Resumption) -> tuple[bool, bool]:
     """Whether this leg compares, and files too, or an earlier one began to since the run completed last."""
     edits = how.takes_edits
@@ -176,7 +181,7 @@ def _looks_again(store: RunStore, record: RunRecord, how: Resumption) -> tuple[b
     before = (False, False)
     if isinstance(asked, Mapping):
         before = (bool(asked.get("edited")) or asked.get("mode") == ONLY_FAILED, bool(asked.get("edited")))
-    for envelope in store.events_of(record.id, _TELLING) if record.leg > 1 and not edits else ():
+    for envelope in store.events_of(record.id, _TELLING) if _may_have_put_aside(record) and not edits else ():
         event = envelope.event
         if event.kind == "definition_changed":
             before = (True, True)
