@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from runkon.cli.options import command as runkon_command
@@ -14,6 +16,7 @@ from runkon.language.source import SourceFile
 from runkon.model.output import JsonValue
 from runkon.model.records import RunRecord, StepRecord
 from runkon.model.status import RunStatus, StepStatus
+from runkon.views.ending import ending
 from runkon.views.explain import explanation, not_reached
 from runkon.views.explain_text import explain_lines
 from runkon.views.guards import guards_of, step_places
@@ -52,7 +55,7 @@ def command(session: Session, run: str, step: str) -> int:
         return 0
     for line in explain_lines(told):
         session.console.result(visible(line))
-    _say_next(session, record, found)
+    _say_next(session, record, steps, found)
     return 0
 
 
@@ -81,9 +84,10 @@ def _drop_internal(told: dict[str, JsonValue]) -> None:
             attempt.pop("at", None)
 
 
-def _say_next(session: Session, run: RunRecord, step: StepRecord | None) -> None:
+def _say_next(session: Session, run: RunRecord, steps: Sequence[StepRecord], step: StepRecord | None) -> None:
     if step is not None and step.status is StepStatus.WAITING:
         for line in ask_lines_of(session.app, run, [step]):
             session.console.note(line)
-    elif true_status(run) in (RunStatus.INTERRUPTED, RunStatus.FAILED, RunStatus.WAITING):
-        session.console.note(f"next: runkon resume {short_id(session.app, run.id)}")
+    elif (status := true_status(run)) in (RunStatus.INTERRUPTED, RunStatus.FAILED, RunStatus.WAITING):
+        end = ending(run, steps, short_id(session.app, run.id), status, with_time=False)
+        session.console.note(f"next: {end.next}")
