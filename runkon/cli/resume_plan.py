@@ -87,7 +87,8 @@ def _show(plan: ResumePlan, write: Callable[[str], None]) -> None:
 def _words(prepared: Prepared) -> str:
     """The options that ask for the same again."""
     how = prepared.how
-    if prepared.record.status is RunStatus.PENDING and not prepared.fork:  # a fork that never began knows what it was asked for
+    # a fork that never began knows what it was asked for
+    if prepared.record.status is RunStatus.PENDING and not prepared.fork:
         return ""
     words = {"only-failed": " --only-failed", "restart": " --restart"}.get(how.mode, "")
     if how.step is not None:
