@@ -13,7 +13,13 @@ from .harness import Case, Result, Whole, play_case, whole
 from .plays import PLAYS, Play
 
 LATER = ("after_takeover", "during_replay", "after_supersede")  # places that only a later leg passes
-ASKED = ("before_open", "after_open", "before_decide", "after_decide")  # only a leg after a lost attempt that writes
+ASKED = (
+    "before_open",
+    "after_open",
+    "before_apply",
+    "before_decide",
+    "after_decide",
+)  # only a leg after a lost attempt that writes
 RARE = ("planned", "before_lease", "after_lease")  # places before a leg has done anything: one kill each is enough
 
 
