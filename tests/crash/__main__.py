@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -94,6 +95,8 @@ def _power(name: str, seed: int) -> int:
     found, tried = [], cuts(recording, Random(seed), INSIDE)
     for cut in tried:
         found += findings_of_cut(recording, cut, expected, folder / f"cut-{cut}")
+    if not found:
+        shutil.rmtree(folder)
     print(json.dumps({"cuts": len(tried), "acknowledged": len(recording.acknowledged), "findings": found}))
     return 1 if found else 0
 
@@ -115,8 +118,12 @@ def _everything(options: argparse.Namespace) -> int:
     told += [f"power {name}: {text}" for name, one in cut.items() for text in one["findings"]]
     outside: Counter[str] = Counter()
     for number in range(options.battles):
-        battle = Battle(Path(tempfile.mkdtemp(prefix="runkon-battle-")) / "project", options.seed * 1000 + number)
-        told += [f"battle {options.seed * 1000 + number}: {text}" for text in battle.fight()]
+        folder, seed = Path(tempfile.mkdtemp(prefix="runkon-battle-")), options.seed * 1000 + number
+        battle = Battle(folder / "project", seed)
+        wrong = battle.fight()
+        told += [f"battle {seed}: {text}" for text in wrong]
+        if not wrong:
+            shutil.rmtree(folder)
         outside += battle.kills
     _print_tables(found)
     print(f"logs cut at {sum(one['cuts'] for one in cut.values())} places; killed from outside: {dict(outside)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -105,4 +106,6 @@ def run_campaign(
             tally.struck.update(kill.partition("@")[0] for kill in result.killed)
             tally.results.append(result)
             tell(result)
+    if folder is None and not tally.bad:
+        shutil.rmtree(root)
     return tally
