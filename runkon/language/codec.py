@@ -17,6 +17,8 @@ from runkon.language.source import Span
 
 Encoded: TypeAlias = "str | int | float | bool | list[Encoded] | None"
 
+_List: TypeAlias = list[Any]  # as JSON gives it: what does not fit fails, and is no tree
+
 _TUPLE, _SPAN, _AGAIN, _SEVERITY, _RELATED = -1, -2, -3, -4, -5
 _SPAN_LENGTH = len(Span._fields)  # its kind in place of the file
 
@@ -98,7 +100,7 @@ class _Decoder:
         self._file = file
         self._seen: list[object] = []
 
-    def decode(self, value: list[Any]) -> object:
+    def decode(self, value: _List) -> object:
         kind = value[0]
         if type(kind) is not int:
             raise NotATree("a list without a kind")

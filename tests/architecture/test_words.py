@@ -78,7 +78,7 @@ def test_nothing_is_left_for_later():
 
 
 def test_no_file_names_a_place_on_somebodys_machine():
-    place = re.compile(r"(?<![\w.])/(work|root|home/\w+|Users/\w+)/")
+    place = re.compile(r"(?<![\w.\]])/(work|root|home/\w+|Users/\w+)/")
     texts = {".py", ".md", ".toml", ".wf", ".lark", ".yml", ".yaml", ".sql", ".json", ""}
     found = [
         f"{shown(file)}: {match[0]}"
