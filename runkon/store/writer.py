@@ -46,7 +46,7 @@ class Writer:
             try:
                 result = self._once(work)
             except (sqlite3.Error, faults.Gone) as error:
-                result = self._retry(work, error, self._patience if patience is None else patience)
+                result = self._retry(work, error, patience)
             self._has_written = True
             if self._is_exhausted:
                 self._is_exhausted = False
@@ -61,6 +61,11 @@ class Writer:
     def hurried(self) -> threading.Event:
         """Set once nobody has patience any more."""
         return self._hurried
+
+    @property
+    def is_open(self) -> bool:
+        """True while it holds the file."""
+        return self._connection is not None
 
     @property
     def patience(self) -> float:
@@ -97,14 +102,18 @@ class Writer:
         failpoint("after_commit")
         return result
 
-    def _retry(self, work: Callable[[sqlite3.Cursor], _T], error: sqlite3.Error | faults.Gone, patience: float) -> _T:
+    def _retry(
+        self, work: Callable[[sqlite3.Cursor], _T], error: sqlite3.Error | faults.Gone, own: float | None
+    ) -> _T:
+        """As `transaction`, after a first fault. Who brings a patience of its `own` waits for nobody else."""
+        patience = self._patience if own is None else own
         if self._is_exhausted or self._hurried.is_set():  # who waited before has waited for all
             patience = 0.0
         begun, told, pause = time.monotonic(), False, _FIRST_PAUSE
         while True:
             waited = time.monotonic() - begun
             if not faults.may_pass(error, is_in_use=self._has_written) or waited >= patience:
-                self._is_exhausted = True
+                self._is_exhausted = self._is_exhausted or own is None
                 raise faults.refusal(error, self._path, is_in_use=self._has_written) from error
             if waited >= _NOTE_AFTER and not told:
                 told = True

@@ -123,6 +123,19 @@ def test_a_renewal_is_tried_once(story: Story, store: SqliteRunStore, monkeypatc
     assert store.extend(story.lease, story.now, 1000) is not None
 
 
+def test_a_renewal_that_fails_takes_no_patience_from_the_next_commit(
+    story: Story, store: SqliteRunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(store._writer._hurried, "wait", pauses.append)
+    assert story.lease is not None
+    with arm("before_commit:hit=1:do=sql(FULL);before_commit:hit=2:do=sql(FULL)"):
+        with pytest.raises(StoreUnavailable):
+            store.extend(story.lease, story.now, 1000)
+        story.write(started("a"))
+    assert len(pauses) == 1
+
+
 def test_a_commit_that_only_seemed_to_fail_is_not_made_twice(story: Story, store: SqliteRunStore) -> None:
     with arm("after_commit:hit=1:do=sql(IOERR)") as armed:
         story.write(started("a"))
