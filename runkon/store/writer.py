@@ -102,9 +102,7 @@ class Writer:
         failpoint("after_commit")
         return result
 
-    def _retry(
-        self, work: Callable[[sqlite3.Cursor], _T], error: sqlite3.Error | faults.Gone, own: float | None
-    ) -> _T:
+    def _retry(self, work: Callable[[sqlite3.Cursor], _T], error: sqlite3.Error | faults.Gone, own: float | None) -> _T:
         """As `transaction`, after a first fault. Who brings a patience of its `own` waits for nobody else."""
         patience = self._patience if own is None else own
         if self._is_exhausted or self._hurried.is_set():  # who waited before has waited for all
