@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from runkon.cli.commands import cancel
 from runkon.model import processes
 
 PATIENCE = 60.0
@@ -176,6 +177,22 @@ def test_a_run_that_was_paused_is_cancelled_once(case: Any) -> None:
         """)
     case.run("resume", "@last").exits(6)
     assert "was cancelled, which is final" in case.err
+
+
+def test_a_run_that_another_process_cancels_first_is_cancelled(case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    case.wf(HELLO.replace("}\n}", '}\n  script last { run = "true" }\n}')).run(
+        "run", "x.wf", "--until", "greet", "-q"
+    ).exits(0)
+    end_here = cancel._end_here
+
+    def overtaken(*given: Any) -> Any:
+        end_here(*given)
+        return end_here(*given)
+
+    monkeypatch.setattr(cancel, "_end_here", overtaken)
+    case.run("cancel", "@last").exits(0).stdout("""
+        run RUN is cancelled
+        """)
 
 
 def test_an_unknown_run_is_an_error(case: Any) -> None:

@@ -25,7 +25,8 @@ from runkon.model.status import TERMINAL_RUN, RunStatus, StepStatus
 
 WAIT = 30.0  # seconds for the run to end, unless said otherwise
 PAUSE = 0.1  # seconds between two looks
-_FINAL = frozenset({"run-not-found", "not-resumable", "corrupt-run", "already-active"})
+_OVERTAKEN = frozenset({"already-active", "not-resumable"})  # by another process that cancels it, or has done it
+_FINAL = _OVERTAKEN | {"run-not-found", "corrupt-run"}
 
 
 @runkon_command(
@@ -91,7 +92,7 @@ def _ended(session: Session, record: RunRecord, wish: CancelRequest, patience: f
             try:
                 return _end_here(session, record, wish)
             except UserError as error:
-                if error.code != "already-active":
+                if error.code not in _OVERTAKEN:
                     raise
         elif not is_told and record.holder is not None:
             is_told = True
