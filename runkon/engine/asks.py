@@ -169,6 +169,16 @@ class Asks:
         number, iteration = attempts.number, attempts.scope.iteration
         return StepResult(attempts.leaf.key, StepStatus.COMPLETED, output, None, number, iteration)
 
+    def has_news(self) -> bool:
+        """True if one of the open questions has an answer, and some answer came that this leg has not seen: one that
+        begins now has something to do. Nobody else would take it."""
+        known = self._known
+        answers = self._store.gate_answers(self._run)
+        if known is not None and len(answers) <= len(known[1]):
+            return False
+        found = [answer_for(ask.name, ask.occurrence, answers) for ask in self._open.values()]
+        return any(one is not None and one.choice in RULINGS for one in found)
+
     # ── what is not needed any more ───────────────────────────────────────────────────────────────
     def outdated(self) -> list[Event]:
         """The end of asks about steps that wait no longer, because they were put aside. For the beginning of a leg."""
@@ -252,13 +262,4 @@ def _withdrawal(ask: _Open, why: str) -> GateDecided:
         occurrence=ask.occurrence,
         reason=why,
         epoch=ask.epoch,
-    )
-
-
-def has_answer(store: RunStore, run: RunID) -> bool:
-    """True if one of the open gates of `run` has its answer: a leg that begins now has something to do."""
-    answers = store.gate_answers(run)
-    return any(
-        gate.decision is None and (found := answer_for(gate.name, gate.occurrence, answers)) and found.choice in RULINGS
-        for gate in (store.gates(run) if answers else ())
     )

@@ -172,10 +172,11 @@ class Runner:
                 begun = self._without_orphans(begun, lease, held, config.kill_grace)
             if config.automatic:
                 begun = begun._replace(failed_before=failures_of(self._store.events_of(run, COUNTED)))
+            asks = self._asks(run, begun)
+            recorder = BatchRecorder(self._store, lease, self._clock, record.seq, self._sinks)
         except BaseException:
             self._store.append(lease, (), release=True)
             raise
-        recorder = BatchRecorder(self._store, lease, self._clock, record.seq, self._sinks)
         leg = LegRun(
             record=record,
             program=program,
@@ -189,10 +190,12 @@ class Runner:
             begun=begun,
             inputs=inputs,
             progress=self._progress,
-            asks=self._asks(run, begun),
+            asks=asks,
         )
         first = _begun(record, lease, config, leg, begun, how)
         after = self._walk(leg, recorder, [*begun.closed, first, *begun.changed, *rescued], control)
+        if after.status is not RunStatus.WAITING or asks is None or not asks.has_news():
+            return after
         return self._with_answers(after, program, config, control)
 
     def _check(self, record: RunRecord, program: CheckedWorkflow, body: Sequence[Planned], how: Resumption) -> None:
@@ -205,9 +208,7 @@ class Runner:
     def _with_answers(
         self, after: RunRecord, program: CheckedWorkflow, config: RunConfig, control: RunControl | None
     ) -> RunRecord:
-        """The run as it is, after one more leg if an answer came while the one that waits for it ended."""
-        if after.status is not RunStatus.WAITING or not self._has_answer(after.id):
-            return after
+        """The run after one more leg, because an answer came while the one that waits for it ended."""
         try:
             return self.execute(after.id, program, replace(config, timeout_anew=False), control)
         except UserError as error:
@@ -280,12 +281,6 @@ class Runner:
         from runkon.engine.asks import Asks  # late: most runs have none
 
         return Asks(self._store, run, begun.recorded, begun.unconfirmed, left=begun.steps)
-
-    def _has_answer(self, run: RunID) -> bool:
-        """True if an answer came while the leg that waits for it ended: nobody else would take it."""
-        from runkon.engine.asks import has_answer  # late: most runs wait for nothing
-
-        return has_answer(self._store, run)
 
     def _inputs(self, run: RunID, program: CheckedWorkflow, record: RunRecord, how: Resumption) -> BoundInputs:
         """The inputs as recorded, or as this leg gives them; only the values of secrets come from outside."""

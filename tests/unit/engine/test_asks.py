@@ -8,6 +8,11 @@ from typing import Any
 import pytest
 
 from runkon.engine.cancellation import RunControl
+from runkon.engine.resume import Resumption
+from runkon.errors import StoreUnavailable
+from runkon.language.parser import parse
+from runkon.language.program import CheckedWorkflow
+from runkon.language.source import SourceFile
 from runkon.model.gates import is_undecided
 from runkon.testing import Hold
 
@@ -355,3 +360,33 @@ def test_an_answer_that_comes_while_the_leg_ends_is_taken_at_once(flow: Make) ->
     case.sinks = (Answering(),)
     assert case.resume().status == "completed"
     assert case.kinds.count("run_resumed") == 2
+
+
+def test_an_answer_to_a_question_the_run_does_not_come_to_begins_no_leg_after_leg(flow: Make) -> None:
+    case = killed(flow, "call first call plan { effect = write }", "plan")
+    case.resume()
+    source = SourceFile(
+        "flow.wf", 'workflow w { call first { effect = write model = "m" } call plan { effect = write } }'
+    )
+    before, case.program = case.program, CheckedWorkflow(parse(source).workflows[0], source)
+    case.runner().execute(case.run_id, case.program, case.config, None, Resumption(before=before))
+    case.kill_in("first")
+    case.answer("plan", "rerun")
+    assert case.resume().waiting_on == ("unknown:first", "unknown:plan")
+    assert case.kinds.count("run_resumed") == 3
+    case.answer("first", "rerun")
+    assert case.resume().status == "completed"
+
+
+def test_gates_that_can_not_be_read_keep_nobody_from_the_run(flow: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = killed(flow, CHAIN, "plan")
+
+    def fails(_: object) -> None:
+        raise StoreUnavailable("no")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(case.store, "gates", fails)
+        with pytest.raises(StoreUnavailable):
+            case.resume()
+    assert case.record.holder is None
+    assert case.resume().status == "waiting"
