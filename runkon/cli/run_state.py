@@ -39,7 +39,8 @@ def is_held(run: RunRecord) -> bool:
 
 def record_of(app: App, text: str) -> RunRecord:
     """The run that an id, a prefix, `@last` or `@last-failed` means. Raises UserError `run-not-found`."""
-    run = app.store.run(app.find_run(text))
+    with app.store.together():
+        run = app.store.run(app.find_run(text))
     if run is None:
         raise app.no_run(f"there is no run `{text}`")
     return run
@@ -47,7 +48,8 @@ def record_of(app: App, text: str) -> RunRecord:
 
 def newest_resumable(app: App) -> RunRecord:
     """The newest run that stopped without its end: what `resume` alone continues. Raises UserError `run-not-found`."""
-    found = runs_shown_as(app, RESUMABLE, limit=1)
+    with app.store.together():
+        found = runs_shown_as(app, RESUMABLE, limit=1)
     if not found:
         raise app.no_run("there is no run to resume")
     return found[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import field
 from pathlib import Path
 from typing import Protocol
@@ -234,6 +235,11 @@ class RunStore(Protocol):
 
     def gate_answers(self, run: RunID) -> Sequence[GateAnswer]:
         """Every answer to a gate of the run, by gate, occurrence and ordinal; also to gates that are not open yet."""
+        ...
+
+    def together(self) -> AbstractContextManager[None]:
+        """Reads inside of it follow each other soon, so that they can share what each would open. Each still sees the
+        record as it is then."""
         ...
 
     def close(self) -> None: ...

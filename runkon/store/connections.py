@@ -52,25 +52,35 @@ def open_writer(path: Path, durability: Literal["full", "normal"]) -> sqlite3.Co
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection | None]:
     """A connection that reads `path` in one consistent state, or None when there is nothing to read yet."""
-    faults.check_header(path)
-    if not path.exists():
+    if not is_there(path):
         yield None
         return
     try:
-        connection, is_ready = _up_to_date(path)
+        connection, is_ready = begin_reading(path)
         with contextlib.closing(connection):
             yield connection if is_ready else None
     except sqlite3.Error as error:
         raise faults.refusal(error, path) from error
 
 
-def _up_to_date(path: Path) -> tuple[sqlite3.Connection, bool]:
-    """A reading connection inside its transaction, and whether there is anything in the file; an older one is brought
-    up to date before."""
+def is_there(path: Path) -> bool:
+    """True if there is a file that may be a database. Raises UserError for what can't be one."""
+    faults.check_header(path)
+    return path.exists()
+
+
+def begin_again(connection: sqlite3.Connection, path: Path) -> bool:
+    """Begin a transaction in which `connection` reads; true if there is anything in the file."""
+    connection.execute("BEGIN")
+    return _is_ready(connection, path)
+
+
+def begin_reading(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """A new reading connection inside its transaction, and whether there is anything in the file; an older one is
+    brought up to date before."""
     connection = _open_reader(path)
     try:
-        connection.execute("BEGIN")
-        return connection, _is_ready(connection, path)
+        return connection, begin_again(connection, path)
     except _Older as older:
         connection.close()
         try:

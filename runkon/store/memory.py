@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from runkon.errors import LeaseLost
@@ -230,6 +231,9 @@ class MemoryRunStore(RunStore):
         if kept is None:
             raise unknown_run(run)
         return kept
+
+    def together(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def close(self) -> None:
         """Nothing to give back; the runs stay readable."""

@@ -2,7 +2,7 @@
 
 One connection per process writes, under a lock, with constant statements; every append first moves the run's row on,
 which works only while fence, owner and event number are the expected ones: who lost the run changes nothing. Reads
-use short connections of their own. Nothing is opened or created before it is needed.
+have short transactions of their own. Nothing is opened or created before it is needed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -24,9 +24,10 @@ from runkon.model.ids import RunID
 from runkon.model.json_text import dumps
 from runkon.model.ports import RunStore
 from runkon.model.records import CancelRequest, GateAnswer, GateRecord, Lease, RunRecord, StepRecord
-from runkon.store import codec, connections, reading, rows
+from runkon.store import codec, reading, rows
 from runkon.store import statements as sql
 from runkon.store.batch import Batch
+from runkon.store.readers import Readers
 from runkon.store.refusals import already_ended, check_undecided, duplicate_run, is_free, unknown_run
 from runkon.store.writer import Writer
 
@@ -55,6 +56,7 @@ class SqliteRunStore(RunStore):
     ) -> None:
         self._path = path
         self._writer = Writer(path, durability, patience)
+        self._readers = Readers(path, lambda: self._writer.is_open)
         self._durability = durability
         self._is_alive = is_alive
         self._numbers: dict[RunID, int] = {}  # of the runs this process writes
@@ -143,7 +145,7 @@ class SqliteRunStore(RunStore):
         try:
             self._writer.transaction(write)
         except StoreUnavailable:  # a commit may be there that seemed to have failed
-            with suppress(UserError), connections.reading(self._path) as connection:
+            with suppress(UserError), self._readers.reading() as connection:
                 if connection and tried and _is_written(connection.cursor(), lease, batch, release=release):
                     return
             raise
@@ -164,7 +166,7 @@ class SqliteRunStore(RunStore):
         files = rescue.files_of(self._path, lease.run)
         if not files:
             return ()
-        with connections.reading(self._path) as connection:
+        with self._readers.reading() as connection:
             found = connection.execute(sql.LAST_EVENT, (lease.run,)).fetchone() if connection else None
         if found is None:
             raise unknown_run(lease.run)
@@ -217,7 +219,7 @@ class SqliteRunStore(RunStore):
 
     def _number(self, run: RunID) -> int:
         """Of a run whose lease was not taken through this object."""
-        with connections.reading(self._path) as connection:
+        with self._readers.reading() as connection:
             row = connection.execute(sql.SELECT_LAST, (run,)).fetchone() if connection else None
         if row is None:
             raise unknown_run(run)
@@ -225,13 +227,13 @@ class SqliteRunStore(RunStore):
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────
     def run(self, run: RunID) -> RunRecord | None:
-        with connections.reading(self._path) as connection:
+        with self._readers.reading() as connection:
             row = connection.execute(sql.SELECT_RUN, (run,)).fetchone() if connection else None
             return reading.run_record(connection, row) if connection and row else None
 
     def find(self, prefix: str) -> Sequence[RunID]:
         first = prefix.upper()
-        with connections.reading(self._path) as connection:
+        with self._readers.reading() as connection:
             found = connection.execute(sql.SELECT_FIND, (first, first + "\x7f")).fetchall() if connection else []
         return [RunID(row[0]) for row in found]
 
@@ -244,44 +246,44 @@ class SqliteRunStore(RunStore):
         limit: int | None = None,
     ) -> Sequence[RunRecord]:
         chosen = (status, workflow, since, -1 if limit is None else limit)
-        with connections.reading(self._path) as connection:
+        with self._readers.reading() as connection:
             if connection is None:
                 return []
             return [reading.listed_run(connection, row) for row in connection.execute(sql.SELECT_RUNS, chosen)]
 
     def steps(self, run: RunID) -> Sequence[StepRecord]:
-        with connections.reading(self._path) as connection:
+        with self._readers.reading() as connection:
             if connection is None:
                 return []
             return [reading.step_record(connection, run, row) for row in connection.execute(sql.SELECT_STEPS, (run,))]
 
     def put_aside(self, run: RunID) -> Sequence[StepRecord]:
-        with connections.reading(self._path) as connection:
+        with self._readers.reading() as connection:
             found = connection.execute(sql.SELECT_PUT_ASIDE, (run,)).fetchall() if connection else []
         return [reading.fresh_step(run, row) for row in found]
 
     def events(self, run: RunID, after: int = 0) -> Iterator[Envelope]:
         following, after = True, max(after, 0)
         while following:  # page by page: no read stays open while the caller looks at an event
-            with connections.reading(self._path) as connection:
+            with self._readers.reading() as connection:
                 page = reading.page(connection, run, after, PAGE) if connection else []
             yield from page
             after += len(page)
             following = len(page) == PAGE
 
     def events_of(self, run: RunID, kinds: Collection[str]) -> Sequence[Envelope]:
-        with connections.reading(self._path) as connection:
+        with self._readers.reading() as connection:
             return reading.events_of(connection, run, kinds) if connection else []
 
     def check_log(self, run: RunID) -> None:
         from runkon.store import log_check  # late: a first leg relies on no record
 
-        with connections.reading(self._path) as connection:
+        with self._readers.reading() as connection:
             if connection is None or not log_check.check_log(connection, run):
                 raise unknown_run(run)
 
     def sources(self, run: RunID) -> Mapping[str, str]:
-        with connections.reading(self._path) as connection:
+        with self._readers.reading() as connection:
             return reading.sources(connection, run) if connection else {}
 
     # ── what others want of a run ─────────────────────────────────────────────────────────────────
@@ -296,7 +298,7 @@ class SqliteRunStore(RunStore):
         return self._writer.transaction(write)
 
     def cancel_wishes(self, runs: Sequence[RunID]) -> Mapping[RunID, CancelRequest]:
-        with connections.reading(self._path) as connection:
+        with self._readers.reading() as connection:
             found = connection.execute(sql.SELECT_WISHES, (dumps(list(runs)),)).fetchall() if connection else []
         return {RunID(row[0]): reading.wish(row[1:]) for row in found}
 
@@ -316,17 +318,21 @@ class SqliteRunStore(RunStore):
         return answer._replace(ordinal=self._writer.transaction(write))
 
     def gates(self, run: RunID) -> Sequence[GateRecord]:
-        with connections.reading(self._path) as connection:
+        with self._readers.reading() as connection:
             found = connection.execute(sql.SELECT_GATES, (run,)).fetchall() if connection else []
         return [reading.gate_record(run, row) for row in found]
 
     def gate_answers(self, run: RunID) -> Sequence[GateAnswer]:
-        with connections.reading(self._path) as connection:
+        with self._readers.reading() as connection:
             found = connection.execute(sql.SELECT_ANSWERS, (run,)).fetchall() if connection else []
         return [reading.gate_answer(run, row) for row in found]
 
+    def together(self) -> AbstractContextManager[None]:
+        return self._readers.together()
+
     def close(self) -> None:
         """Give the file back. Runs that were recorded stay in it."""
+        self._readers.close()  # the last to go puts the log away, which a reader can't
         self._writer.close()
 
 

@@ -99,18 +99,19 @@ def command(
             return EXIT_INVALID
         wish = replace(wish, edited=edited)
     options = RunOptions(executors=executors, jobs=jobs, until=until, timeout=timeout)
-    prepared = app.resuming.prepare(record.id, options, wish, given_inputs(pairs, None), is_preview=dry_run)
-    if dry_run:
-        from runkon.cli.resume_plan import preview  # late: where it was asked for
+    with app.store.together():
+        prepared = app.resuming.prepare(record.id, options, wish, given_inputs(pairs, None), is_preview=dry_run)
+        if dry_run:
+            from runkon.cli.resume_plan import preview  # late: where it was asked for
 
-        return preview(session, prepared)
-    for note in prepared.notes:
-        session.console.note(f"note: {visible(note)}")
-    if not is_plain or prepared.may_ask:
-        from runkon.cli.resume_plan import show_before  # late: most resumes have nothing to decide
+            return preview(session, prepared)
+        for note in prepared.notes:
+            session.console.note(f"note: {visible(note)}")
+        if not is_plain or prepared.may_ask:
+            from runkon.cli.resume_plan import show_before  # late: most resumes have nothing to decide
 
-        show_before(session, prepared, wants_yes=with_edits and not yes)
-    return _carry_out(session, prepared, events)
+            show_before(session, prepared, wants_yes=with_edits and not yes)
+        return _carry_out(session, prepared, events)
 
 
 def _mode(step: str | None, *, only_failed: bool, restart: bool) -> str:
