@@ -38,23 +38,28 @@ class ChildProcess:
         """Start it: own session and group, no standard input. `owner` is the attempt that `environment` is marked
         with: stopped, what left the session is found by it. Raises OSError when the system refuses."""
         self._owner = owner
-        self._popen = subprocess.Popen(
-            arguments,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            start_new_session=True,
-        )
+        self._wake_read, self._wake_write = os.pipe()  # first: what can fail must not leave a process behind
+        try:
+            self._popen = subprocess.Popen(
+                arguments,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+            raise
         self.pid = self._popen.pid
         self.has_ended = False
         self.was_stopped = False  # somebody asked for the end before it came by itself
         self._is_killed = False  # somebody wants no grace
         self._lock = Lock()
         self._reaped = False
-        self._wake_read, self._wake_write = os.pipe()
 
     # ── from any thread ───────────────────────────────────────────────────────────────────────────
     def terminate(self) -> None:

@@ -2,7 +2,8 @@
 
 Each of them inherits `RUNKON_OWNERS`, a chain of `RUN/FENCE/NUMBER` texts separated by `;`: run, lease and attempt,
 those of outer runs first. The mark survives `setsid`, double forks, closed pipes and the death of whoever started the
-process. A process counts as the same only if its start time is; this one, its ancestors and its group are spared.
+process. A process counts as the same only if its start time is; this one and its ancestors are spared, and of its group
+whatever bears no mark.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -132,7 +133,7 @@ def _family(is_own: Callable[[Owner], bool], sessions: Sequence[int]) -> list[Fo
             own.append(_replaced_owners(one, marked.get(one.session)))
     return [
         one._replace(is_nested=bool(one.owners) and not is_own(list(_owners(one.owners))[-1]))
-        for one in _with_descendants(own, everybody)
+        for one in _with_descendants(own, everybody, proved=marked)
     ]
 
 
@@ -141,8 +142,11 @@ def _replaced_owners(one: Found, source: Found | None) -> Found:
     return one if one.owners or source is None else one._replace(owners=source.owners)
 
 
-def _with_descendants(found: Sequence[Found], everybody: Mapping[int, Found]) -> list[Found]:
-    """`found` and all their descendants that live and may be ended."""
+def _with_descendants(
+    found: Sequence[Found], everybody: Mapping[int, Found], proved: Collection[int] = ()
+) -> list[Found]:
+    """`found` and all their descendants that live and may be ended: in this process's own group only those that are
+    `proved` by their mark, as strangers may be in it."""
     children: dict[int, list[Found]] = {}
     for one in everybody.values():
         children.setdefault(one.parent, []).append(one)
@@ -150,7 +154,7 @@ def _with_descendants(found: Sequence[Found], everybody: Mapping[int, Found]) ->
     waiting = list(reversed(found))
     while waiting:
         one = waiting.pop()
-        if one.pid not in taken and one.pid not in spared and one.group != own_group:
+        if one.pid not in taken and one.pid not in spared and (one.group != own_group or one.pid in proved):
             taken[one.pid] = one
             waiting[:0] = [_replaced_owners(child, one) for child in children.get(one.pid, ())]
     return [one for one in taken.values() if not one.is_dead]
@@ -327,11 +331,14 @@ def send(one: Found, number: signal.Signals) -> None:
     if one.pid <= 1 or one.pid == os.getpid():
         return
     with suppress(OSError):
-        if not hasattr(os, "pidfd_open"):
+        try:
+            handle = os.pidfd_open(one.pid)
+        except ProcessLookupError:
+            return
+        except (AttributeError, OSError):  # there are no handles here, or none is left
             if is_alive(one):
                 os.kill(one.pid, number)
             return
-        handle = os.pidfd_open(one.pid)
         try:
             if is_alive(one):
                 signal.pidfd_send_signal(handle, number)

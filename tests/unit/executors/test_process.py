@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -65,6 +66,23 @@ def nothing_is_left_open() -> Iterator[None]:
 def test_both_streams_and_the_exit_code_are_given(tmp_path: Path) -> None:
     code, heard = run("echo out; echo err >&2; exit 7", tmp_path)
     assert (code, heard.pieces) == (7, {"stdout": b"out\n", "stderr": b"err\n"})
+
+
+def test_what_can_not_be_watched_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> tuple[int, int]:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(os, "pipe", full)
+    started = []
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: started.append(1))
+    with pytest.raises(OSError, match="too many"):
+        start("true", tmp_path)
+    assert started == []
+
+
+def test_what_can_not_be_started_leaves_nothing_open(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        ChildProcess([str(tmp_path / "none")], folder=tmp_path, environment={})
 
 
 def test_a_death_by_signal_is_a_negative_code(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -109,6 +110,24 @@ def test_this_process_and_its_ancestors_are_never_found() -> None:
     assert (out.stdout, out.stderr) == ("[]\n", "")
 
 
+def test_what_is_marked_is_found_in_this_group_too_and_what_is_not_marked_is_spared() -> None:
+    marks = processes.marks_of(Owner(RUN, 1, 0))
+    command = ["/bin/sh", "-c", "env -u RUNKON_OWNERS sleep 300 >&- & echo up; wait"]
+    child = subprocess.Popen(command, env={**os.environ, **marks}, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "up\n"
+    try:
+        assert os.getpgid(child.pid) == os.getpgrp()
+        assert pids(processes.of_leg(RUN)) == {child.pid}
+    finally:
+        for one in processes._everybody():
+            if one.parent == child.pid:
+                processes.send(one, signal.SIGKILL)
+        child.kill()
+        child.wait()
+        child.stdout.close()
+
+
 def test_end_asks_first(spawn: Spawn, tmp_path: Path) -> None:
     child = spawn(f"trap 'echo asked > {tmp_path}/asked; exit 0' TERM; echo up; while :; do sleep 0.02; done",
                   Owner(RUN, 1, 0))  # fmt: skip
@@ -167,3 +186,17 @@ def test_the_first_processes_and_this_one_are_never_signalled(pid: int) -> None:
     began = processes.began(pid) or "0"
     processes.send(Found(pid, began, 0, 0, 0, "x", is_dead=False, owners=""), signal.SIGTERM)
     assert os.getpid() > 1  # still here to say so
+
+
+@pytest.mark.parametrize("error", [errno.ENOSYS, errno.EPERM, errno.EMFILE])
+def test_without_handles_a_process_is_signalled_by_its_number(
+    spawn: Spawn, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    child = spawn("echo up; exec sleep 300", Owner(RUN, 1, 0))
+
+    def refused(pid: int) -> int:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "pidfd_open", refused)
+    assert not processes.end(lambda: processes.of_leg(RUN), 0).left
+    assert child.wait(30) == -signal.SIGKILL
