@@ -116,8 +116,8 @@ def _lexical(place: Place) -> Iterator[Repair]:
     token = place.token
     if token.kind == BAD_NUMBER:
         report = Report("invalid-value", token, {"option": shown(token.text), "expected": _NUMBERS})
-        yield Repair(report, (at(token, "NUMBER", "0"),), 1, sound=False)
-        yield Repair(report, (at(token, "STRING", '""'),), 1, sound=False)
+        yield Repair(report, (at(token, "NUMBER", "0"),), 1)  # sound: only a value is wrong, as in `"5x"`
+        yield Repair(report, (at(token, "STRING", '""'),), 1)
         yield Repair(report, skip=1, sound=False)
         return
     report = Report("unexpected-character", token, {"found": found_words(token._replace(text=token.text[:1]))})
