@@ -11,7 +11,7 @@ from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, f
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
-__all__ = ["frozen", "is_value", "value_class"]
+__all__ = ["frozen", "is_value", "record", "value_class"]
 
 _Class = TypeVar("_Class")
 _FEW = 8  # objects of a class that cost less to fill than an `__init__` to compile
@@ -23,6 +23,12 @@ def frozen(cls: type[_Class]) -> type[_Class]:
     """A slotted dataclass built with keywords only, equal by its compared fields, hashable. The type checker refuses
     to change one; at run time nobody is asked, which makes them twice as fast to build."""
     return _made(cls, kw_only=True, sealed=False)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def record(cls: type[_Class]) -> type[_Class]:
+    """As `frozen`, for classes whose objects are also built by position, a thousand at a time."""
+    return _made(cls, kw_only=False, sealed=False)
 
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 
-from runkon.frozen import value_class
+from runkon.frozen import record, value_class
 from runkon.model.ids import RunID, StepPath
 from runkon.model.output import EMPTY, NO_OUTPUT, JsonValue, Output
 from runkon.model.status import RunStatus, StepStatus
@@ -21,7 +21,7 @@ class StepError:
     message: str
 
 
-@value_class(frozen=True, slots=True)
+@record
 class StepInfo:
     """What is fixed about a step before it runs: its place in the program. `key` is the result key, `order` sorts
     steps in program order, `iteration` is the innermost loop's, `line` and `column` those of its statement in
@@ -137,7 +137,7 @@ class RunRecord:
     forked_from: RunID | None = None
 
 
-@value_class(frozen=True, slots=True)
+@record
 class StepRecord:
     """One step at its path: the current epoch. `attempts` counts opened ones, `leg` is the one that last wrote it.
     `handled` says what took a failure (`continue edge min_success until`), else None. `effect` is what its last attempt

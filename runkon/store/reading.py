@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 from runkon.errors import UserError
 from runkon.model.events import Envelope
@@ -33,7 +33,8 @@ _AFTER = {  # the status of a step whose row ends with an event of this kind
     "step_cancelled": "cancelled",
     "gate_opened": "waiting",
 }
-_UNREADABLE = (ValueError, KeyError, TypeError)
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
+_ALONE: Any = object()
 _Row = tuple[Any, ...]
 _NUMBERS = (7, 8, 9, 12, 15, 16, 17, 22, 23)  # of the columns of a run: what must be a number
 _TIMES = (11, 13, 14, 20, 25)  # and what must be one or nothing
@@ -156,9 +157,26 @@ def fresh_step(run: RunID, row: _Row) -> StepRecord:
     return StepRecord(run, StepPath(row[0]), StepInfo(*row[1:9]), StepStatus.PENDING, epoch=row[9])
 
 
-def step_record(connection: sqlite3.Connection, run: RunID, row: _Row) -> StepRecord:
-    """A step; one whose result was kept apart and can't be used says so and has none."""
-    path, status, seq, text = StepPath(row[0]), _STATUSES[row[9]], row[18], row[19]
+def step_records(connection: sqlite3.Connection, run: RunID, rows: Sequence[_Row]) -> list[StepRecord]:
+    """Steps; one whose result was kept apart and can't be used says so and has none."""
+    payloads = _loaded([row[19] for row in rows])
+    return [_step_record(connection, run, row, payload) for row, payload in zip(rows, payloads, strict=True)]
+
+
+def _loaded(texts: Sequence[str | None]) -> Sequence[Any]:
+    """The values of JSON texts, all at once, which takes a fifth of the time; `_ALONE` in the place of each if they
+    can't be told apart: then one of them is no JSON, and is found when it is read alone."""
+    try:
+        found = loads(f"[{',0,'.join(texts)}]")  # type: ignore[arg-type]  # a missing one is a TypeError
+        if len(found) == 2 * len(texts) - 1 and found[1::2] == [0] * (len(texts) - 1):
+            return cast("list[object]", found[::2])
+    except _UNREADABLE:
+        pass
+    return [_ALONE] * len(texts)
+
+
+def _step_record(connection: sqlite3.Connection, run: RunID, row: _Row, payload: Any) -> StepRecord:
+    path, status, seq, text = row[0], _STATUSES[row[9]], row[18], row[19]
     if text is None:
         raise corrupt(run, seq, "E1", found="no such event", expected="the result of the step", path=path)
     if _AFTER.get(row[21]) != row[9] or row[22] != path:
@@ -166,15 +184,20 @@ def step_record(connection: sqlite3.Connection, run: RunID, row: _Row) -> StepRe
             f" of `{row[22]}`" if row[22] != path else ""
         )
         raise corrupt(run, seq, "I6", found=found, expected="the status and step of that event", path=path)
+    seen = source = damage = None
     try:
-        payload = loads(text)
-        damage = _completed(connection, payload) if codec.MARK in text else None
+        if payload is _ALONE:
+            payload = loads(text)
+        if codec.MARK in text:
+            damage = _completed(connection, payload)
         output, error, reason = _result(status, payload)
-        seen = codec.read_seen(payload) if status in _SEEING else None
+        if "seen" in payload and status in _SEEING:
+            seen = codec.read_seen(payload)
+        if status is StepStatus.COMPLETED:
+            source = payload.get("cached_from")
     except _UNREADABLE as problem:
         raise _unreadable(run, seq, problem, path) from problem
     epoch, attempts, cut_offs, leg, handled, due_at, started_at, ended_at = row[10:18]
-    source = payload.get("cached_from") if status is StepStatus.COMPLETED else None
     place, times = StepInfo(*row[1:9]), (due_at, started_at, ended_at)
     counted = (epoch, attempts, cut_offs, leg, handled)
     return StepRecord(run, path, place, status, *counted, output, error, reason, *times, row[20], seen, source, damage)
@@ -195,7 +218,8 @@ def _completed(connection: sqlite3.Connection, payload: codec.Payload) -> str | 
 def _result(status: StepStatus, payload: codec.Payload) -> tuple[Output, StepError | None, str | None]:
     """Output, error and reason, from the event that the step's row names as its last."""
     if status is StepStatus.COMPLETED:
-        return codec.read_output(payload["output"]), None, None
+        found = payload["output"]
+        return NO_OUTPUT if found == {} else codec.read_output(found), None, None
     if status in (StepStatus.FAILED, StepStatus.TIMED_OUT):
         output = codec.read_output(payload["output"]) if "output" in payload else NO_OUTPUT
         return output, codec.read_error(payload), None

@@ -255,7 +255,7 @@ class SqliteRunStore(RunStore):
         with self._readers.reading() as connection:
             if connection is None:
                 return []
-            return [reading.step_record(connection, run, row) for row in connection.execute(sql.SELECT_STEPS, (run,))]
+            return reading.step_records(connection, run, connection.execute(sql.SELECT_STEPS, (run,)).fetchall())
 
     def put_aside(self, run: RunID) -> Sequence[StepRecord]:
         with self._readers.reading() as connection:
