@@ -237,6 +237,8 @@ def _decision(attempts: OpenStep, answer: GateAnswer, occurrence: int) -> GateDe
 def _what_happened(record: StepRecord) -> str:
     cause = _LOST.get(record.skip_reason or "", "it did not stop when told to")
     what = f"{record.info.kind} `{record.info.key}`"
+    if not record.attempts:  # of a fork, which has made none itself
+        return f"nobody saw how the last attempt of {what} ended in the run this one is a fork of"
     return f"nobody saw how attempt {record.attempts} of {what} ended: {cause}"
 
 

@@ -26,9 +26,10 @@ from runkon.model.events import (
     StepSkipped,
     StepTimedOut,
 )
+from runkon.model.gates import UNDECIDED
 from runkon.model.plans import ASK, RERUN, REUSE
 from runkon.model.ports import RunStore
-from runkon.model.records import RunRecord, StepRecord
+from runkon.model.records import RunRecord, StepRecord, fresh_step
 from runkon.model.status import RunStatus, StepStatus
 
 if TYPE_CHECKING:
@@ -125,10 +126,16 @@ def begin_fork(store: RunStore, record: RunRecord, body: Sequence[Planned], how:
         there = replace(course.moved.get(step.path, step), run=record.id, epoch=1, cached_from=f"{origin}/{step.path}")
         copies.append(_copy(there, f"{origin}/{step.path}"))
         recorded[there.path] = there
+    asked = [step for step in steps if decisions.get(step.path) == ASK]
+    for step in asked:  # the new run has made no attempt, but somebody has to say what became of the old one
+        there = replace(fresh_step(step), run=record.id, epoch=1, status=StepStatus.CANCELLED, skip_reason=UNDECIDED)
+        copies.append(_copy(there, f"{origin}/{step.path}"))
+        recorded[there.path] = there
     return Beginning(
         recorded=recorded,
         changed=tuple(copies),
         reused=len(kept),
+        asked=len(asked),
         looks_again=how.mode == ONLY_FAILED or how.takes_edits,
         takes_edits=how.takes_edits,
     )

@@ -168,7 +168,7 @@ class _Planner:
         leaf = self._places.leaves.get(form_of(step.path))
         if leaf is not None and leaf.options.on_unknown is not None:
             return leaf.options.on_unknown == "ask"
-        return step.effect == "write" or step.status is StepStatus.WAITING
+        return step.effect == "write" or step.status in (StepStatus.WAITING, StepStatus.CANCELLED)
 
     # ── what follows from the lines ───────────────────────────────────────────────────────────────
     def with_readers(self, body: Sequence[StepRecord], lines: list[PlanLine]) -> list[PlanLine]:
@@ -269,6 +269,8 @@ def _rerun_reason(step: StepRecord) -> str:
 def _cut_off_reason(step: StepRecord) -> str:
     if step.status is StepStatus.WAITING:
         return "waits for an answer: nobody saw how its last attempt ended"
+    if step.status is StepStatus.CANCELLED:
+        return "nobody has said what became of its last attempt"
     cause = "process_lost" if step.status is StepStatus.RUNNING else step.skip_reason
     if cause is None:
         return "cut off: stopped before its end"

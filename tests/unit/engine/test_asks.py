@@ -14,6 +14,7 @@ from runkon.language.parser import parse
 from runkon.language.program import CheckedWorkflow
 from runkon.language.source import SourceFile
 from runkon.model.gates import is_undecided
+from runkon.model.records import GateAnswer
 from runkon.testing import Hold
 
 Make = Callable[[str], Any]
@@ -390,3 +391,22 @@ def test_gates_that_can_not_be_read_keep_nobody_from_the_run(flow: Make, monkeyp
             case.resume()
     assert case.record.holder is None
     assert case.resume().status == "waiting"
+
+
+# ── forks ─────────────────────────────────────────────────────────────────────────────────────────
+def test_a_fork_asks_about_what_its_origin_left_open(flow: Make) -> None:
+    case = killed(flow, CHAIN, "plan")
+    scripted = case.answers({})
+    runner = case.runner()
+    run = runner.fork(case.record, case.program, case.config)
+    record = runner.execute(run, case.program, case.config)
+    assert (record.status, record.waiting_on, record.calls) == ("waiting", ("unknown:plan",), 0)
+    assert scripted.calls == ()
+    gate = case.store.gates(run)[0]
+    assert gate.prompt.startswith(
+        "nobody saw how the last attempt of call `plan` ended in the run this one is a fork of; it may have"
+    )
+    answer = GateAnswer(run, "unknown:plan", "rerun", "me", "cli", 0, 1)
+    case.store.answer_gate(answer)
+    assert runner.execute(run, case.program, case.config).status == "completed"
+    assert scripted.paths == ["plan", "after", "always#2/tidy"]
