@@ -14,7 +14,7 @@ from runkon.engine.variables import EVERY_NAME
 from runkon.model.events import Event, StepSuperseded
 from runkon.model.gates import is_undecided
 from runkon.model.ids import StepPath, is_in_always
-from runkon.model.plans import ASK, DROP, NEW, RERUN, REUSE, PlanLine, ResumePlan
+from runkon.model.plans import ASK, DROP, FAIL, NEW, RERUN, REUSE, PlanLine, ResumePlan
 from runkon.model.records import StepRecord, fresh_step
 from runkon.model.status import StepStatus
 from runkon.named import NamedTuple
@@ -30,6 +30,7 @@ _LOST = {
     "worker_lost": "worker lost",
     "lease_lost": "taken over by another engine",
 }
+_STOPPED = {"user": "the run was cancelled", "fail_fast": "`fail_fast` of its block"}
 
 
 class Wish(NamedTuple):
@@ -44,7 +45,7 @@ class Wish(NamedTuple):
     @property
     def looks_again(self) -> bool:
         """True if settled steps are to be compared with what they would see now."""
-        return self.mode == ONLY_FAILED or self.edits is not None
+        return self.mode == ONLY_FAILED or self.edits is not None or bool(self.inputs)
 
 
 class Course(NamedTuple):
@@ -117,9 +118,10 @@ class _Planner:
             return REUSE, f"{_settled_reason(step)}, moved to `{edits.moved[form]}`"
         if is_kept(step):
             return REUSE, _settled_reason(step)
-        if self._asks(step):
-            return ASK, _cut_off_reason(step)
-        return RERUN, _rerun_reason(step)
+        policy = self._policy(step)
+        if policy == "fail":
+            return FAIL, f"{_cut_off_reason(step)}, `on_unknown = fail`"
+        return (ASK, _cut_off_reason(step)) if policy == "ask" else (RERUN, _rerun_reason(step))
 
     def _put_aside(self, step: StepRecord, decision: str, why: str) -> tuple[str, str]:
         self.aside[step.path] = why
@@ -134,11 +136,13 @@ class _Planner:
             return changed
         if wish.inputs and step.is_settled and step.seen is not None:
             read = [name for name in step.seen.names if name.partition(".")[2] in wish.inputs or name in wish.inputs]
+            if step.info.kind == "script":  # has every input in its environment
+                read = sorted(wish.inputs)
             if read:
                 return changed_inputs(read)
         match wish.mode:
             case "restart":
-                return "after --restart"
+                return "--restart runs everything again"
             case "only-failed" if step.status in _BAD:
                 return _rerun_reason(step)
             case "from":
@@ -150,9 +154,9 @@ class _Planner:
         target, path = self._wish.target, step.path
         assert target is not None
         if is_at_or_below(path, target.path):
-            return "named by --from" if path == target.path else "inside of --from"
+            return "named by --from" if path == target.path else "inside the step of --from"
         if is_around(path, target.path):
-            return "around --from"
+            return "around the step of --from"
         if self._order(step) > target.order and not self._places.are_beside(target.path, path):
             return "after --from"
         return None
@@ -162,13 +166,15 @@ class _Planner:
         leaf = self._places.leaves.get(step.path)
         return step.info.order if leaf is None or leaf.static_order is None else leaf.static_order
 
-    def _asks(self, step: StepRecord) -> bool:
+    def _policy(self, step: StepRecord) -> str:
+        """What follows for a step that has to run again: `rerun`, or `ask` or `fail` where nobody saw its end."""
         if not (step.status is StepStatus.RUNNING or is_undecided(step)):
-            return False
+            return "rerun"
         leaf = self._places.leaves.get(form_of(step.path))
         if leaf is not None and leaf.options.on_unknown is not None:
-            return leaf.options.on_unknown == "ask"
-        return step.effect == "write" or step.status in (StepStatus.WAITING, StepStatus.CANCELLED)
+            return leaf.options.on_unknown
+        asks = step.effect == "write" or step.status in (StepStatus.WAITING, StepStatus.CANCELLED)
+        return "ask" if asks else "rerun"
 
     # ── what follows from the lines ───────────────────────────────────────────────────────────────
     def with_readers(self, body: Sequence[StepRecord], lines: list[PlanLine]) -> list[PlanLine]:
@@ -178,7 +184,7 @@ class _Planner:
         keys: set[str] = set()
         names: set[str] = set()
         for step, line in zip(body, lines, strict=True):
-            if line.decision in (RERUN, DROP, ASK):
+            if line.decision in (RERUN, DROP, ASK, FAIL):
                 keys.add(step.info.key)
                 names.update(step.output.values)
         if not keys:
@@ -259,7 +265,7 @@ def _rerun_reason(step: StepRecord) -> str:
         case StepStatus.RUNNING | StepStatus.INTERRUPTED:
             return _cut_off_reason(step)
         case StepStatus.CANCELLED:
-            return f"stopped: {_words(step.skip_reason or '')}"
+            return f"stopped: {_STOPPED.get(step.skip_reason or '', _words(step.skip_reason or ''))}"
         case StepStatus.BACKOFF:
             return "between two attempts"
         case _:

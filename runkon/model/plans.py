@@ -8,6 +8,7 @@ from runkon.named import NamedTuple
 REUSE = "reuse"  # answered from its record
 RERUN = "rerun"
 ASK = "ask"  # somebody has to say first how its last attempt ended
+FAIL = "fail"  # counts as failed, because nobody saw how its last attempt ended and `on_unknown` says so
 NEW = "new"  # has no record yet; whether it runs is decided on the way
 DROP = "drop"  # is not in the workflow any more
 

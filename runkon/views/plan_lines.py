@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from runkon.model.output import JsonValue
-from runkon.model.plans import ASK, NEW, RERUN, REUSE, PlanLine, ResumePlan, TextChange
+from runkon.model.plans import ASK, FAIL, NEW, RERUN, REUSE, PlanLine, ResumePlan, TextChange
 from runkon.views.lines import first_line
 from runkon.views.times import ago, counted, money
 
@@ -57,10 +57,12 @@ def _reason(line: PlanLine) -> str:
 
 def plan_summary(plan: ResumePlan) -> str:
     """`2 steps kept, 2 to run again, then what was not reached`, with the money that is kept and at risk."""
-    kept, rerun, asked, new = (plan.count(word) for word in (REUSE, RERUN, ASK, NEW))
+    kept, rerun, asked, failed, new = (plan.count(word) for word in (REUSE, RERUN, ASK, FAIL, NEW))
     words = [f"{counted(kept, 'step')} kept", f"{rerun} to run again"]
     if asked:
         words.append(f"{asked} to be asked about")
+    if failed:
+        words.append(f"{failed} to count as failed")
     if new:
         words.append(f"{new} not reached yet" if not plan.changes else f"{new} new or not reached yet")
     maybe = sum(1 for line in plan.lines if line.unless)

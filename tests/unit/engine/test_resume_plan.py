@@ -69,7 +69,13 @@ def lines(steps: list[StepRecord], wish: Wish = NORMALLY, body: str = "call a ca
             "waits for an answer: nobody saw how its last attempt ended",
         ),
         (step("a", StepStatus.BACKOFF), "rerun", "between two attempts"),
-        (step("a", StepStatus.CANCELLED, skip_reason="fail_fast"), "rerun", "stopped: fail fast"),
+        (step("a", StepStatus.CANCELLED, skip_reason="fail_fast"), "rerun", "stopped: `fail_fast` of its block"),
+        (step("a", StepStatus.CANCELLED, skip_reason="user"), "rerun", "stopped: the run was cancelled"),
+        (
+            step("a", StepStatus.CANCELLED, skip_reason="undecided"),
+            "ask",
+            "nobody has said what became of its last attempt",
+        ),
         (step("a", damage="corrupt-artifact `f00`"), "rerun", "corrupt-artifact `f00`"),
     ],
 )
@@ -77,10 +83,23 @@ def test_each_state_has_its_decision_and_reason(record: StepRecord, decision: st
     assert lines([record])[0] == ("a", decision, reason)
 
 
-@pytest.mark.parametrize(("option", "decision"), [("rerun", "rerun"), ("ask", "ask"), ("fail", "rerun")])
+@pytest.mark.parametrize(("option", "decision"), [("rerun", "rerun"), ("ask", "ask"), ("fail", "fail")])
 def test_the_option_of_the_step_decides_whether_is_asked(option: str, decision: str) -> None:
     found = lines([step("a", StepStatus.RUNNING, effect="write")], body=f"call a {{ on_unknown = {option} }}")
     assert found[0][1] == decision
+
+
+def test_other_inputs_reach_every_script_and_make_readers_of_the_rest_uncertain() -> None:
+    ran = step("a", seen=Seen((), "d"))
+    steps = [
+        replace(ran, info=replace(ran.info, kind="script")),
+        step("b", order="a2", seen=Seen(("a.context",), "d")),
+        step("c", order="a3", seen=Seen(("who",), "d")),
+    ]
+    plan = plan_resume(steps, places("call a call b call c"), Wish(inputs=frozenset({"who"})), seq=1, now=NOW).plan
+    assert [(line.path, line.decision, line.unless) for line in plan.lines] == [
+        ("a", "rerun", ()), ("b", "reuse", ("a.context",)), ("c", "rerun", ()),
+    ]  # fmt: skip
 
 
 def test_a_damaged_result_is_put_aside_so_that_it_can_be_made_again() -> None:

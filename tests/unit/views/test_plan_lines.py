@@ -56,6 +56,10 @@ def test_the_sums_in_words() -> None:
     assert plan_summary(plan(line("a"))) == "1 step kept, 0 to run again"
 
 
+def test_what_counts_as_failed_is_not_told_as_run_again() -> None:
+    assert plan_summary(plan(line("a", "fail"))) == "0 steps kept, 0 to run again, 1 to count as failed"
+
+
 def test_changes_show_only_lines_that_differ() -> None:
     changes = (TextChange("a", "text changed: line 3", "call a\n  x = 1\n  y = 1", "call a\n  x = 2\n  y = 1"),)
     assert list(change_lines(changes)) == ["a: text changed: line 3", "  -   x = 1", "  +   x = 2"]
