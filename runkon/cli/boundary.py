@@ -29,7 +29,7 @@ def invoke(words: Sequence[str]) -> int:
         lost = UserError("lease-lost", str(error) or "another process has taken over this run", exit_code=EXIT_HELD)
         return _refused(lost, words, session)
     except (KeyboardInterrupt, click.Abort):
-        session.console.error("interrupted")
+        session.console.error("interrupted" + (f"; next: {session.next}" if session.next else ""))
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         raise

@@ -65,6 +65,7 @@ def watch(
                 run = carry_out(lambda: execute(watched), control, presenter.say)
         finally:
             presenter.close()
+    session.next = f"runkon show {run.id}"
     code = report(session, run, owns_stdout=events == STDOUT)
     return code if events in (None, STDOUT) else _all_written(session, writers, f"`{events}` of `--events`", code)
 

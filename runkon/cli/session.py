@@ -31,6 +31,7 @@ class Session:
         self.quiet = False
         self.verbose = False
         self.no_color = False
+        self.next = ""  # the command to type after a ^C that no leg takes
 
     def switch(self, name: str) -> None:
         """Turn one of the common switches on."""

@@ -252,3 +252,30 @@ def test_another_version_of_an_executor_is_told_of(case):
     assert case.err.startswith(
         "note: executor `tool` has version 2 now, the run began with 1; what it has finished is kept\n"
     )
+
+
+class TestAnInterruptThatNoLegTakes:
+    """^C while the command still reads, or when its leg is over: the message names the command that goes on."""
+
+    def test_before_the_leg(self, done, monkeypatch):
+        monkeypatch.setattr("runkon.resuming.Resuming.prepare", _interrupted)
+        done.run("resume", "@last", "--from", "two").exits(130).stderr("interrupted; next: runkon resume RUN\n")
+        assert log(done) == ["one", "two", "three"]
+
+    def test_after_the_leg(self, case, monkeypatch):
+        monkeypatch.setattr("runkon.cli.leg.report", _interrupted)
+        case.wf(CHAIN).run("run", "x.wf", "-q").exits(130).stderr("interrupted; next: runkon show RUN\n")
+        assert log(case) == ["one", "two", "three"]
+
+    def test_while_a_cancel_waits(self, case, monkeypatch):
+        case.wf(CHAIN).run("run", "x.wf", "-q", "--until", "one").exits(0)
+        monkeypatch.setattr("runkon.cli.commands.cancel.is_held", _interrupted)
+        case.run("cancel", "@last").exits(130).stderr("interrupted; next: runkon cancel RUN\n")
+
+    def test_where_there_is_no_run_yet(self, case, monkeypatch):
+        monkeypatch.setattr("runkon.app.App.start", _interrupted)
+        case.wf(CHAIN).run("run", "x.wf", "-q").exits(130).stderr("interrupted\n")
+
+
+def _interrupted(*_arguments, **_named):
+    raise KeyboardInterrupt

@@ -72,6 +72,7 @@ def command(
         session.console.note("it was cancelled before")
         return _report(session, record)
     wish = CancelRequest(now_ms(), _user(), message, kill)
+    session.next = f"runkon cancel {record.id}"
     record = session.app.store.ask_to_cancel(record.id, wish)
     return _report(session, _ended(session, record, record.cancel or wish, WAIT if patience is None else patience))
 

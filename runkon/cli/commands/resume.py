@@ -81,6 +81,7 @@ def command(
     app = session.app
     wish = ResumeWish(mode=_mode(step, only_failed=only_failed, restart=restart), step=step, fork=fork)
     record = newest_resumable(app) if run is None else record_of(app, run)
+    session.next = f"runkon resume {record.id}"
     is_plain = wish.is_normal and not with_edits
     if record.status is RunStatus.COMPLETED and is_plain and not dry_run:
         session.console.note(f"run {record.id} is completed; this is its result")
