@@ -22,6 +22,8 @@ from runkon.language.nodes import (
     Workflow,
 )
 
+_STEPS = (CallStep, ScriptStep, CallWorkflow)
+
 
 def agent_key(agent: AgentRef) -> str:
     """An agent's name, or the stem of its file: `.claude/agents/plan.md` is `plan`, `a.v2.md` is `a.v2`."""
@@ -53,7 +55,7 @@ def result_key(statement: Statement) -> str | None:
 
 def step_options(statement: Statement) -> StepOptions | None:
     """The options of a step; None for blocks and gates."""
-    return statement.options if isinstance(statement, CallStep | ScriptStep | CallWorkflow) else None
+    return statement.options if isinstance(statement, _STEPS) else None
 
 
 def bodies(statement: Statement) -> tuple[tuple[Statement, ...], ...]:
@@ -74,12 +76,13 @@ def walk(body: Iterable[Statement]) -> Iterator[Statement]:
     """Every statement of a body at every depth, in text order; deep nesting costs no recursion."""
     stack = [iter(body)]
     while stack:
-        statement = next(stack[-1], None)
-        if statement is None:
+        for statement in stack[-1]:
+            yield statement
+            if not isinstance(statement, _STEPS) and (inner := bodies(statement)):
+                stack.extend(map(iter, reversed(inner)))
+                break
+        else:
             stack.pop()
-            continue
-        yield statement
-        stack.extend(iter(inner) for inner in reversed(bodies(statement)))
 
 
 def all_statements(workflow: Workflow) -> Iterator[Statement]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from runkon.language.keys import all_statements, result_key
@@ -46,7 +46,7 @@ class Context:
     @cached_property
     def children(self) -> Mapping[str, LoadedWorkflow]:
         """Every workflow that this one names, by name, each looked up once."""
-        return {name: self.load(name) for name in sorted(called_workflows(self.workflow))}
+        return {name: self.load(name) for name in sorted(called_workflows(self.statements))}
 
     def load(self, name: str) -> LoadedWorkflow:
         for workflow in self.parsed.workflows:
@@ -58,13 +58,9 @@ class Context:
         return self.catalog.locate(kind, name, self.workflow.name, self.source)
 
 
-def called_workflows(workflow: Workflow) -> set[str]:
-    """The names behind `call workflow` and `foreach`, at any depth."""
-    named = (
-        statement.workflow
-        for statement in all_statements(workflow)
-        if isinstance(statement, CallWorkflow | ForEachBlock)
-    )
+def called_workflows(statements: Iterable[Statement]) -> set[str]:
+    """The names behind `call workflow` and `foreach`."""
+    named = (statement.workflow for statement in statements if isinstance(statement, (CallWorkflow, ForEachBlock)))
     return {name for name in named if name is not None}
 
 

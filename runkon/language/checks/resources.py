@@ -67,7 +67,7 @@ def _agents(statement: Statement, context: Context) -> Iterator[Missing]:
     if options is None:
         return
     if isinstance(statement, CallStep):
-        override = context.overrides.get(result_key(statement) or "")
+        override = context.overrides.get(result_key(statement) or "") if context.overrides else None
         chosen = override or options.executor
         if chosen is not None:
             span = statement.agent.span if override else option_span(statement, "executor")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from runkon.language.checks.context import Context, called_workflows
 from runkon.language.diagnostics import Diagnostic, Related, diagnose
 from runkon.language.keys import all_statements
-from runkon.language.nodes import CallWorkflow, Entry, ForEachBlock, Workflow
+from runkon.language.nodes import CallWorkflow, Entry, ForEachBlock, Statement, Workflow
 from runkon.language.program import LoadedWorkflow, ParseResult
 from runkon.language.source import Span
 from runkon.language.suggest import closest
@@ -17,7 +17,7 @@ MAX_DEPTH = 5  # workflows in one chain of calls, the first included
 
 def check_called_workflows(context: Context) -> Iterable[Diagnostic]:
     """Targets that can't be found or read, and required inputs that are not passed."""
-    for name, span, inputs in _calls(context.workflow):
+    for name, span, inputs in _calls(context.statements):
         loaded = context.children[name]
         if loaded.workflow is None:
             yield from _unusable(name, span, loaded, context)
@@ -29,8 +29,8 @@ def check_called_workflows(context: Context) -> Iterable[Diagnostic]:
                 yield diagnose("missing-workflow-input", span, workflow=name, input=declared.name, related=related)
 
 
-def _calls(workflow: Workflow) -> Iterator[tuple[str, Span, tuple[Entry, ...]]]:
-    for statement in all_statements(workflow):
+def _calls(statements: Iterable[Statement]) -> Iterator[tuple[str, Span, tuple[Entry, ...]]]:
+    for statement in statements:
         if isinstance(statement, CallWorkflow):
             yield statement.workflow, statement.name_span, statement.options.inputs
         elif isinstance(statement, ForEachBlock) and statement.workflow is not None:
@@ -39,7 +39,7 @@ def _calls(workflow: Workflow) -> Iterator[tuple[str, Span, tuple[Entry, ...]]]:
 
 def call_span(workflow: Workflow, name: str) -> Span:
     """Where `workflow` first names the workflow `name`."""
-    return next(span for called, span, _ in _calls(workflow) if called == name)
+    return next(span for called, span, _ in _calls(all_statements(workflow)) if called == name)
 
 
 def _workflow_span(statement: ForEachBlock) -> Span:
@@ -71,7 +71,7 @@ def check_order_of_items(context: Context) -> Iterable[Diagnostic]:
 
 def check_cycles(context: Context) -> Iterable[Diagnostic]:
     """Chains of calls that come back to a workflow, or go deeper than the engine follows: one finding per call."""
-    for name in sorted(called_workflows(context.workflow)):
+    for name in sorted(called_workflows(context.statements)):
         chain = _long_chain(name, context)
         if chain is None:
             continue
@@ -92,7 +92,7 @@ def _long_chain(name: str, context: Context) -> tuple[str, ...] | None:
     for _ in range(MAX_DEPTH):
         deeper: dict[str, tuple[tuple[str, ...], Context]] = {}
         for chain, caller in level.values():
-            for called in sorted(wanted or called_workflows(caller.workflow)):
+            for called in sorted(wanted or called_workflows(caller.statements)):
                 loaded = caller.children[called]
                 if len(chain) == MAX_DEPTH:
                     return (*chain, called)
