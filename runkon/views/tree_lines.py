@@ -75,6 +75,11 @@ def _cut(lines: Sequence[TreeLine], height: int) -> list[TreeLine]:
     return [more, *(line for at, line in enumerate(lines) if at not in dropped)]
 
 
+def _has_unknown_end(step: StepRecord) -> bool:
+    """True for a step that does not run any more, but since when is not on its record."""
+    return step.ended_at is None and step.status in (StepStatus.INTERRUPTED, StepStatus.WAITING)
+
+
 def _is_finished(line: TreeLine) -> bool:
     return line.status not in OPEN_STEP and line.status not in BAD_STEP
 
@@ -123,8 +128,9 @@ class _Draw:
         starts = [step.started_at for step in steps if step.started_at is not None]
         if not starts or node.status is StepStatus.SKIPPED:
             return ""
-        ends = [step.ended_at if step.ended_at is not None else self._now for step in steps]
-        return elapsed(max(ends) - min(starts))
+        ended = [step for step in steps if not _has_unknown_end(step)]
+        ends = [step.ended_at if step.ended_at is not None else self._now for step in ended]
+        return elapsed(max(ends) - min(starts)) if ends else ""
 
     def _counts(self, node: TreeNode) -> str:
         counts = Counter(step.status for step in node.steps())

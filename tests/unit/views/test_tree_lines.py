@@ -53,6 +53,20 @@ def test_blocks_are_read_from_paths() -> None:
     ]
 
 
+def test_what_was_cut_off_or_waits_spends_no_more_time() -> None:
+    steps = [
+        step("a", StepStatus.INTERRUPTED, ended_at=None),
+        step("p/b", StepStatus.WAITING, ended_at=None, attempts=1),
+        step("p/c"),
+    ]
+    assert drawn(tree_lines(run_tree(steps), now=99_000)) == [
+        "⊘ script a interrupted; a resume runs it again",
+        "▾ p 0.4s 1 ok · 1 waiting",
+        "  ⏸ script b waits for a decision: nobody saw how it ended",
+        "  ✓ script c 0.4s",
+    ]
+
+
 def test_finished_branches_are_folded_and_failures_stay_open() -> None:
     steps = [step(f"good/s{n}") for n in range(10)]
     steps += [step("bad/x"), step("bad/y", StepStatus.FAILED, error=StepError("exit", "broke"))]
