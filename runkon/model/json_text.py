@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable
 from json.encoder import encode_basestring as quote
+from typing import Any, TypeAlias
 
 from runkon.model.output import JsonValue
 
@@ -18,7 +19,15 @@ MAX_DEPTH = 128
 MAX_BITS = 14_000  # Python reads and writes no decimal text of more than 4300 digits
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
-loads = json.loads
+_Loaded: TypeAlias = Any  # whatever the text says
+
+
+def loads(text: str | bytes) -> _Loaded:
+    """The value of a JSON text. Raises ValueError for any other text, also for one that is nested too deep."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
 
 
 def dumps(value: object) -> str:

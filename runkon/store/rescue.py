@@ -7,7 +7,6 @@ everything else stays in its file and is told of. Nothing here opens the databas
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +18,7 @@ from runkon.errors import UserError
 from runkon.failpoints import failpoint
 from runkon.model.events import DefinitionChanged, Envelope, Note
 from runkon.model.ids import RunID
-from runkon.model.json_text import dumps
+from runkon.model.json_text import dumps, loads
 from runkon.model.records import Lease
 from runkon.named import NamedTuple
 from runkon.store import codec, rows
@@ -156,7 +155,7 @@ def _read_line(file: Path, number: int, text: str) -> Line:
     if text != f"{_HEAD}{hex_digest(body.encode())}{_MIDDLE}{body}{_TAIL}":
         return Line(file, number, damage=f"line {number} is damaged")
     try:
-        found = json.loads(body)
+        found = loads(body)
         texts = {codec.text_id(one): one for one in found["texts"]}
         envelopes = []
         for seq, at, (kind, path, epoch, attempt), payload in found["events"]:

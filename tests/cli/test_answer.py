@@ -176,6 +176,9 @@ def test_a_wrong_answer_changes_nothing(waiting, pairs, message, help):
 def test_broken_json_is_named(waiting):
     waiting.run("answer", "@last", "--set", "decision=done", "--set", "output={oops").exits(2)
     assert waiting.err.startswith("error[invalid-answer]: `output` is no JSON: ")
+    (waiting.project / "deep.json").write_text("[" * 100_000)
+    waiting.run("answer", "@last", "--set", "decision=done", "--set", "output=@deep.json").exits(2)
+    assert waiting.err.startswith("error[invalid-answer]: `output` is no JSON: it is nested too deep\n")
 
 
 def test_a_question_that_is_not_there(waiting):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from runkon.language.columns import visible
 from runkon.language.suggest import closest
 from runkon.model.gates import DONE, RULINGS, about, ask_name, is_in_question, occurrence_of
 from runkon.model.ids import RunID
-from runkon.model.json_text import check_json
+from runkon.model.json_text import check_json, loads
 from runkon.model.output import JsonValue, as_output
 from runkon.model.records import GateAnswer, RunRecord, StepRecord
 from runkon.model.status import StepStatus
@@ -156,7 +155,7 @@ def _parsed(text: str) -> JsonValue:
     else:
         content = text
     try:
-        found: JsonValue = json.loads(content)
+        found: JsonValue = loads(content)
     except ValueError as error:
         raise _invalid(f"`output` is no JSON: {error}", _SHAPE) from error
     return found

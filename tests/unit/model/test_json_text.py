@@ -27,6 +27,11 @@ def test_values_come_back_as_they_are(value: object) -> None:
     assert repr(check_json(value)) == repr(value)
 
 
+def test_text_that_is_nested_without_end_is_no_value() -> None:
+    with pytest.raises(ValueError, match="it is nested too deep"):
+        loads("[" * 100_000)
+
+
 def test_text_is_compact_and_keeps_the_order_of_keys() -> None:
     assert dumps({"b": 1, "a": [1.0, "ü"]}) == '{"b":1,"a":[1.0,"ü"]}'
 
