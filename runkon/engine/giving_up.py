@@ -49,6 +49,6 @@ def give_up(store: RunStore, run: RunID, wish: CancelRequest, grace: float) -> R
         RunCancelRequested(by=wish.by, via=wish.via, reason=wish.reason, kill=wish.kill),
         *not_taken_up(recorded),
         *asks.at_the_end("the run was cancelled"),
-        RunCancelled(reason=wish.reason, by=wish.by),
+        RunCancelled(reason="user", by=wish.by),
     )
     return store.run(run) or record

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 
-from runkon.errors import EXIT_HELD, LeaseLost, UserError
+from runkon.errors import EXIT_HELD, RunkonError, UserError
 from runkon.model import holder as holders
 from runkon.model.events import RunResumed, RunStarted
 from runkon.model.ids import RunID
@@ -54,11 +54,16 @@ def held(store: RunStore, run: RunID, clock: Clock) -> UserError:
     )
 
 
-def lost(run: RunID, error: LeaseLost) -> UserError:
-    """What to tell whoever waited for a run that was taken over."""
+def lost(store: RunStore, run: RunID) -> UserError:
+    """What to tell whoever waited for a run that was taken over: by whom, if that can be read and it is not over."""
+    try:
+        record = store.run(run)
+    except RunkonError:
+        record = None
+    by = holders.describe(record.holder) if record is not None and record.holder else "another process"
     return UserError(
         "already-active",
-        f"run `{run}` was taken over by another process; this one stopped and wrote nothing more ({error})",
+        f"run `{run}` was taken over by {by}; this process stopped and wrote nothing more",
         next=f"runkon show {run}",
         exit_code=EXIT_HELD,
     )

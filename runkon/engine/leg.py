@@ -272,7 +272,7 @@ class LegRun:
             return end, late
         if end.status is None and self._always:
             self._walk_always("cancelled")
-        return End(RunCancelled(reason=wish.reason, by=wish.by), "cancelled"), late
+        return End(RunCancelled(reason="user", by=wish.by), "cancelled"), late
 
     def _end_processes(self, grace: float | None = None) -> list[Note]:
         """End what this leg has started and nobody waits for any more; what to say about it."""

@@ -29,7 +29,7 @@ def stopped_end(reason: CancelReason) -> End:
     """The end of a leg whose body was told to stop."""
     match reason.kind:
         case "user":
-            return End(RunCancelled(reason=reason.text, by=reason.by), "cancelled")
+            return End(RunCancelled(reason="user", by=reason.by), "cancelled")
         case "run_timeout":
             return End(RunFailed(reason="run_timeout", error=str(reason)), "failed")
         case "lease_lost":

@@ -227,7 +227,7 @@ class Runner:
         try:
             leg.run(first, control if control is not None else RunControl())
         except LeaseLost as error:
-            taken = lost(run, error)
+            taken = lost(self._store, run)
             taken.help = where_rescued(recorder, taken.help)
             raise taken from error
         except StoreUnavailable as error:

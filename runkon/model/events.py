@@ -106,6 +106,8 @@ class RunFailed:
 
 @event
 class RunCancelled:
+    """`reason` is a stable word, `user`; what was said about it is in `RunCancelRequested`."""
+
     kind: ClassVar[str] = "run_cancelled"
     reason: str
     by: str

@@ -52,7 +52,7 @@ def test_it_is_seen_whatever_the_run_does(flow: Make, name: str) -> None:
     assert [str(path) for path in scripted.paths if "always" in path] == ["always#1/bye"]
     asked = [event for event in case.events if isinstance(event, RunCancelRequested)]
     assert [(one.by, one.via, one.reason, one.kill) for one in asked] == [("ann", "cli", "enough", False)]
-    assert case.events[-1] == RunCancelled(reason="enough", by="ann")
+    assert case.events[-1] == RunCancelled(reason="user", by="ann")
     assert "cancelled" in case.statuses.values()
     assert "running" not in case.statuses.values()
 
