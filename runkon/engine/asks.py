@@ -31,6 +31,7 @@ from runkon.model.gates import (
 )
 from runkon.model.ids import RunID, StepPath
 from runkon.model.records import GateAnswer, GateRecord, StepError, StepRecord
+from runkon.model.secrets import redact
 from runkon.model.status import StepStatus
 from runkon.named import NamedTuple
 
@@ -156,7 +157,7 @@ class Asks:
             return None
         output = answer_of(answer.form.get("output"), leg.secrets) if answer.choice == DONE else None
         if output is None or isinstance(output, Failed):
-            said = f": {answer.reason}" if answer.reason else ""
+            said = f": {redact(answer.reason, leg.secrets)}" if answer.reason else ""
             error = StepError("unknown_outcome", f"{answer.by} decided that it failed{said}")
             if output is not None:
                 error = StepError("value", f"the output that {answer.by} gave is unusable: {output.error.message}")
@@ -229,7 +230,7 @@ def _decision(attempts: OpenStep, answer: GateAnswer, occurrence: int) -> GateDe
         by=answer.by,
         via=answer.via,
         occurrence=occurrence,
-        reason=answer.reason,
+        reason=redact(answer.reason, attempts.scope.leg.secrets),
         epoch=attempts.epoch,
     )
 

@@ -61,3 +61,24 @@ def test_other_inputs_of_a_run_are_fixed(case: Case) -> None:
     _failed(case)
     case.run("resume", "-i", f"token={SECRET}", "-i", "name=kim").exits(2)
     assert "error[fixed-input]" in case.err
+
+
+def test_an_answer_keeps_none_that_is_given_beside_it(case: Case) -> None:
+    case.wf('workflow x {\n  inputs { token secret }\n  script deploy { run = "true" }\n}\n')
+    case.dies("after_return:path=deploy", "run", "x.wf", "-i", f"token={SECRET}")
+    said = ["-m", f"with {SECRET}", "--set", "decision=done", "--set", f'output={{"context": "used {SECRET}"}}']
+    case.run("answer", "@last", *said, "-i", "other=1").exits(2)
+    assert "error[fixed-input]: `other` is no secret of run" in case.err
+    case.run("answer", "@last", *said, "-i", f"token={SECRET}", "--resume").exits(0)
+    assert "decided     deploy  done, by" in case.err
+    assert "with «secret:token»" in case.err
+    assert SECRET not in case.out + case.err
+    assert _files_with_the_secret(case) == []
+
+
+def test_who_answers_without_it_is_told_that_it_would_be_kept(case: Case) -> None:
+    case.wf('workflow x {\n  inputs { token secret }\n  script deploy { run = "true" }\n}\n')
+    case.dies("after_return:path=deploy", "run", "x.wf", "-i", f"token={SECRET}")
+    case.run("answer", "@last", "--set", "decision=failed", "-m", "it was not there").exits(0)
+    note = "note: what you say is kept as it is; `-i token=VALUE` beside it would take secrets out of it\n"
+    assert case.err.startswith(note)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from runkon.cli.given_inputs import given_inputs
 from runkon.cli.options import VariableOption, as_pairs
 from runkon.cli.options import command as runkon_command
 from runkon.cli.run_state import is_held, now_ms, record_of, short_id, shown_steps
@@ -21,7 +22,9 @@ from runkon.model.ids import RunID
 from runkon.model.json_text import check_json, loads
 from runkon.model.output import JsonValue, as_output
 from runkon.model.records import GateAnswer, RunRecord, StepRecord
+from runkon.model.secrets import redact, redact_json, secret_name
 from runkon.model.status import StepStatus
+from runkon.model.value_text import as_text
 from runkon.views.times import iso
 
 _KEYS = ("decision", "output")
@@ -40,32 +43,48 @@ _KEYS = ("decision", "output")
     "--set", "pairs", cls=VariableOption, multiple=True, callback=as_pairs, metavar="KEY=VALUE",
     help="decision=rerun|done|failed, output=JSON or output=@FILE",
 )  # fmt: skip
+@click.option(
+    "-i", "--input", "given", cls=VariableOption, multiple=True, callback=as_pairs, metavar="NAME=VALUE",
+    help="a secret of the run, which is taken out of what you say, and given again with --resume",
+)  # fmt: skip
 @click.option("-m", "--message", cls=VariableOption, default="", metavar="TEXT", help="why, for the record")
 @click.option("--as", "name", cls=VariableOption, metavar="NAME", help="who decides; otherwise your user name")
 @click.option("--resume", "goes_on", cls=VariableOption, is_flag=True, help="continue the run at once")
 @click.pass_obj
 def command(
-    session: Session, target: str, *, pairs: Mapping[str, str], message: str, name: str | None, goes_on: bool
+    session: Session,
+    target: str,
+    *,
+    pairs: Mapping[str, str],
+    given: Mapping[str, str],
+    message: str,
+    name: str | None,
+    goes_on: bool,
 ) -> int:
     app = session.app
     text, _, gate = target.partition(":")
     run = record_of(app, text)
     asked = [step for step in shown_steps(app, run) if is_in_question(step) and step.status is not StepStatus.CANCELLED]
     step = _step_in_question(run, asked, gate, short_id(app, run.id))
+    choice, output, secrets = _decision(pairs), _output(pairs, step), _secrets(run, given)
+    unknown = [one for one in _secret_names(run) if one not in secrets]
+    if unknown and (message or output):
+        words = " ".join(f"-i {one}=VALUE" for one in unknown)
+        session.console.note(f"note: what you say is kept as it is; `{words}` beside it would take secrets out of it")
     answer = GateAnswer(
         run=run.id,
         gate=ask_name(step.path),
-        choice=_decision(pairs),
+        choice=choice,
         by=name or _user(),
         via="cli",
         at=now_ms(),
         occurrence=occurrence_of(step, app.store.gates(run.id), app.store.gate_answers(run.id)),
-        reason=message,
-        form={**about(step), **_output(pairs, step)},
+        reason=redact(message, secrets),
+        form={**about(step), **{key: redact_json(value, secrets) for key, value in output.items()}},
     )
     kept = app.store.answer_gate(answer)
     now = app.store.run(run.id) or run
-    return _go_on(session, run.id) if goes_on and not is_held(now) else _say(session, kept, now)
+    return _go_on(session, run.id, given) if goes_on and not is_held(now) else _say(session, kept, now)
 
 
 def _step_in_question(run: RunRecord, found: Sequence[StepRecord], gate: str, short: str) -> StepRecord:
@@ -98,6 +117,24 @@ def _step_in_question(run: RunRecord, found: Sequence[StepRecord], gate: str, sh
             exit_code=EXIT_USAGE,
         )
     return found[0]
+
+
+def _secret_names(run: RunRecord) -> list[str]:
+    return [name for name, value in run.inputs.items() if secret_name(value) is not None]
+
+
+def _secrets(run: RunRecord, given: Mapping[str, str]) -> dict[str, str]:
+    """The secrets of the run as far as they are given, by name. Raises UserError for any other input."""
+    names = _secret_names(run)
+    for name in given:
+        if name not in names:
+            raise UserError(
+                "fixed-input",
+                f"`{name}` is no secret of run `{run.id}`",
+                help=f"its secrets are: {', '.join(f'`{one}`' for one in names)}" if names else "it has none",
+                exit_code=EXIT_USAGE,
+            )
+    return {name: as_text(value) for name, value in given_inputs(given, None).items()}
 
 
 # ── what is said ──────────────────────────────────────────────────────────────────────────────────
@@ -198,9 +235,10 @@ def _say(session: Session, answer: GateAnswer, run: RunRecord) -> int:
     return 0
 
 
-def _go_on(session: Session, run: RunID) -> int:
+def _go_on(session: Session, run: RunID, given: Mapping[str, str]) -> int:
     from runkon.cli.commands.resume import command as resume  # late: only where it is asked for
 
-    context = resume.make_context("resume", [run], obj=session)
+    secrets = [word for name, text in given.items() for word in ("-i", f"{name}={text}")]
+    context = resume.make_context("resume", [run, *secrets], obj=session)
     with context:
         return int(resume.invoke(context))
