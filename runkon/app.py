@@ -40,8 +40,10 @@ NORMAL_WISH = ResumeWish()
 class App:
     """One project with its plugins and its store."""
 
-    def __init__(self, settings: Settings, *, plugins: Sequence[str | object] = ()) -> None:
+    def __init__(self, settings: Settings, *, plugins: Sequence[str | object] = (), is_alone: bool = False) -> None:
+        """`is_alone`: this process has nothing else to do, so whatever it starts during a leg belongs to the leg."""
         self.settings = settings
+        self._is_alone = is_alone
         self._plugins = plugins
         self._surroundings: dict[tuple[Path, ...], Surroundings] = {}
 
@@ -271,7 +273,8 @@ class App:
         """The engine, with the executors that a file sees."""
         from runkon.engine.runner import Runner
 
-        return Runner(self.store, around.loaded.registry, sinks=sinks, progress=progress)
+        registry = around.loaded.registry
+        return Runner(self.store, registry, sinks=sinks, progress=progress, is_alone=self._is_alone)
 
     def _new_config(self, around: Surroundings, options: RunOptions) -> RunConfig:
         from runkon.engine.config import RunConfig

@@ -61,7 +61,7 @@ class Session:
     def app(self) -> App:
         from runkon.app import App  # late: help and wrong use need no application
 
-        return App(self.settings, plugins=self.settings.plugins)
+        return App(self.settings, plugins=self.settings.plugins, is_alone=True)
 
     def close(self) -> None:
         """Close what was opened."""

@@ -281,7 +281,8 @@ class LegRun:
             return []
         from runkon.engine.orphans import end_leg, left_behind  # late: legs without processes need none of it
 
-        return left_behind(end_leg(self._leg.run, self._fence, self._leg.grace.seconds if grace is None else grace))
+        grace = self._leg.grace.seconds if grace is None else grace
+        return left_behind(end_leg(self._leg.run, self._fence, grace, is_stopped=was_stopped))
 
     # ── the body ──────────────────────────────────────────────────────────────────────────────────
     def _walk_body(self) -> End:

@@ -76,9 +76,10 @@ def with_evidence(closed: Collection[Event], evidence: dict[StepPath, str]) -> l
     ]
 
 
-def end_leg(run: RunID, fence: int, grace: float) -> Ended:
-    """End everything that this leg has started and that still runs, as nobody waits for it any more."""
-    return processes.end(lambda: processes.of_leg(run, first=fence, last=fence), grace)
+def end_leg(run: RunID, fence: int, grace: float, *, is_stopped: bool) -> Ended:
+    """End everything that this leg has started and that still runs, as nobody waits for it any more. What executors
+    started without the mark of an attempt only if the leg `is_stopped`: it may belong to a call that was given up."""
+    return processes.end(lambda: processes.of_leg(run, first=fence, last=fence, of_attempts=not is_stopped), grace)
 
 
 def left_behind(ended: Ended) -> list[Note]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,7 @@ from runkon.model.gates import is_undecided
 from runkon.model.ids import RunID, StepPath, new_run_id
 from runkon.model.output import JsonValue
 from runkon.model.ports import Clock, EventSink, Executors, RunStore
+from runkon.model.processes import marked
 from runkon.model.records import Lease, RunRecord
 from runkon.model.status import RunStatus
 from runkon.pattern import pattern
@@ -56,7 +57,7 @@ _ROUND = pattern(r"\[[0-9]+\]")
 
 class Runner:
     """Creates and executes runs over one store and one set of executors. Safe for concurrent calls on different
-    runs."""
+    runs, unless this process `is_alone` with one: then whatever it starts during a leg is taken for the leg's."""
 
     def __init__(
         self,
@@ -66,12 +67,14 @@ class Runner:
         sinks: Sequence[EventSink] = (),
         clock: Clock | None = None,
         progress: Callable[[StepPath, str], None] | None = None,
+        is_alone: bool = False,
     ) -> None:
         self._store = store
         self._executors = executors
         self._sinks = tuple(sinks)
         self._clock = clock if clock is not None else system_clock()
         self._progress = progress
+        self._is_alone = is_alone
         self._secrets: dict[RunID, Mapping[str, str]] = {}
 
     def create(self, program: CheckedWorkflow, inputs: Mapping[str, JsonValue], config: RunConfig) -> RunID:
@@ -167,11 +170,7 @@ class Runner:
             if record.status is RunStatus.COMPLETED and how.is_normal:  # by another process, since it was read first
                 self._store.append(lease, (), release=True)
                 return record
-            begun = self._beginning(record, program, body, how)
-            if begun.crashed:
-                begun = self._without_orphans(begun, lease, held, config.kill_grace)
-            if config.automatic:
-                begun = begun._replace(failed_before=failures_of(self._store.events_of(run, COUNTED)))
+            begun = self._under(lease, held, self._beginning(record, program, body, how), config)
             asks = self._asks(run, begun)
             recorder = BatchRecorder(self._store, lease, self._clock, record.seq, self._sinks)
         except BaseException:
@@ -225,7 +224,8 @@ class Runner:
             failpoint("after_takeover")
         stop_watching = watcher().watch(self._store, run, leg.wished)
         try:
-            leg.run(first, control if control is not None else RunControl())
+            with marked(run, recorder.lease.fence) if self._is_alone else nullcontext():
+                leg.run(first, control if control is not None else RunControl())
         except LeaseLost as error:
             taken = lost(self._store, run)
             taken.help = where_rescued(recorder, taken.help)
@@ -262,6 +262,14 @@ class Runner:
         if record.status is RunStatus.PENDING:
             return begin_fork(self._store, record, body, how, now)
         return begin_again(self._store, record, program, body, how, now)
+
+    def _under(self, lease: Lease, held: str | None, begun: Beginning, config: RunConfig) -> Beginning:
+        """The beginning, with what only the holder of `lease` can see to; `held` is who had the run before."""
+        if begun.crashed:
+            begun = self._without_orphans(begun, lease, held, config.kill_grace)
+        if config.automatic:
+            begun = begun._replace(failed_before=failures_of(self._store.events_of(lease.run, COUNTED)))
+        return begun
 
     def _without_orphans(self, begun: Beginning, lease: Lease, held: str | None, grace: float) -> Beginning:
         """The beginning once nothing that a lost leg has started runs any more, as far as anybody can tell."""

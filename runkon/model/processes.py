@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TypeAlias
 
 from runkon.named import NamedTuple
@@ -21,6 +21,7 @@ OWNERS = "RUNKON_OWNERS"
 CONFIRM = 2.0  # seconds a killed process gets to be gone
 _FIRST_PROBE, _PROBE = 0.002, 0.05  # seconds between two looks at processes that are to end
 _PROC = "/proc"
+_WHOLE = "p"  # instead of an attempt's number, with that of the process: started by whoever, in the leg's own process
 _KEY = b"\0" + OWNERS.encode() + b"="
 
 
@@ -58,8 +59,30 @@ def marks_of(owner: Owner) -> dict[str, str]:
 
 def mark_of_leg(run: str, fence: int) -> str:
     """The mark of what a leg starts, but for the number of the attempt that ends it."""
-    outer = os.environ.get(OWNERS, "")
+    outer = _outer_chain()
     return f"{outer};{run}/{fence}/" if outer else f"{run}/{fence}/"
+
+
+@contextmanager
+def marked(run: str, fence: int) -> Iterator[None]:
+    """Inside, whatever this process starts carries the mark of the leg, also what an executor starts without the mark
+    of its attempt. Only for a process that does nothing but advance this run."""
+    before = os.environ.get(OWNERS)
+    os.environ[OWNERS] = f"{mark_of_leg(run, fence)}{_WHOLE}{os.getpid()}"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(OWNERS, None)
+        else:
+            os.environ[OWNERS] = before
+
+
+def _outer_chain() -> str:
+    """The chain this process was given, without the link it has made for itself."""
+    chain = os.environ.get(OWNERS, "")
+    outer, _, last = chain.rpartition(";")
+    return outer if last.endswith(f"/{_WHOLE}{os.getpid()}") else chain
 
 
 def last_owner(marks: Mapping[str, str]) -> Owner | None:
@@ -70,7 +93,7 @@ def last_owner(marks: Mapping[str, str]) -> Owner | None:
 
 def is_inside(run: str) -> bool:
     """True if this process was started by an attempt of `run`, directly or through other runs."""
-    return any(owner.run == run for owner in _owners(os.environ.get(OWNERS, "")))
+    return any(owner.run == run for owner in _owners(_outer_chain()))
 
 
 def _owners(chain: str) -> Iterator[Owner]:
@@ -82,11 +105,15 @@ def _owners(chain: str) -> Iterator[Owner]:
 
 
 # ── finding ───────────────────────────────────────────────────────────────────────────────────────
-def of_leg(run: str, *, first: int = 0, last: int | None = None) -> list[Found]:
-    """What lives of the legs that held `run` by fences from `first` to `last`, and what descends from it."""
-    return _family(
-        lambda owner: owner.run == run and owner.fence >= first and (last is None or owner.fence <= last), ()
-    )
+def of_leg(run: str, *, first: int = 0, last: int | None = None, of_attempts: bool = False) -> list[Found]:
+    """What lives of the legs that held `run` by fences from `first` to `last`, and what descends from it. `of_attempts`
+    leaves out what carries no mark of an attempt: executors may keep it for their next call."""
+
+    def is_own(owner: Owner) -> bool:
+        is_held = owner.run == run and owner.fence >= first and (last is None or owner.fence <= last)
+        return is_held and (owner.number >= 0 or not of_attempts)
+
+    return _family(is_own, ())
 
 
 def of_attempt(owner: Owner | None, leader: int) -> list[Found]:

@@ -65,6 +65,22 @@ def test_marks_are_a_chain_with_the_own_link_last(monkeypatch: pytest.MonkeyPatc
     assert (processes.is_inside("A"), processes.is_inside("B")) == (True, False)
 
 
+def test_a_process_that_works_for_one_leg_marks_what_it_starts_but_not_itself(
+    spawn: Spawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(processes.OWNERS, "A/1/0")
+    with processes.marked(RUN, 3):
+        child = spawn("echo $RUNKON_OWNERS; exec sleep 60")
+        assert processes.marks_of(Owner(RUN, 3, 7)) == {"RUNKON_OWNERS": f"A/1/0;{RUN}/3/7"}
+        assert processes.is_inside("A")
+        assert not processes.is_inside(RUN)
+    assert os.environ[processes.OWNERS] == "A/1/0"
+    assert child.first == f"A/1/0;{RUN}/3/p{os.getpid()}"  # type: ignore[attr-defined]
+    assert pids(processes.of_leg(RUN, first=3, last=3)) == {child.pid}
+    assert processes.of_leg(RUN, first=4) == []
+    assert processes.of_leg(RUN, of_attempts=True) == []
+
+
 def test_a_broken_chain_names_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(processes.OWNERS, ";;A;A/;/x;B/c/d")
     assert not processes.is_inside("A")
