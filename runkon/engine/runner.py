@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,7 @@ from runkon.model.gates import is_undecided
 from runkon.model.ids import RunID, StepPath, new_run_id
 from runkon.model.output import JsonValue
 from runkon.model.ports import Clock, EventSink, Executors, RunStore
+from runkon.model.processes import marked
 from runkon.model.records import Lease, RunRecord
 from runkon.model.status import RunStatus
 from runkon.pattern import pattern
@@ -56,7 +57,7 @@ _ROUND = pattern(r"\[[0-9]+\]")
 
 class Runner:
     """Creates and executes runs over one store and one set of executors. Safe for concurrent calls on different
-    runs."""
+    runs, unless this process `is_alone` with one: then whatever it starts during a leg is taken for the leg's."""
 
     def __init__(
         self,
@@ -66,12 +67,14 @@ class Runner:
         sinks: Sequence[EventSink] = (),
         clock: Clock | None = None,
         progress: Callable[[StepPath, str], None] | None = None,
+        is_alone: bool = False,
     ) -> None:
         self._store = store
         self._executors = executors
         self._sinks = tuple(sinks)
         self._clock = clock if clock is not None else system_clock()
         self._progress = progress
+        self._is_alone = is_alone
         self._secrets: dict[RunID, Mapping[str, str]] = {}
 
     def create(self, program: CheckedWorkflow, inputs: Mapping[str, JsonValue], config: RunConfig) -> RunID:
@@ -221,7 +224,8 @@ class Runner:
             failpoint("after_takeover")
         stop_watching = watcher().watch(self._store, run, leg.wished)
         try:
-            leg.run(first, control if control is not None else RunControl())
+            with marked(run, recorder.lease.fence) if self._is_alone else nullcontext():
+                leg.run(first, control if control is not None else RunControl())
         except LeaseLost as error:
             taken = lost(self._store, run)
             taken.help = where_rescued(recorder, taken.help)
