@@ -80,7 +80,11 @@ class Readers:
         """A connection inside a transaction, and whether there is anything in the file."""
         if kept is None:
             connection, is_ready = connections.begin_reading(self._path)
-            found = os.stat(self._path)
+            try:
+                found = os.stat(self._path)
+            except OSError as error:
+                connection.close()
+                raise faults.removed(self._path) from error
             return _Kept(connection, (found.st_dev, found.st_ino), os.getpid()), is_ready
         try:
             return kept, connections.begin_again(kept.connection, self._path)

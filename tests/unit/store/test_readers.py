@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runkon.errors import UserError
+from runkon.errors import StoreUnavailable, UserError
 from runkon.store import connections
 from runkon.store.readers import Readers
 from runkon.store.statements import INSERT_RUN
@@ -128,3 +128,16 @@ def test_a_newer_schema_that_came_meanwhile_is_refused_over_a_kept_connection(pa
     with pytest.raises(UserError) as error:
         read(readers)
     assert error.value.code == "store-too-new"
+
+
+def test_a_file_that_goes_while_it_is_opened_was_removed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = connections.begin_reading
+
+    def gone(path: Path) -> tuple[sqlite3.Connection, bool]:
+        begun = begin(path)
+        path.unlink()
+        return begun
+
+    monkeypatch.setattr(connections, "begin_reading", gone)
+    with pytest.raises(StoreUnavailable, match="was removed or replaced"):
+        read(Readers(path, lambda: False))
