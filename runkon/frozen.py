@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar, dataclass_transform
 
-__all__ = ["frozen", "is_value", "record", "value_class"]
+__all__ = ["Late", "Later", "frozen", "is_late", "is_value", "record", "value_class"]
 
 _Class = TypeVar("_Class")
+_Value = TypeVar("_Value")
+Late: TypeAlias = Annotated[_Value, "made when it is first read"]
+"""Of a field that may be given a `Later`: `written: Late[tuple[Entry, ...]]`."""
 _FEW = 8  # objects of a class that cost less to fill than an `__init__` to compile
 _FIELDS = "__dataclass_fields__"  # the name by which `dataclasses` knows a class to be one of its own
 
@@ -47,6 +50,20 @@ def is_value(cls: object) -> bool:
     return isinstance(cls, type) and _FIELDS in vars(cls)
 
 
+class Later:
+    """Stands for the value of a `Late` field until that is read; `make` may be asked twice by two threads."""
+
+    __slots__ = ("make",)
+
+    def __init__(self, make: Callable[[], object]) -> None:
+        self.make = make
+
+
+def is_late(cls: type, name: str) -> bool:
+    """True if the field of a class made here may be given a `Later`."""
+    return isinstance(vars(cls)[name], property)
+
+
 def _made(cls: type[_Class], *, kw_only: bool, sealed: bool) -> type[_Class]:
     written = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
     written["__annotations__"] = cls.__annotations__
@@ -57,7 +74,23 @@ def _made(cls: type[_Class], *, kw_only: bool, sealed: bool) -> type[_Class]:
     members |= _SEALED if sealed else _SHARED
     made: type[_Class] = type(cls.__name__, cls.__bases__, members)
     rest.cls = made
+    for name in names:
+        if cls.__annotations__[name].startswith("Late["):
+            setattr(made, name, _late(vars(made)[name]))
     return made
+
+
+def _late(slot: Any) -> property:
+    """Reads what a slot holds, and puts the value in the place of a `Later`."""
+
+    def read(self: object) -> object:
+        value = slot.__get__(self)
+        if type(value) is Later:
+            value = value.make()
+            slot.__set__(self, value)
+        return value
+
+    return property(read, slot.__set__)
 
 
 class _Rest:

@@ -1,16 +1,18 @@
 """Syntax trees as compact JSON values and back, generic over the fields of the node classes.
 
 A node is `[class, field, value, field, value, …]`, all by number, fields with their default left out; a node met
-again is a reference. Spans keep no file name: the reader of a tree says what its file is called.
+again is a reference. What is seldom read (`Late` fields) stands as a text of its own, made into nodes when somebody
+asks. Spans keep no file name: the reader of a tree says what its file is called.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from functools import cache
+import json
+from functools import cache, partial
 from typing import Any, TypeAlias, cast
 
-from runkon.frozen import is_value
+from runkon.frozen import Later, is_late, is_value
 from runkon.language import nodes
 from runkon.language.diagnostics import Diagnostic, Related, Severity
 from runkon.language.source import Span
@@ -19,7 +21,8 @@ Encoded: TypeAlias = "str | int | float | bool | list[Encoded] | None"
 
 _List: TypeAlias = list[Any]  # as JSON gives it: what does not fit fails, and is no tree
 
-_TUPLE, _SPAN, _AGAIN, _SEVERITY, _RELATED = -1, -2, -3, -4, -5
+_TUPLE, _SPAN, _AGAIN, _SEVERITY, _RELATED, _LATER = -1, -2, -3, -4, -5, -6
+_LONGEST_LATER = 4_000  # characters: a longer one may be nested deeper than whoever reads it has frames left
 _SPAN_LENGTH = len(Span._fields)  # its kind in place of the file
 
 
@@ -79,9 +82,20 @@ class _Encoder:
             given = getattr(value, name)
             if type(given) is not type(default) or given != default:
                 encoded.append(number)
-                encoded.append(self.encode(given))
+                later = _later(given) if is_late(type(value), name) else None
+                encoded.append(self.encode(given) if later is None else later)
         self._numbers[id(value)] = len(self._numbers)
         return encoded
+
+
+def _later(value: object) -> Encoded:
+    """A value as a text of its own, without references to what is around; None if that gets too long."""
+    text = json.dumps(encode(value), separators=(",", ":"))
+    return [_LATER, text] if len(text) <= _LONGEST_LATER else None
+
+
+def _now(text: str, file: str) -> object:
+    return decode(json.loads(text), file)
 
 
 def decode(value: Encoded, file: str) -> object:
@@ -114,6 +128,8 @@ class _Decoder:
                     given[names[number]] = field
                 elif field[0] == _SPAN and len(field) == _SPAN_LENGTH:
                     given[names[number]] = tuple.__new__(Span, (self._file, *field[1:]))
+                elif field[0] == _LATER:
+                    given[names[number]] = Later(partial(_now, field[1], self._file))
                 else:
                     given[names[number]] = self.decode(field)
             node = class_(**given)

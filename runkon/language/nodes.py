@@ -1,7 +1,8 @@
 """The whole syntax tree on one page. Nodes are frozen, slotted, and compare without their spans.
 
 Every block keeps two views of its options: typed fields, which checks and engine read, and `written`, the entries as
-they stand in the file, which the formatter prints and diagnostics point at. Durations are whole milliseconds.
+they stand in the file, which the formatter prints and diagnostics point at; of a tree from the cache they are made
+when somebody asks. Durations are whole milliseconds.
 `kind` names the construct and is the tag of the JSON form.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, Union
 
+from runkon.frozen import Late
 from runkon.frozen import frozen as node
 from runkon.language.source import Span
 
@@ -221,7 +223,7 @@ class CallStep:
     span: Span = field(compare=False, repr=False)
     agent: AgentRef
     options: StepOptions = NO_OPTIONS
-    written: tuple[Entry, ...] = ()
+    written: Late[tuple[Entry, ...]] = ()
     kind: Literal["call"] = "call"
 
 
@@ -237,7 +239,7 @@ class ScriptStep:
     env: tuple[Entry, ...] = ()
     stream: Literal["lines", "jsonl"] | None = None
     options: StepOptions = NO_OPTIONS
-    written: tuple[Entry, ...] = ()
+    written: Late[tuple[Entry, ...]] = ()
     kind: Literal["script"] = "script"
 
 
@@ -247,7 +249,7 @@ class CallWorkflow:
     workflow: str
     name_span: Span = field(compare=False, repr=False)
     options: StepOptions = NO_OPTIONS
-    written: tuple[Entry, ...] = ()
+    written: Late[tuple[Entry, ...]] = ()
     kind: Literal["call_workflow"] = "call_workflow"
 
 
@@ -281,7 +283,7 @@ class WhileBlock:
     stuck_after: int | None = None
     on_max_iter: Literal["fail", "continue"] = "fail"
     body: tuple[Statement, ...]
-    written: tuple[Entry, ...] = ()
+    written: Late[tuple[Entry, ...]] = ()
     kind: Literal["while"] = "while"
 
 
@@ -295,7 +297,7 @@ class DoWhileBlock:
     stuck_after: int | None = None
     on_max_iter: Literal["fail", "continue"] = "fail"
     body: tuple[Statement, ...]
-    written: tuple[Entry, ...] = ()
+    written: Late[tuple[Entry, ...]] = ()
     kind: Literal["do_while"] = "do_while"
 
 
@@ -308,7 +310,7 @@ class DoBlock:
     output: str | None = None
     snippets: tuple[str, ...] = ()
     body: tuple[Statement, ...]
-    written: tuple[Entry, ...] = ()
+    written: Late[tuple[Entry, ...]] = ()
     kind: Literal["do"] = "do"
 
 
@@ -325,7 +327,7 @@ class ParallelBlock:
     isolation: Literal["none", "worktree"] | None = None
     merge: Literal["none", "auto", "keep"] | None = None
     body: tuple[Statement, ...]
-    written: tuple[Entry, ...] = ()
+    written: Late[tuple[Entry, ...]] = ()
     kind: Literal["parallel"] = "parallel"
 
 
@@ -361,7 +363,7 @@ class GateStep:
     source: str | None = None
     threshold: int | None = None
     on_fail: Literal["fail", "continue"] = "fail"
-    written: tuple[Entry, ...] = ()
+    written: Late[tuple[Entry, ...]] = ()
     kind: Literal["gate"] = "gate"
 
 
@@ -388,7 +390,7 @@ class ForEachBlock:
     on_child_fail: Literal["halt", "continue", "skip_dependents"] = "continue"
     isolation: Literal["none", "worktree"] | None = None
     merge: Literal["none", "auto", "keep"] | None = None
-    written: tuple[Entry, ...] = ()
+    written: Late[tuple[Entry, ...]] = ()
     kind: Literal["foreach"] = "foreach"
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from runkon.frozen import frozen, is_value, value_class
+from runkon.frozen import Late, Later, frozen, is_late, is_value, record, value_class
 
 
 @frozen
@@ -114,3 +114,50 @@ def test_wrong_arguments_are_refused_by_the_first_and_the_later_ones(used, value
         Fresh(1)
     with pytest.raises(TypeError, match="__init__"):
         Fresh(*values, **named)
+
+
+# ── late fields ───────────────────────────────────────────────────────────────────────────────────
+@frozen
+class Page:
+    number: int
+    text: Late[tuple[str, ...]] = ()
+
+
+def test_a_late_field_is_made_once_when_it_is_first_read() -> None:
+    made: list[str] = []
+
+    def make() -> tuple[str, ...]:
+        made.append("made")
+        return ("a",)
+
+    page = Page(number=1, text=Later(make))  # type: ignore[arg-type]  # what a reader of files gives
+    assert page.number == 1
+    assert made == []
+    assert (page.text, page.text, made) == (("a",), ("a",), ["made"])
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_a_late_field_is_one_like_the_others(count: int) -> None:
+    for _ in range(count):  # the first few are built in another way
+        page = Page(number=1, text=("a",))
+    late = Page(number=1, text=Later(lambda: ("a",)))  # type: ignore[arg-type]
+    assert page == late
+    assert hash(page) == hash(late)
+    assert repr(late) == "Page(number=1, text=('a',))"
+    assert replace(late, number=2) == Page(number=2, text=("a",))
+    assert Page(number=1).text == ()
+    assert [f.name for f in fields(Page)] == ["number", "text"]
+    assert (is_late(Page, "text"), is_late(Page, "number")) == (True, False)
+
+
+@record
+class Row:
+    number: int
+    text: str = ""
+
+
+def test_a_record_is_built_by_position_or_by_name() -> None:
+    assert Row(1, "a") == Row(number=1, text="a")
+    assert replace(Row(1), text="b") == Row(1, "b")
+    with pytest.raises(TypeError):
+        Row()  # type: ignore[call-arg]

@@ -245,6 +245,27 @@ def test_nesting_up_to_the_limit_can_be_kept() -> None:
     assert encode(decode(encode(tree), "a.wf")) == encode(tree)
 
 
+def test_options_as_they_were_written_are_read_when_somebody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = parse(SourceFile("a.wf", "workflow w { call a { id = b } call c }")).workflows
+    read: list[str] = []
+    made = codec._now
+    monkeypatch.setattr(codec, "_now", lambda text, file: (read.append(text), made(text, file))[1])
+    (workflow,) = decode(encode(tree), "b.wf")  # type: ignore[misc]
+    assert [step.options.id for step in workflow.body] == ["b", None]
+    assert read == []
+    assert [entry.name for entry in workflow.body[0].written] == ["id"]
+    assert workflow.body[0].written[0].span.file == "b.wf"
+    assert (workflow.body[1].written, len(read)) == ((), 1)
+
+
+def test_very_long_options_are_kept_with_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ", ".join(f'"n{number}"' for number in range(500))
+    tree = parse(SourceFile("a.wf", f"workflow w {{ call a {{ with = [{names}] }} }}")).workflows
+    encoded = encode(tree)
+    monkeypatch.setattr(codec, "_now", lambda *_: pytest.fail("nothing is left for later"))
+    assert decode(encoded, "a.wf") == tree
+
+
 def test_what_is_no_tree_is_refused() -> None:
     with pytest.raises(TypeError):
         encode(object())
