@@ -113,7 +113,13 @@ class Resuming:
         """What would be done with every step. Writes nothing, takes no lease. Raises UserError `unknown-step`,
         `wrong-use`, `corrupt-run`."""
         runner = self._runner(prepared, (), None)
-        return runner.plan(prepared.record, prepared.program, prepared.how)
+        plan = runner.plan(prepared.record, prepared.program, prepared.how)
+        if prepared.fork or prepared.how.known is None or not prepared.may_ask:
+            return plan
+        from runkon.engine.resume_plan import with_answers  # late: where something may be asked
+
+        store, run = self._host.store, prepared.record.id
+        return with_answers(plan, prepared.how.known.steps, store.gates(run), store.gate_answers(run))
 
     def carry_out(
         self,

@@ -156,7 +156,11 @@ def ask_lines_of(app: App, run: RunRecord, steps: Sequence[StepRecord]) -> list[
     gates = open_gates_of(app, run, steps)
     if not gates:
         return []
-    from runkon.views.asks import ask_lines  # late: most runs wait for nothing
+    from runkon.model.gates import answer_for  # late: most runs wait for nothing
+    from runkon.views.asks import ask_lines
 
-    short, now = short_id(app, run.id), now_ms()
-    return [visible(line) for gate in gates for line in ask_lines(gate, steps, short, now)]
+    short, now, answers = short_id(app, run.id), now_ms(), app.store.gate_answers(run.id)
+    found: list[str] = []
+    for gate in gates:
+        found += ask_lines(gate, steps, short, now, answer_for(gate.name, gate.occurrence, answers))
+    return [visible(line) for line in found]

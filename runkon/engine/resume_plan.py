@@ -12,10 +12,10 @@ from runkon.engine.resume_places import Places, Target, form_of, is_around, is_a
 from runkon.engine.reuse import changed_inputs
 from runkon.engine.variables import EVERY_NAME
 from runkon.model.events import Event, StepSuperseded
-from runkon.model.gates import is_undecided
+from runkon.model.gates import answer_for, ask_name, is_undecided, occurrence_of
 from runkon.model.ids import StepPath, is_in_always
 from runkon.model.plans import ASK, DROP, FAIL, NEW, RERUN, REUSE, PlanLine, ResumePlan
-from runkon.model.records import StepRecord, fresh_step
+from runkon.model.records import GateAnswer, GateRecord, StepRecord, fresh_step
 from runkon.model.status import StepStatus
 from runkon.named import NamedTuple
 
@@ -30,6 +30,7 @@ _LOST = {
     "worker_lost": "worker lost",
     "lease_lost": "taken over by another engine",
 }
+_ANSWERED = {"rerun": RERUN, "done": REUSE, "failed": FAIL}  # what a person's decision comes to
 _STOPPED = {"user": "the run was cancelled", "fail_fast": "`fail_fast` of its block"}
 
 
@@ -207,6 +208,22 @@ class _Planner:
             for form, leaf in self._places.leaves.items()
             if leaf.static_order is not None and form not in known and not form.endswith("/on_fail")
         ]
+
+
+def with_answers(
+    plan: ResumePlan, steps: Sequence[StepRecord], gates: Sequence[GateRecord], answers: Sequence[GateAnswer]
+) -> ResumePlan:
+    """The plan with what follows from answers that no leg has taken yet. Not for a fork, which asks anew."""
+    by_path = {step.path: step for step in steps}
+    lines = []
+    for line in plan.lines:
+        if line.decision == ASK and (step := by_path.get(line.path)) is not None:
+            answer = answer_for(ask_name(step.path), occurrence_of(step, gates, answers), answers)
+            if answer is not None and answer.choice in _ANSWERED:
+                said = f"answered: {answer.choice}, by {answer.by}"
+                line = line._replace(decision=_ANSWERED[answer.choice], reason=said)
+        lines.append(line)
+    return plan._replace(lines=tuple(lines))
 
 
 def is_kept(step: StepRecord) -> bool:

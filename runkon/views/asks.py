@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from runkon.model.gates import DONE, FAILED, RERUN
 from runkon.model.output import JsonValue
-from runkon.model.records import GateRecord, StepRecord
+from runkon.model.records import GateAnswer, GateRecord, StepRecord
+from runkon.views.lines import decision_text
 from runkon.views.times import ago, iso
 
 _WHAT = {RERUN: "try it again", DONE: "it has done its work", FAILED: "count it as failed"}
@@ -20,8 +21,14 @@ def open_gates(gates: Sequence[GateRecord], steps: Sequence[StepRecord]) -> list
     return sorted(waiting, key=lambda gate: (orders.get(gate.path, ""), gate.path))
 
 
-def ask_lines(gate: GateRecord, steps: Sequence[StepRecord], run: str, now: int) -> Iterator[str]:
-    """What is asked, since when, and one command per choice. `run` is the id to type, `now` milliseconds UTC."""
+def ask_lines(
+    gate: GateRecord, steps: Sequence[StepRecord], run: str, now: int, answer: GateAnswer | None = None
+) -> Iterator[str]:
+    """What is asked, since when, and one command per choice; only what was said where an `answer` was given that no leg
+    has taken yet. `run` is the id to type, `now` milliseconds UTC."""
+    if answer is not None and answer.choice in gate.options:
+        yield f"{gate.path} has its answer: {decision_text(answer.choice, answer.by, answer.reason)}"
+        return
     step = next((one for one in steps if one.path == gate.path), None)
     begun = None if step is None else step.started_at
     since = "" if begun is None else f" (begun {ago(now - begun)}, {iso(begun)})"

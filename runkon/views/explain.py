@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from runkon.model import events as ev
 from runkon.model.events import Envelope
-from runkon.model.gates import ask_name
+from runkon.model.gates import answer_for, ask_name
 from runkon.model.ids import StepPath
 from runkon.model.output import JsonValue
-from runkon.model.records import GateRecord, RunRecord, StepRecord
+from runkon.model.records import GateAnswer, GateRecord, RunRecord, StepRecord
 from runkon.views.explain_events import told
 from runkon.views.explain_verdict import verdict
 from runkon.views.guards import Guard
@@ -37,9 +37,10 @@ def explanation(
     events: Sequence[Envelope],
     gates: Sequence[GateRecord],
     guards: Sequence[Guard],
+    answers: Sequence[GateAnswer] = (),
 ) -> dict[str, JsonValue]:
     """Everything the records say about `step`. `events` are those of the whole run, `guards` the conditions around the
-    step in the workflow's text."""
+    step in the workflow's text, `answers` what was said about the run's gates, whether a leg has taken it or not."""
     own = [one for one in events if getattr(one.event, "path", None) == step.path]
     seen, info = step.seen, step.info
     return {
@@ -54,7 +55,7 @@ def explanation(
         "led_here": [_choice(one, events) for one in _led_here(step, own, events, guards)],
         "read": list[JsonValue](seen.names) if seen is not None else [],
         "attempts": _attempts(own, events),
-        "gates": [_gate(gate) for gate in gates if gate.name == ask_name(step.path) or gate.path == step.path],
+        "gates": [_gate(one, answers) for one in gates if one.name == ask_name(step.path) or one.path == step.path],
         "reused_from": step.cached_from,
         "history": [_happened(one, text) for one in own if (text := told(one.event)) is not None],
     }
@@ -219,7 +220,14 @@ def _close(attempt: dict[str, JsonValue], one: Envelope) -> None:
     }
 
 
-def _gate(gate: GateRecord) -> dict[str, JsonValue]:
+def _gate(gate: GateRecord, answers: Sequence[GateAnswer]) -> dict[str, JsonValue]:
+    answer = None if gate.decision is not None else answer_for(gate.name, gate.occurrence, answers)
+    said: dict[str, JsonValue] | None = None
+    if answer is not None:
+        said = {
+            "decision": answer.choice, "by": answer.by, "via": answer.via, "reason": answer.reason,
+            "at": iso(answer.at),
+        }  # fmt: skip
     return {
         "gate": gate.name,
         "occurrence": gate.occurrence,
@@ -231,6 +239,7 @@ def _gate(gate: GateRecord) -> dict[str, JsonValue]:
         "via": gate.via,
         "reason": gate.reason,
         "decided_at": iso(gate.decided_at),
+        "answer": said,
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from runkon.model.output import JsonValue
 from runkon.views.explain_events import as_json
+from runkon.views.lines import decision_text
 from runkon.views.times import elapsed, money
 
 
@@ -52,6 +53,10 @@ def _gate(gate: Mapping[str, Any]) -> Iterator[str]:
     number = f"#{gate['occurrence']}" if gate["occurrence"] > 1 else ""
     yield f"question {gate['gate']}{number}, asked {gate['opened_at']}:"
     yield f"    {gate['prompt']}"
+    if (answer := gate["answer"]) is not None:
+        said = decision_text(answer["decision"], answer["by"], answer["reason"])
+        yield f"    answered: {said}, via {answer['via']}, {answer['at']}; the next leg takes it"
+        return
     if gate["decision"] is None:
         yield "    not decided yet"
         return

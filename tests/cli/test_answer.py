@@ -68,7 +68,7 @@ def test_show_and_runs_say_the_same(waiting):
     waiting.run("show", "@last").exits(0)
     shown = waiting.plain(waiting.out)
     assert "⏸ script deploy" in shown
-    assert shown.endswith(f"\n\n{QUESTION}\nnext: runkon resume RUN\n")
+    assert shown.endswith(f"\n\n{QUESTION}\nnext: runkon resume RUN        (once every question has its answer)\n")
     waiting.run("runs").exits(0)
     assert waiting.out.split()[1] == "waiting"
 
@@ -129,6 +129,27 @@ def test_the_first_answer_stands(waiting):
     waiting.run("answer", "@last", "--set", "decision=failed", "--as", "bob")
     assert waiting.code != 0
     assert "`rerun` by ann" in waiting.err
+
+
+def test_an_answer_that_no_leg_has_taken_yet_is_shown_everywhere(waiting):
+    waiting.run("answer", "@last", "--set", "decision=rerun", "--as", "ann", "-m", "it had not begun").exits(0)
+    waiting.run("show", "@last").exits(0)
+    assert waiting.plain(waiting.out).endswith(
+        "\n\ndeploy has its answer: rerun, by ann: it had not begun\n\nnext: runkon resume RUN\n"
+    )
+    waiting.run("explain", "@last", "deploy").exits(0)
+    said = "    answered: rerun, by ann: it had not begun, via cli, TIME; the next leg takes it\n"
+    assert said in waiting.plain(waiting.out)
+    assert waiting.plain(waiting.err) == "next: runkon resume RUN\n"
+    waiting.run("resume", "@last", "--dry-run").exits(0)
+    assert waiting.out.splitlines()[0].split(maxsplit=2) == ["rerun", "deploy", "answered: rerun, by ann"]
+
+
+@pytest.mark.parametrize(("choice", "planned"), [("done", "reuse"), ("failed", "fail")])
+def test_the_plan_says_what_an_answer_comes_to(waiting, choice, planned):
+    waiting.run("answer", "@last", "--set", f"decision={choice}").exits(0)
+    waiting.run("resume", "@last", "--dry-run").exits(0)
+    assert waiting.out.split()[:2] == [planned, "deploy"]
 
 
 def test_an_answer_before_the_question_is_asked_counts(case):

@@ -48,7 +48,9 @@ def command(session: Session, run: str, step: str) -> int:
             raise
         told = not_reached(place, place.rpartition("/")[2], events, guards_of(outline, place))
     else:
-        told = explanation(record, found, events, app.store.gates(record.id), guards_of(outline, found.path))
+        gates = app.store.gates(record.id)
+        answers = app.store.gate_answers(record.id) if gates else ()
+        told = explanation(record, found, events, gates, guards_of(outline, found.path), answers)
     if session.as_json:
         _drop_internal(told)
         session.console.data({"schema": "runkon.explain/1", "run_id": record.id, "explain": told})
@@ -86,7 +88,8 @@ def _drop_internal(told: dict[str, JsonValue]) -> None:
 
 def _say_next(session: Session, run: RunRecord, steps: Sequence[StepRecord], step: StepRecord | None) -> None:
     if step is not None and step.status is StepStatus.WAITING:
-        for line in ask_lines_of(session.app, run, [step]):
+        lines = ask_lines_of(session.app, run, [step])
+        for line in lines if len(lines) > 1 else [f"next: runkon resume {short_id(session.app, run.id)}"]:
             session.console.note(line)
     elif (status := true_status(run)) in (RunStatus.INTERRUPTED, RunStatus.FAILED, RunStatus.WAITING):
         end = ending(run, steps, short_id(session.app, run.id), status, with_time=False)

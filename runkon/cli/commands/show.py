@@ -88,7 +88,9 @@ def _show_run(session: Session, run: RunRecord, steps: Sequence[StepRecord]) -> 
         asked = ask_lines_of(session.app, run, steps)
         for line in ["", *asked] if asked else []:
             console.result(line)
-        console.result(f"\nnext: {end.next}")
+        is_open = any(line.startswith(" ") for line in asked)  # an answered question has no commands below it
+        why = f"        ({end.why})" if is_open and end.why else ""
+        console.result(f"\nnext: {end.next}{why}")
 
 
 _STYLE = {
