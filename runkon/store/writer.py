@@ -143,6 +143,6 @@ class Writer:
         try:
             if os.stat(self._path).st_ino == self._inode:
                 return
-        except FileNotFoundError:
+        except OSError:  # its folder may be gone, or closed to us
             pass
         raise faults.Gone

@@ -136,6 +136,21 @@ def test_a_renewal_that_fails_takes_no_patience_from_the_next_commit(
     assert len(pauses) == 1
 
 
+def test_a_folder_that_gives_way_to_a_file_is_waited_for(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    store = SqliteRunStore(folder / "runs.db", durability="normal", patience=0.2)
+    story = Story(store)
+    story.begin()
+    away = folder.rename(tmp_path / "away")
+    folder.write_text("")
+    with pytest.raises(StoreUnavailable, match="was removed or replaced"):
+        story.write(started("a"))
+    folder.unlink()
+    away.rename(folder)
+    story.write(started("a"))
+    store.close()
+
+
 def test_a_commit_that_only_seemed_to_fail_is_not_made_twice(story: Story, store: SqliteRunStore) -> None:
     with arm("after_commit:hit=1:do=sql(IOERR)") as armed:
         story.write(started("a"))
