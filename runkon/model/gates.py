@@ -65,7 +65,7 @@ def ask_name(path: StepPath) -> str:
 def is_undecided(step: StepRecord) -> bool:
     """True if nobody knows how the last attempt of the step ended, and nobody has said what to do about it. Steps of an
     always block are left alone: a later leg runs its own."""
-    if is_in_always(step.path):
+    if step.status is StepStatus.COMPLETED or is_in_always(step.path):  # nearly all are, of very many
         return False
     match step.status:
         case StepStatus.WAITING:
