@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,14 +11,16 @@ import click
 
 from runkon.cli.checked_file import checked_workflow
 from runkon.cli.console import columns
-from runkon.cli.run_state import short_id, true_status
+from runkon.cli.run_state import is_held, short_id, true_status
 from runkon.cli.session import Session
 from runkon.errors import EXIT_USAGE, UserError
 from runkon.language.columns import visible
 from runkon.language.program import CheckedWorkflow
 from runkon.model.plans import ASK, ResumePlan
 from runkon.model.records import RunRecord
+from runkon.model.secrets import secret_name
 from runkon.model.status import RunStatus
+from runkon.model.value_text import as_text
 from runkon.resuming import Prepared
 from runkon.views.plan_lines import change_lines, plan_object, plan_rows, plan_summary
 
@@ -44,7 +47,12 @@ def preview(session: Session, prepared: Prepared) -> int:
         console.note(f"note: {visible(note)}")
     _show(plan, console.result)
     console.note(f"{status}: {plan_summary(plan)}")
-    console.note(f"next: runkon resume {short_id(session.app, prepared.record.id)}{_words(prepared)}")
+    short = short_id(session.app, prepared.record.id)
+    if is_held(prepared.record) and not prepared.fork:
+        console.note("a process advances the run now; this is what a resume would do if that process died here")
+        console.note(f"next: runkon events -f {short}")
+    else:
+        console.note(f"next: runkon resume {short}{_words(prepared)}")
     return 0
 
 
@@ -92,7 +100,20 @@ def _words(prepared: Prepared) -> str:
         return ""
     words = {"only-failed": " --only-failed", "restart": " --restart"}.get(how.mode, "")
     if how.step is not None:
-        words += f" --from {how.step}"
+        words += f" --from {shlex.quote(how.step)}"
     if prepared.fork:
         words += " --fork"
-    return words + (" --with-edits" if how.before is not None else "")
+    words += " --with-edits" if how.before is not None else ""
+    words += f" --until {shlex.quote(prepared.config.until)}" if prepared.config.until else ""
+    return words + _inputs(prepared)
+
+
+def _inputs(prepared: Prepared) -> str:
+    """The inputs that are to change, as options; what is no plain value, or a secret, is left for people to say."""
+    before, words = prepared.record.inputs, ""
+    for name, value in (prepared.how.inputs or {}).items():
+        if before.get(name) == value:
+            continue
+        shown = as_text(value) if secret_name(value) is None and not isinstance(value, list | dict) else "…"
+        words += f" -i {shlex.quote(f'{name}={shown}')}"
+    return words

@@ -44,12 +44,15 @@ def test_who_resumes_a_held_run_is_told_who_has_it_and_changes_nothing(place):
     run = place.runs()[0]["run_id"]
     host = re.escape(os.uname().nodename)
     assert re.fullmatch(
-        rf"run {run} · holds · x\.wf · resumed\n"
         rf"error\[already-active\]: run `{run}` is being advanced by process {owner.pid} on {host} for \d+ seconds?\n"
         r"  = help: only one process at a time can advance a run: follow this one, or wait for its end\n"
         rf"  = next: runkon events -f {run}\n",
         refused.stderr,
     ), refused.stderr
+    assert place.run("resume", "@last", "--from", "hold").stderr.startswith("error[already-active]: ")
+    planned = place.run("resume", "@last", "--dry-run").stderr
+    assert "\na process advances the run now; this is what a resume would do if that process died here\n" in planned
+    assert planned.splitlines()[-1].startswith("next: runkon events -f ")
     assert rows(place) == before
     place.go()
     assert owner.wait(PATIENCE) == 0

@@ -78,6 +78,13 @@ class TestModes:
         assert done.run("events", old["run_id"]).out == events
         assert done.run("show", old["run_id"], "--json").json() == old
 
+    def test_the_preview_names_the_command_that_does_what_it_says(self, done):
+        done.run("resume", "@last", "--fork", "-i", "word=yo ho", "--until", "two", "--dry-run").exits(0)
+        assert done.plain(done.err).endswith("next: runkon resume RUN --fork --until two -i 'word=yo ho'\n")
+        assert [line.split(maxsplit=2)[:2] for line in done.out.splitlines()] == [
+            ["rerun", "one"], ["rerun", "two"], ["rerun", "weak"], ["rerun", "three"],
+        ]  # fmt: skip
+
     @pytest.mark.parametrize(
         ("words", "text"),
         [

@@ -108,7 +108,7 @@ def command(
             return preview(session, prepared)
         for note in prepared.notes:
             session.console.note(f"note: {visible(note)}")
-        if not is_plain or prepared.may_ask:
+        if with_edits or ((not is_plain or prepared.may_ask) and (fork or not is_held(record))):
             from runkon.cli.resume_plan import show_before  # late: most resumes have nothing to decide
 
             show_before(session, prepared, wants_yes=with_edits and not yes)
@@ -136,7 +136,7 @@ def _carry_out(session: Session, prepared: Prepared, events: str | None) -> int:
     title = f"{prepared.program.workflow.name} · {prepared.program.source.path}"
 
     def execute(watched: Watched) -> RunRecord:
-        if not prepared.fork:
+        if not prepared.fork and not is_held(record):  # else it will be refused
             watched.say(first_words(record.id, f"{title} · resumed"))
         origin = short_id(app, record.id) if prepared.fork else ""
         return app.resuming.carry_out(
