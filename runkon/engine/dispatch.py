@@ -68,7 +68,7 @@ def call_here(ticket: Ticket, request: StepRequest, strand: Strand, token: Token
 
 def call_within(leg: Leg, ticket: Ticket, make_request: MakeRequest, parent: Token, limits: Limits) -> Answer:
     """Call the executor on a thread of its own, at most for `limits`. Raises `StoppedCall` if anything but its own
-    clock stopped it."""
+    clock stopped it. A call that is given up leaves no process behind: its step may be about to run again."""
     token = parent.child()
     clock = _AttemptClock(leg, token, limits)
     answers: list[Answer] = []
@@ -98,6 +98,10 @@ def call_within(leg: Leg, ticket: Ticket, make_request: MakeRequest, parent: Tok
         return answers[0]
     assert token.reason is not None
     is_given_up, usage = strand.lost is not None, next(iter(paid), None)
+    if is_given_up:
+        from runkon.engine.orphans import end_attempt  # late: hardly ever
+
+        end_attempt(request.marks)
     if token.reason.kind in CLOCKS:
         return _out_of_time(token.reason.kind, limits)._replace(is_given_up=is_given_up, usage=usage)
     stopped = StoppedCall(token.reason, is_given_up=is_given_up)

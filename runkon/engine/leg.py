@@ -277,6 +277,7 @@ class LegRun:
     def _end_processes(self, grace: float | None = None) -> list[Note]:
         """End what this leg has started and nobody waits for any more; what to say about it."""
         was_stopped = self._body_token.reason is not None or self._always_token.reason is not None
+        was_stopped = was_stopped or self._leg.has_given_up
         if not self._leg.has_processes and not was_stopped:
             return []
         from runkon.engine.orphans import end_leg, left_behind  # late: legs without processes need none of it

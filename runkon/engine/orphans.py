@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from runkon.model import processes
@@ -74,6 +74,13 @@ def with_evidence(closed: Collection[Event], evidence: dict[StepPath, str]) -> l
         else event
         for event in closed
     ]
+
+
+def end_attempt(marks: Mapping[str, str]) -> None:
+    """End what an attempt has started whose executor had its grace and did not come back."""
+    owner = processes.last_owner(marks)
+    if owner is not None:
+        processes.end(lambda: processes.of_attempt(owner), 0)
 
 
 def end_leg(run: RunID, fence: int, grace: float, *, is_stopped: bool) -> Ended:

@@ -75,7 +75,7 @@ def close_failed_attempt(attempts: OpenStep, failure: Failed) -> None:
         )
     )
     if failure.is_given_up:
-        recorder.append(_given_up_note(attempts.path))
+        _tell_given_up(attempts.scope.leg, attempts.path)
 
 
 def close_failed(attempts: OpenStep, failure: Failed, before: Sequence[Event] = ()) -> StepResult:
@@ -128,12 +128,13 @@ def close_stopped(
             end(path=path, reason=reason.kind, epoch=epoch),
         )
     if is_given_up:
-        recorder.append(_given_up_note(path))
+        _tell_given_up(leg, path)
 
 
-def _given_up_note(path: StepPath) -> Note:
+def _tell_given_up(leg: Leg, path: StepPath) -> None:
+    leg.has_given_up = True
     text = f"the executor of `{path}` did not stop when told to; its late result will be refused"
-    return Note(level="warning", code="attempt-abandoned", text=text, path=path)
+    leg.recorder.append(Note(level="warning", code="attempt-abandoned", text=text, path=path))
 
 
 # ── answers without an attempt ────────────────────────────────────────────────────────────────────

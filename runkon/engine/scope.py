@@ -81,6 +81,7 @@ class Leg:
         self.mark = ""  # what begins the mark of processes; a number for each attempt ends it
         self.attempts = count()
         self.has_processes = False  # an attempt has told of one
+        self.has_given_up = False  # a call that may have started some has not come back
         self.exhausted: dict[str, str] = {}  # executors that failed for good in this leg, and why
         self._executors = executors
         self._found: dict[str, ActionExecutor | None] = {}

@@ -116,9 +116,10 @@ def of_leg(run: str, *, first: int = 0, last: int | None = None, of_attempts: bo
     return _family(is_own, ())
 
 
-def of_attempt(owner: Owner | None, leader: int) -> list[Found]:
+def of_attempt(owner: Owner | None, leader: int | None = None) -> list[Found]:
     """What lives of one attempt: marked as its own, or in the session of `leader`, a child that is not reaped yet."""
-    return [one for one in _family(lambda other: other == owner, (leader,)) if one.pid != leader]
+    sessions = () if leader is None else (leader,)
+    return [one for one in _family(lambda other: other == owner, sessions) if one.pid != leader]
 
 
 def of_leaders(leaders: Iterable[tuple[int, str]]) -> tuple[list[Found], list[Found]]:

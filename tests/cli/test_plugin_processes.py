@@ -24,6 +24,30 @@ def outside(request):
 """
 
 
+SLOW = """\
+import os
+import subprocess
+from pathlib import Path
+
+from runkon import executor
+from runkon.model import processes
+
+
+@executor("slow")
+def slow(request):
+    found = {one.pid for one in processes.of_leg(request.run_id)}
+    calls = Path("calls")
+    before = calls.read_text().split() if calls.exists() else []
+    with open("seen", "a") as seen:
+        seen.write(f"{len([pid for pid in before if int(pid) in found])}\\n")
+    waits = ["sh", "-c", "while ! test -e go; do sleep 0.05; done"]
+    child = subprocess.Popen(waits, env={**os.environ, **request.marks})
+    with calls.open("a") as file:
+        file.write(f"{child.pid}\\n")
+    child.wait()
+"""
+
+
 @pytest.fixture
 def place(tmp_path: Path):
     place = Place(tmp_path)
@@ -69,3 +93,18 @@ def alive(place: Place) -> list[bool]:
     """Whether the process of each call still runs."""
     found = {one.pid for run in place.runs() for one in processes.of_leg(run["run_id"])}
     return [int(pid) in found for pid in place.calls()]
+
+
+def test_a_call_that_took_too_long_is_not_beside_the_next_one(place: Place) -> None:
+    place.write(".runkon/plugins/slow.py", SLOW)
+    place.write("z.wf", "workflow z { call slow { timeout = 1s retries = 1 on_fail = continue } }\n")
+    assert place.run("run", "z.wf").returncode == 0
+    assert (place.folder / "seen").read_text().split() == ["0", "0"]  # processes of earlier calls when one begins
+    assert alive(place) == [False, False]
+
+
+def test_what_a_call_that_was_given_up_started_ends_with_the_run(place: Place) -> None:
+    place.write(".runkon/plugins/slow.py", SLOW.replace("**request.marks", ""))
+    place.write("z.wf", "workflow z { call slow { timeout = 1s on_fail = continue } }\n")
+    assert place.run("run", "z.wf").returncode == 0
+    assert alive(place) == [False]
