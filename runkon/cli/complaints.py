@@ -39,6 +39,9 @@ def wrong_use(error: click.ClickException, words: Sequence[str]) -> UserError:
     """What click found wrong with the command line, in our words."""
     verb = next((word for word in words if word in COMMANDS), None)
     path = f"runkon {verb}" if verb else "runkon"
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None and context.command_path.startswith(path):
+        path = context.command_path  # of a verb with verbs of its own
     code, message, help = _wording(error)
     return UserError(code, message, help=help, next=f"{path} --help", exit_code=EXIT_USAGE)
 
@@ -94,7 +97,9 @@ def _wording(error: click.ClickException) -> tuple[str, str, str | None]:
         case click.MissingParameter():
             kind = "option" if isinstance(error.param, click.Option) else "argument"
             name = error.param.make_metavar(error.ctx) if error.param is not None and error.ctx is not None else ""
-            return f"missing-{kind}", f"the {kind} `{name.strip('[]')}` is missing", None
+            if isinstance(error.param, click.Option):
+                name = f"{max(error.param.opts, key=len)} {name}"
+            return f"missing-{kind}", f"the {kind} `{_without_brackets(name)}` is missing", None
         case click.BadParameter():
             name = max(error.param.opts, key=len) if error.param is not None else "value"
             if isinstance(error.param, click.Argument):
@@ -102,6 +107,11 @@ def _wording(error: click.ClickException) -> tuple[str, str, str | None]:
             return "invalid-value", f"`{name}`: {_plain(error.message)}", None
         case _:
             return "wrong-use", _plain(error.format_message()), None
+
+
+def _without_brackets(name: str) -> str:
+    """`[FILES]` as `FILES`; `RUN[:GATE]` stays."""
+    return name[1:-1] if name.startswith("[") and name.endswith("]") else name
 
 
 def _did_you_mean(error: click.NoSuchOption) -> str | None:

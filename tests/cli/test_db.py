@@ -58,7 +58,7 @@ def test_path(case: Case) -> None:
 
 
 def test_before_the_first_run(case: Case) -> None:
-    case.run("db", "check").exits(0).stdout("sound: 0 runs, 0 events\n")
+    case.run("db", "check").exits(0).stdout("there is no database yet: TMP/project/.runkon/runkon.db\n")
     case.run("db", "gc").exits(0).stdout("nothing to remove\n")
     for words in (("backup", "copy.db"), ("migrate",)):
         case.run("db", *words).exits(5).stderr(
@@ -78,7 +78,7 @@ def test_a_changed_row_is_found_repaired_and_the_run_goes_on(case: Case) -> None
     change(case, "UPDATE steps SET status = 'failed' WHERE path = 'one'")
     case.run("db", "check").exits(5).stdout(
         """
-        run RUN · event 5 · step one · I6
+        run RUN · event 5 · step one · rule I6
           found:    in `steps` for `one`, epoch 1: status `failed`
           expected: status `completed`
           = next: runkon db rebuild RUN
@@ -112,7 +112,7 @@ def test_a_damaged_output_is_told_planned_and_made_again(case: Case) -> None:
     blob.write_bytes(content)
     said = f"artifact `{blob.name[:12]}…` has changed: its bytes have another SHA-256"
     case.run("db", "check").exits(5).stdout(
-        f"run RUN · event 4 · step a · I7\n  found:    {said}\n  expected: the bytes that its id names\n"
+        f"run RUN · event 4 · step a · rule I7\n  found:    {said}\n  expected: the bytes that its id names\n"
         "  = next: runkon resume RUN\n"
     )
     case.run("show", "@last", "a").exits(0)
@@ -207,6 +207,17 @@ def test_a_database_on_a_network(case: Case, monkeypatch: pytest.MonkeyPatch) ->
     case.env(RUNKON_ALLOW_NETWORK_STORE="1").run("db", "check").exits(0)
 
 
+def test_what_is_not_there_is_said(case: Case) -> None:
+    case.run("db", "check", "--db", "typo.db").exits(0).stdout("there is no database yet: TMP/project/typo.db\n")
+    case.wf(TWO).file("ready", "").run("run", "x.wf").exits(0)
+    case.run("db", "backup", "away/copy.db").exits(2).stderr(
+        "error[file-not-found]: there is no folder `TMP/project/away`\n"
+        "  = help: make it first, or name a file in a folder that is there\n"
+    )
+    case.run("db", "--help").exits(0)
+    assert "  rebuild  make the rows of a run anew from its events\n" in case.out
+
+
 def test_prune_takes_out_old_runs_that_have_ended(case: Case) -> None:
     case.wf(TWO).file("ready", "")
     for _ in range(3):
@@ -216,7 +227,7 @@ def test_prune_takes_out_old_runs_that_have_ended(case: Case) -> None:
     logs = case.project / ".runkon" / "logs"
     assert len(list(logs.iterdir())) == 4
     case.run("db", "prune").exits(2).stderr(
-        "error[missing-option]: the option `N` is missing\n  = next: runkon db --help\n"
+        "error[missing-option]: the option `--keep N` is missing\n  = next: runkon db prune --help\n"
     )
     case.run("db", "prune", "--keep", "1").exits(0).stdout("took out 2 runs\n").stderr(
         "next: runkon db gc        (large values that nobody needs any more)\n"

@@ -124,6 +124,10 @@ def test_a_file_in_place_of_a_command(case):
             "error[invalid-value]: the option `-q` takes no value\n  = next: runkon run --help\n",
         ),
         (("run", "x.wf", "-i"), "error[missing-value]: the option `-i` needs a value\n  = next: runkon run --help\n"),
+        (
+            ("answer",),
+            "error[missing-argument]: the argument `RUN[:GATE]` is missing\n  = next: runkon answer --help\n",
+        ),
         (("graph",), "error[missing-argument]: the argument `FILE` is missing\n  = next: runkon graph --help\n"),
         (("--plain",), "error[wrong-use]: missing command\n  = next: runkon --help\n"),
     ],

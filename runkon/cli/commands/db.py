@@ -81,7 +81,8 @@ def check_command(session: Session, run: str | None) -> int:
     if found.problems:
         session.console.error(f"{looked}: {counted(len(found.problems), 'problem')}")
         return EXIT_ENVIRONMENT
-    session.console.result(f"sound: {looked}")
+    file = session.settings.db
+    session.console.result(f"sound: {looked}" if file.exists() else f"there is no database yet: {visible(str(file))}")
     return 0
 
 
@@ -92,7 +93,7 @@ def _told(problem: Problem) -> str:
         place += f" · event {problem.event}"
     if problem.path:
         place += f" · step {problem.path}"
-    lines = [f"{place} · {problem.rule}", f"  found:    {problem.found}", f"  expected: {problem.expected}"]
+    lines = [f"{place} · rule {problem.rule}", f"  found:    {problem.found}", f"  expected: {problem.expected}"]
     return "\n".join(visible(line) for line in [*lines, f"  = next: {problem.next}"])
 
 
@@ -172,8 +173,14 @@ def prune_command(session: Session, keep: int) -> int:
 
 
 _VERBS = (
-    *(path_command, check_command, rebuild_command, backup_command),
-    *(migrate_command, gc_command, prune_command),
+    (path_command, "print where the database file is"),
+    (check_command, "say whether what is recorded is sound"),
+    (rebuild_command, "make the rows of a run anew from its events"),
+    (backup_command, "copy the database, also while runs go on"),
+    (migrate_command, "bring an older database up to date"),
+    (gc_command, "remove what no run refers to any more"),
+    (prune_command, "take out old runs that have ended"),
 )
-for _verb in _VERBS:
+for _verb, _about in _VERBS:
+    _verb.short_help = _about
     command.add_command(_verb)

@@ -26,7 +26,7 @@ class Copied(NamedTuple):
 def backup(path: Path, target: Path) -> Copied:
     """Copy the database `path` to `target` in one consistent state, while others go on writing; files beside it go to
     a folder beside `target`. `target` appears whole, as the last thing. Raises UserError `file-exists` for a target
-    that is there already, and `store-empty` for a database that is not."""
+    that is there already, `file-not-found` for a folder that is not, and `store-empty` for no database."""
     folder = folder_of(target)
     for place in (target, folder):
         if place.exists():
@@ -36,6 +36,8 @@ def backup(path: Path, target: Path) -> Copied:
         with connections.reading(path) as connection:
             if connection is None:
                 raise nothing_there(path)
+            if not target.parent.is_dir():
+                raise _no_folder(target.parent)
             runs, files = _copy_rows(connection, part)
         count = _copy_files(folder_of(path), folder, files)
         os.link(part, target)  # unlike a rename, never takes the place of another file
@@ -81,6 +83,15 @@ def nothing_there(path: Path) -> UserError:
         help="the first run makes it",
         next="runkon run FILE",
         exit_code=EXIT_ENVIRONMENT,
+    )
+
+
+def _no_folder(folder: Path) -> UserError:
+    return UserError(
+        "file-not-found",
+        f"there is no folder `{folder}`",
+        help="make it first, or name a file in a folder that is there",
+        exit_code=EXIT_USAGE,
     )
 
 
