@@ -100,7 +100,7 @@ class _Stop:
         self._count += 1
         if self._count == 1:
             self.cause = _CAUSES.get(signal.Signals(number), "sigterm")
-            self._say("stopping: work in progress is being cancelled (^C again kills it)")
+            self._say("stopping: running steps are told to stop (^C again kills them)")
             self._control.interrupt(self.cause)
         elif self._count == 2:
             self._control.kill()

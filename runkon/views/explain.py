@@ -13,6 +13,7 @@ from runkon.model.gates import answer_for, ask_name
 from runkon.model.ids import StepPath
 from runkon.model.output import JsonValue
 from runkon.model.records import GateAnswer, GateRecord, RunRecord, StepRecord
+from runkon.model.status import StepStatus
 from runkon.views.explain_events import told
 from runkon.views.explain_verdict import verdict
 from runkon.views.guards import Guard
@@ -54,7 +55,7 @@ def explanation(
         "why": verdict(run, step, own, events),
         "led_here": [_choice(one, events) for one in _led_here(step, own, events, guards)],
         "read": list[JsonValue](seen.names) if seen is not None else [],
-        "attempts": _attempts(own, events),
+        "attempts": _attempts(own, events, is_lost=step.status is StepStatus.INTERRUPTED),
         "gates": [_gate(one, answers) for one in gates if one.name == ask_name(step.path) or one.path == step.path],
         "reused_from": step.cached_from,
         "history": [_happened(one, text) for one in own if (text := told(one.event)) is not None],
@@ -159,8 +160,9 @@ def _word(value: bool) -> str:  # noqa: FBT001  a truth value to be named
 
 
 # ── attempts ──────────────────────────────────────────────────────────────────────────────────────
-def _attempts(own: Sequence[Envelope], events: Sequence[Envelope]) -> list[JsonValue]:
-    """One entry per attempt of every epoch; what is still open is running, or was lost if a later leg has begun."""
+def _attempts(own: Sequence[Envelope], events: Sequence[Envelope], *, is_lost: bool) -> list[JsonValue]:
+    """One entry per attempt of every epoch; what is still open is running, or was lost if its process is, or a later
+    leg has begun."""
     found: list[dict[str, JsonValue]] = []
     for one in own:
         event = one.event
@@ -171,7 +173,7 @@ def _attempts(own: Sequence[Envelope], events: Sequence[Envelope]) -> list[JsonV
     begun = [one.leg for one in events if isinstance(one.event, ev.RunStarted | ev.RunResumed)]
     for attempt in found:
         leg = attempt["leg"]
-        if attempt["status"] == "running" and isinstance(leg, int) and begun and leg < begun[-1]:
+        if attempt["status"] == "running" and (is_lost or (isinstance(leg, int) and begun and leg < begun[-1])):
             attempt["status"] = "unknown"
     return list[JsonValue](found)
 

@@ -91,6 +91,8 @@ def _started(event: ev.AttemptStarted) -> str:
     version = f" version {event.executor_version}" if event.executor_version else ""
     effect = f", which may {event.effect}" if event.effect == "write" else ""
     why = f" {_FOLLOWS[event.why]}" if event.why in _FOLLOWS else f" ({event.why})" if event.why else ""
+    if effect and why:
+        effect += ","
     return f"attempt {event.number + 1} began with `{event.executor}`{version}{effect}{why}"
 
 

@@ -10,6 +10,8 @@ from runkon.views.explain_events import as_json
 from runkon.views.lines import decision_text
 from runkon.views.times import elapsed, money
 
+_CAUSES = {"interrupt": "^C", "kill": "killed at once", "sigterm": "SIGTERM", "sighup": "the terminal was closed"}
+
 
 def explain_lines(told: Mapping[str, JsonValue]) -> Iterator[str]:
     """The lines of what `explanation` gathered; texts are data, not yet made visible."""
@@ -43,7 +45,11 @@ def _choice(choice: Mapping[str, Any]) -> Iterator[str]:
 
 def _attempt(one: Mapping[str, Any]) -> tuple[str, ...]:
     status = one["status"].replace("_", " ")
-    cause = f": {one['cause'].replace('_', ' ')}" if one["cause"] else ""
+    cause = (
+        ""
+        if one["cause"] in (None, one["status"])
+        else f": {_CAUSES.get(one['cause'], one['cause'].replace('_', ' '))}"
+    )
     spent = elapsed(one["duration_ms"]) if one["duration_ms"] is not None else ""
     paid = money(one["cost_usd"]) if one["cost_usd"] is not None else ""
     return str(one["number"] + 1), f"leg {one['leg']}", one["executor"], status + cause, spent, paid

@@ -105,7 +105,7 @@ def test_first_interrupt_pauses_and_a_resume_ends_it(folder):
     terminal = Terminal(folder, "run", "slow.wf").until("waiting here")
     terminal.child.sendintr()
     assert terminal.end() == 130
-    assert "stopping: work in progress is being cancelled (^C again kills it)" in terminal.text
+    assert "stopping: running steps are told to stop (^C again kills them)" in terminal.text
     assert "interrupted; continue: runkon resume 01" in terminal.text.split("\n")[-1]
     assert (folder / "said").read_text() == "bye cancelled\n"
     (folder / "go").touch()

@@ -269,7 +269,7 @@ def test_a_copy_of_nothing_and_into_nothing_are_refused(store: SqliteRunStore, p
     told(store)
     with pytest.raises(UserError) as caught:
         upkeep.backup(path.parent / "no-such-folder" / "copy.db")
-    assert caught.value.code == "store-unavailable"
+    assert caught.value.code == "file-not-found"
     assert not (path.parent / "no-such-folder").exists()
 
 

@@ -37,7 +37,7 @@ SENTENCES: list[tuple[Event, str]] = [
     (made(ev.AttemptStarted, PATH, 0, INFO, "script"), "attempt 1 began with `script`"),
     (
         made(ev.AttemptStarted, PATH, 1, INFO, "script", why="answered", effect="write", executor_version="3"),
-        "attempt 2 began with `script` version 3, which may write because somebody decided to make another one",
+        "attempt 2 began with `script` version 3, which may write, because somebody decided to make another one",
     ),
     (
         made(ev.AttemptStarted, PATH, 1, INFO, "x", why="cancelled"),
@@ -214,6 +214,21 @@ def test_an_attempt_that_nobody_closed_is_lost_once_a_later_leg_has_begun() -> N
         attempts = explanation(run, step("running"), events, (), ())["attempts"]
         assert isinstance(attempts, list)
         assert [one["status"] for one in attempts if isinstance(one, dict)] == [status]
+
+
+def test_an_attempt_whose_process_died_is_lost_before_anybody_resumes() -> None:
+    begun = Envelope(RUN, 1, 0, 1, 1, made(ev.AttemptStarted, PATH, 0, INFO, "script"))
+    run = RunRecord(RUN, "w", "x.wf", RunStatus.RUNNING, leg=1)
+    found = explanation(run, step("interrupted", skip_reason="process_lost"), [begun], (), ())
+    assert "    1  leg 1  script  unknown" in list(explain_lines(found))
+
+
+def test_how_an_attempt_was_stopped_is_told_in_words() -> None:
+    begun = Envelope(RUN, 1, 0, 1, 1, made(ev.AttemptStarted, PATH, 0, INFO, "script"))
+    cut = Envelope(RUN, 2, 1000, 1, 1, made(ev.AttemptCutOff, PATH, 0, "interrupted", "interrupt"))
+    run = RunRecord(RUN, "w", "x.wf", RunStatus.INTERRUPTED, leg=1)
+    lines = list(explain_lines(explanation(run, step("interrupted"), [begun, cut], (), ())))
+    assert "    1  leg 1  script  interrupted: ^C  1.0s" in lines
 
 
 def test_what_a_step_read_and_where_its_result_came_from_is_told() -> None:
