@@ -114,12 +114,18 @@ class Resuming:
         `wrong-use`, `corrupt-run`."""
         runner = self._runner(prepared, (), None)
         plan = runner.plan(prepared.record, prepared.program, prepared.how)
-        if prepared.fork or prepared.how.known is None or not prepared.may_ask:
+        if prepared.how.known is None:
+            return plan
+        store, run, steps = self._host.store, prepared.record.id, prepared.how.known.steps
+        if any(step.attempts > (step.status is StepStatus.COMPLETED) for step in steps):
+            from runkon.engine.resume_plan import FAILED_ATTEMPT, with_failed_attempts  # late: where there are some
+
+            plan = with_failed_attempts(plan, steps, store.events_of(run, FAILED_ATTEMPT))
+        if prepared.fork or not prepared.may_ask:
             return plan
         from runkon.engine.resume_plan import with_answers  # late: where something may be asked
 
-        store, run = self._host.store, prepared.record.id
-        return with_answers(plan, prepared.how.known.steps, store.gates(run), store.gate_answers(run))
+        return with_answers(plan, steps, store.gates(run), store.gate_answers(run))
 
     def carry_out(
         self,

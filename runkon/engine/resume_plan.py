@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from runkon.engine.resume_places import Places, Target, form_of, is_around, is_at_or_below
 from runkon.engine.reuse import changed_inputs
 from runkon.engine.variables import EVERY_NAME
-from runkon.model.events import Event, StepSuperseded
+from runkon.model.events import AttemptCancelled, AttemptFailed, AttemptTimedOut, Envelope, Event, StepSuperseded
 from runkon.model.gates import answer_for, ask_name, is_undecided, occurrence_of
 from runkon.model.ids import StepPath, is_in_always
 from runkon.model.plans import ASK, DROP, FAIL, NEW, RERUN, REUSE, PlanLine, ResumePlan
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from runkon.engine.resume_edits import Edits
 
 NORMAL, ONLY_FAILED, FROM, RESTART = MODES = ("normal", "only-failed", "from", "restart")
+FAILED_ATTEMPT = (AttemptFailed.kind, AttemptTimedOut.kind, AttemptCancelled.kind)
 _BAD = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT})
 _OF_ANY_STEP = frozenset({"prior_context", "prior_contexts", "prior_output", EVERY_NAME})
 _LOST = {
@@ -223,6 +224,25 @@ def with_answers(
                 said = f"answered: {answer.choice}, by {answer.by}"
                 line = line._replace(decision=_ANSWERED[answer.choice], reason=said)
         lines.append(line)
+    return plan._replace(lines=tuple(lines))
+
+
+def with_failed_attempts(plan: ResumePlan, steps: Sequence[StepRecord], failed: Sequence[Envelope]) -> ResumePlan:
+    """The plan with what attempts have cost that gave no result: `failed` are the events of `FAILED_ATTEMPT`."""
+    epochs = {step.path: step.epoch for step in steps}
+    completed = {step.path for step in steps if step.status is StepStatus.COMPLETED}  # theirs is the last attempt's
+    spent: dict[StepPath, float] = {}
+    for event in (envelope.event for envelope in failed):
+        if not isinstance(event, AttemptFailed | AttemptTimedOut | AttemptCancelled):
+            continue
+        if epochs.get(event.path) == event.epoch and event.usage is not None and event.usage.cost_usd is not None:
+            spent[event.path] = spent.get(event.path, 0.0) + event.usage.cost_usd
+    lines = [
+        line._replace(cost_usd=spent[line.path] + ((line.cost_usd or 0.0) if line.path in completed else 0.0))
+        if line.path in spent
+        else line
+        for line in plan.lines
+    ]
     return plan._replace(lines=tuple(lines))
 
 

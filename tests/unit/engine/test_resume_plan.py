@@ -10,10 +10,11 @@ from runkon.engine.constructs import constructs
 from runkon.engine.plan import plan_body
 from runkon.engine.resume_edits import compare
 from runkon.engine.resume_places import Places, form_of
-from runkon.engine.resume_plan import Wish, keep_cancelled, plan_resume
+from runkon.engine.resume_plan import Wish, keep_cancelled, plan_resume, with_failed_attempts
 from runkon.errors import UserError
 from runkon.language.parser import parse
 from runkon.language.source import SourceFile
+from runkon.model.events import AttemptFailed, Envelope
 from runkon.model.ids import RunID, StepPath
 from runkon.model.output import Output, Usage
 from runkon.model.records import Seen, StepError, StepInfo, StepRecord
@@ -131,6 +132,19 @@ def test_money_is_summed_by_what_becomes_of_it() -> None:
     assert [(line.decision, line.unless) for line in plan.lines] == [("reuse", ()), ("rerun", ()), ("reuse", ("b.x",))]
     assert (plan.money_kept, plan.money_at_risk) == (1.0, 0.75)
     assert [line.age_ms for line in plan.lines] == [1000] * 3
+
+
+def test_failed_attempts_of_the_current_epoch_have_cost_too() -> None:
+    def failed(path: str, dollars: float | None, epoch: int = 1) -> Envelope:
+        usage = None if dollars is None else Usage(cost_usd=dollars)
+        event = AttemptFailed(path=StepPath(path), number=0, error=ERROR, epoch=epoch, usage=usage)
+        return Envelope(RunID("R"), 1, NOW, 1, 1, event)
+
+    output = Output(usage=Usage(cost_usd=1.0))
+    steps = [step("a", order="a1", output=output), step("b", order="a2", status=StepStatus.FAILED, error=ERROR)]
+    plan = plan_resume(steps, places("call a call b call c"), NORMALLY, seq=1, now=NOW).plan
+    events = [failed("a", 0.5), failed("a", 7.0, epoch=2), failed("b", 0.25), failed("b", 0.25), failed("b", None)]
+    assert [line.cost_usd for line in with_failed_attempts(plan, steps, events).lines] == [1.5, 0.5, None]
 
 
 def test_forms_and_branches() -> None:
