@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 
 from runkon.cli.commands import cancel
 from runkon.model import processes
+from runkon.model.holder import this_holder
 
 PATIENCE = 60.0
 SLOW = """
@@ -193,6 +195,24 @@ def test_a_run_that_another_process_cancels_first_is_cancelled(case: Any, monkey
     case.run("cancel", "@last").exits(0).stdout("""
         run RUN is cancelled
         """)
+
+
+@pytest.mark.parametrize("options", [[], ["--kill"]])
+def test_a_run_whose_holder_lives_but_has_stopped_renewing_is_ended_here(
+    case: Any, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    case.wf(SLOW.replace("echo up > up; setsid sleep 300 & sleep 300", "true")).run(
+        "run", "x.wf", "--until", "one", "-q"
+    ).exits(0)
+    with sqlite3.connect(case.project / ".runkon" / "runkon.db") as rows:
+        rows.execute("UPDATE runs SET lease_owner = ?, lease_until = 1", (this_holder(),))
+    rows.close()
+    monkeypatch.setattr("runkon.engine.lease.RENEWAL_MS", 1)
+    case.run("cancel", "@last", *options).exits(0).stdout("""
+        run RUN is cancelled
+        """)
+    assert "has stopped renewing its hold on run RUN" in case.plain(case.err)
+    assert (case.project / "bye").exists() is (not options)
 
 
 def test_an_unknown_run_is_an_error(case: Any) -> None:

@@ -89,7 +89,7 @@ def _ended(session: Session, record: RunRecord, wish: CancelRequest, patience: f
     """The run once it has ended, or as it is after `patience` seconds. A run that nobody advances is ended here."""
     store, deadline, is_told = session.app.store, time.monotonic() + patience, False
     while record.status not in TERMINAL_RUN:
-        if not is_held(record):
+        if not is_held(record) or _is_late(record):
             try:
                 return _end_here(session, record, wish)
             except UserError as error:
@@ -103,6 +103,11 @@ def _ended(session: Session, record: RunRecord, wish: CancelRequest, patience: f
         time.sleep(PAUSE)
         record = store.run(record.id) or record
     return record
+
+
+def _is_late(record: RunRecord) -> bool:
+    """True if the holder lives but has let its lease run out: stopped perhaps, so that it never sees the wish."""
+    return (record.lease_until or 0) < now_ms()
 
 
 def _end_here(session: Session, record: RunRecord, wish: CancelRequest) -> RunRecord:
