@@ -50,4 +50,5 @@ def _decided(answer: GateAnswer, choice: str, by: str, via: str, at: int) -> Use
         f"gate `{answer.gate}` has its decision already: `{choice}` by {by} ({via}, {when})",
         help="the first decision of a gate stands",
         next=f"runkon show {answer.run}",
+        exit_code=EXIT_NOT_FOUND,
     )

@@ -66,7 +66,8 @@ def _settled(event: ev.Event) -> Line | None:
     """The line for an event that ends a step."""
     match event:
         case ev.StepCompleted():
-            return Line("completed", event.path, result_text(event.output), "good")
+            word = "completed" if event.cached_from is None else "kept"
+            return Line(word, event.path, result_text(event.output), "good")
         case ev.StepFailed() | ev.StepTimedOut():
             word = "timed out" if isinstance(event, ev.StepTimedOut) else "failed"
             handled = f" (handled: {_words(event.handled)})" if event.handled else ""
@@ -74,7 +75,8 @@ def _settled(event: ev.Event) -> Line | None:
         case ev.StepSkipped():
             return Line("skipped", event.path, skip_text(event.reason), "quiet")
         case ev.StepCancelled():
-            return Line("cancelled", event.path, skip_text(event.reason), "quiet")
+            word = "undecided" if event.reason == "undecided" else "cancelled"
+            return Line(word, event.path, skip_text(event.reason), "quiet")
         case ev.StepHandled():
             return Line("handled", event.path, _words(event.handled), "warning")
         case ev.StepSuperseded():

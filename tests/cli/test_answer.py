@@ -126,8 +126,7 @@ def test_an_output_comes_from_a_file_too(waiting):
 
 def test_the_first_answer_stands(waiting):
     waiting.run("answer", "@last", "--set", "decision=rerun", "--as", "ann").exits(0)
-    waiting.run("answer", "@last", "--set", "decision=failed", "--as", "bob")
-    assert waiting.code != 0
+    waiting.run("answer", "@last", "--set", "decision=failed", "--as", "bob").exits(6)
     assert "`rerun` by ann" in waiting.err
 
 
@@ -150,6 +149,20 @@ def test_the_plan_says_what_an_answer_comes_to(waiting, choice, planned):
     waiting.run("answer", "@last", "--set", f"decision={choice}").exits(0)
     waiting.run("resume", "@last", "--dry-run").exits(0)
     assert waiting.out.split()[:2] == [planned, "deploy"]
+
+
+def test_a_fork_of_a_run_that_died_asks_too(case):
+    case.wf(DEPLOY).dies("after_return:path=deploy", "run", "x.wf")
+    case.run("resume", "@last", "--fork").exits(4)
+    assert "undecided   deploy  nobody said what became of its last attempt\n" in case.err
+    assert did(case) == ["deployed"]
+    case.run("answer", "@last", "--set", "decision=done", "--set", 'output="fine"', "--resume").exits(0)
+    assert did(case) == ["deployed", "tidy"]
+
+
+def test_recover_names_the_command_that_shows_the_question(case):
+    case.wf(DEPLOY).dies("after_return:path=deploy", "run", "x.wf")
+    case.run("recover").exits(0).stdout("RUN  waiting  ship  next: runkon show RUN\n")
 
 
 def test_an_answer_before_the_question_is_asked_counts(case):

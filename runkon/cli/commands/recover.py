@@ -114,8 +114,9 @@ def _recover(session: Session, run: RunRecord) -> Outcome:
     is_stopped = after.status is RunStatus.INTERRUPTED and after.reason in _BY_SIGNAL
     ended_well = after.status in (RunStatus.COMPLETED, RunStatus.WAITING)
     code = EXIT_OK if ended_well else exit_code(after)
-    short = short_id(app, run.id)
-    return Outcome(after, str(after.status), "" if ended_well else f"next: runkon show {short}", code, is_stopped)
+    is_done = after.status is RunStatus.COMPLETED
+    text = "" if is_done else f"next: runkon show {short_id(app, run.id)}"
+    return Outcome(after, str(after.status), text, code, is_stopped)
 
 
 def _object(outcome: Outcome) -> JsonValue:

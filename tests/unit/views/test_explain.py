@@ -366,7 +366,7 @@ def test_a_question_for_programs() -> None:
             "decided     a  withdrawn: the run ended",
         ),
         (made(ev.RunCancelRequested, "ann", "cli", "enough"), "cancelling  as ann asked: enough"),
-        (made(ev.StepCancelled, PATH, "undecided"), "cancelled   a  nobody said what became of its last attempt"),
+        (made(ev.StepCancelled, PATH, "undecided"), "undecided   a  nobody said what became of its last attempt"),
     ],
 )
 def test_plain_lines_of_questions(event: Event, line: str) -> None:

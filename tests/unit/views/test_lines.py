@@ -32,6 +32,10 @@ ERROR = StepError("exit", "it broke\nbadly")
             "completed   checks/lint  a, b",
         ),
         (
+            ev.StepCompleted(path=PATH, output=Output(context="c"), info=INFO, cached_from="R/checks/lint"),
+            "kept        checks/lint  c",
+        ),
+        (
             ev.StepFailed(path=PATH, error=ERROR, handled="continue"),
             "failed      checks/lint  it broke … (handled: continue)",
         ),
