@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring as quote
 from typing import Any
+from zlib import crc32
 
 from runkon.digest import hex_digest
 from runkon.model import events as ev
@@ -32,6 +33,11 @@ _NO_MARKERS: frozenset[str] = frozenset()
 def text_id(text: str) -> str:
     """The id of a workflow text: the SHA-256 of its UTF-8 bytes, lowercase hex."""
     return hex_digest(text.encode())
+
+
+def proof(payload: str) -> int:
+    """What is stored beside the text of an event, by which a text that somebody changed is known."""
+    return crc32(payload.encode())
 
 
 # ── writing ───────────────────────────────────────────────────────────────────────────────────────

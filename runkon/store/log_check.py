@@ -14,9 +14,10 @@ from typing import Any, TypeAlias
 from runkon.errors import UserError
 from runkon.model.fold import corrupt
 from runkon.model.ids import RunID, StepPath
-from runkon.model.json_text import dumps, loads
+from runkon.model.json_text import dumps
 from runkon.named import NamedTuple
 from runkon.store import statements as sql
+from runkon.store.reading import read_payload
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -290,12 +291,10 @@ def check_log(connection: sqlite3.Connection, run: RunID) -> bool:
 
 def _payloads(connection: sqlite3.Connection, run: RunID, number: int, wanted: Iterable[int]) -> Iterator[Row]:
     """Number, path and payload of the events with these numbers, in their order."""
-    for seq, path, text in connection.execute(sql.SELECT_PAYLOADS, (number, dumps(sorted(wanted)))):
+    for seq, path, text, crc in connection.execute(sql.SELECT_PAYLOADS, (number, dumps(sorted(wanted)))):
         try:
-            payload = loads(text)
-            if not isinstance(payload, dict):
-                raise ValueError("it is not a JSON object")
-        except ValueError as error:
+            payload = read_payload(text, crc)
+        except (ValueError, TypeError) as error:
             found = f"a payload that does not read back ({type(error).__name__}: {error})"
             raise corrupt(run, seq, "E2", found=found, expected="an event of a known kind", path=path) from error
         yield seq, path, payload

@@ -1,8 +1,8 @@
 """Bringing a database of an older schema up to date: all of it or nothing, after a copy, and not under a living owner.
 
 A step of the list says what changes in rows. The shape of tables, indices and views is never written down twice: each
-that differs from `schema.sql` is made anew from it, and the rows of a table are carried over column by column. Tables
-that stay as they are, those of the events above all, are not touched.
+that differs from `schema.sql` is made anew from it, and the rows of a table are carried over column by column; nothing
+that an event says is changed. Tables that stay as they are, are not touched.
 """
 
 from __future__ import annotations

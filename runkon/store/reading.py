@@ -38,6 +38,8 @@ _ALONE: Any = object()
 _Row = tuple[Any, ...]
 _NUMBERS = (7, 8, 9, 12, 15, 16, 17, 22, 23)  # of the columns of a run: what must be a number
 _TIMES = (11, 13, 14, 20, 25)  # and what must be one or nothing
+_CREATED = 12
+_LAST_INSTANT = 253_402_300_799_999  # in milliseconds: the end of the year 9999
 _NOTHING_READABLE = '{"inputs":{},"config":{}}'
 
 
@@ -47,14 +49,17 @@ def run_record(connection: sqlite3.Connection, row: _Row) -> RunRecord:
         for index in (*_NUMBERS, *_TIMES):
             if not isinstance(row[index], int) and (index in _NUMBERS or row[index] is not None):
                 raise ValueError(f"{row[index]!r} where a number belongs")
+        for index in (*_TIMES, _CREATED):
+            if row[index] is not None and not _is_instant(row[index]):
+                raise ValueError(f"{row[index]!r} where an instant belongs")
         return _run_record(connection, row)
 
 
 def _run_record(connection: sqlite3.Connection, row: _Row) -> RunRecord:
     run = RunID(row[0])
-    created = _whole(connection, run, 1, row[18])
-    changed = _whole(connection, run, row[8], row[30]) if row[30] is not None else {}
-    ended = _whole(connection, run, row[8], row[19]) if row[19] is not None else {}
+    created = _whole(connection, run, 1, row[18], row[31])
+    changed = _whole(connection, run, row[8], row[30], row[33]) if row[30] is not None else {}
+    ended = _whole(connection, run, row[8], row[19], row[32]) if row[19] is not None else {}
     return RunRecord(
         id=run,
         workflow=row[1],
@@ -84,6 +89,10 @@ def _run_record(connection: sqlite3.Connection, row: _Row) -> RunRecord:
         forked_from=RunID(row[24]) if row[24] else None,
         cancel=wish(row[25:30]) if row[25] is not None else None,
     )
+
+
+def _is_instant(number: int) -> bool:
+    return 0 <= number <= _LAST_INSTANT
 
 
 @contextlib.contextmanager
@@ -144,9 +153,9 @@ def listed_run(connection: sqlite3.Connection, row: _Row) -> RunRecord:
     try:
         return run_record(connection, row)
     except UserError as error:
-        told = [*row[:5], error.message, *row[6:18], _NOTHING_READABLE, None, *row[20:30], None]
+        told = [*row[:5], error.message, *row[6:18], _NOTHING_READABLE, None, *row[20:30], None, None, None, None]
         for index in (*_NUMBERS, *_TIMES):
-            if not isinstance(told[index], int):
+            if not isinstance(told[index], int) or (index in (*_TIMES, _CREATED) and not _is_instant(told[index])):
                 told[index] = 0 if index in _NUMBERS else None
         told[21] = None  # what it waits for
         return run_record(connection, tuple(told))
@@ -188,6 +197,8 @@ def _step_record(connection: sqlite3.Connection, run: RunID, row: _Row, payload:
     try:
         if payload is _ALONE:
             payload = loads(text)
+        if row[23] is not None:
+            _prove(text, row[23])
         if codec.MARK in text:
             damage = _completed(connection, payload)
         output, error, reason = _result(status, payload)
@@ -260,8 +271,8 @@ def events_of(connection: sqlite3.Connection, run: RunID, kinds: Collection[str]
 
 def envelope(connection: sqlite3.Connection, run: RunID, row: _Row) -> Envelope:
     """The event of a row; a value kept apart that can't be used says so. Raises UserError `corrupt-run`."""
-    seq, at, leg, fence, kind, path, epoch, attempt, text = row
-    payload = _payload(run, seq, text)
+    seq, at, leg, fence, kind, path, epoch, attempt, text, crc = row
+    payload = _payload(run, seq, text, crc)
     if codec.MARK in text:
         from runkon.store import artifacts  # late: most runs have none
 
@@ -269,6 +280,8 @@ def envelope(connection: sqlite3.Connection, run: RunID, row: _Row) -> Envelope:
     if kind in ("run_created", "definition_changed"):
         payload["sources"] = _texts(connection, run, payload["sources"])
     try:
+        if not all(isinstance(number, int) for number in (at, leg, fence)) or not _is_instant(at):
+            raise ValueError(f"time {at!r}, leg {leg!r}, fence {fence!r} are not all numbers that can be")
         event = codec.read_event(kind, path, epoch, attempt, payload)
     except _UNREADABLE as problem:
         raise _unreadable(run, seq, problem, StepPath(path) if path else None) from problem
@@ -291,9 +304,9 @@ def _texts(connection: sqlite3.Connection, run: RunID, ids: Mapping[str, str]) -
     return found
 
 
-def _whole(connection: sqlite3.Connection, run: RunID, seq: int, text: str) -> codec.Payload:
+def _whole(connection: sqlite3.Connection, run: RunID, seq: int, text: str, crc: int | None) -> codec.Payload:
     """The payload with what was kept apart. Raises UserError `corrupt-artifact` if that can't be used."""
-    payload = _payload(run, seq, text)
+    payload = _payload(run, seq, text, crc)
     if codec.MARK in text:
         from runkon.store import artifacts  # late: most runs have none
 
@@ -304,14 +317,26 @@ def _whole(connection: sqlite3.Connection, run: RunID, seq: int, text: str) -> c
     return payload
 
 
-def _payload(run: RunID, seq: int, text: str) -> codec.Payload:
+def _payload(run: RunID, seq: int, text: str, crc: int | None, path: StepPath | None = None) -> codec.Payload:
     try:
-        payload = loads(text)
-        if not isinstance(payload, dict):
-            raise ValueError("it is not a JSON object")
+        return read_payload(text, crc)
     except _UNREADABLE as problem:
-        raise _unreadable(run, seq, problem, None) from problem
+        raise _unreadable(run, seq, problem, path) from problem
+
+
+def read_payload(text: str, crc: int | None) -> codec.Payload:
+    """Raises ValueError or TypeError for what is no JSON object, or not the one that was written."""
+    payload = loads(text)
+    if not isinstance(payload, dict):
+        raise ValueError("it is not a JSON object")
+    if crc is not None:
+        _prove(text, crc)
     return payload
+
+
+def _prove(text: str, crc: int) -> None:
+    if codec.proof(text) != crc:
+        raise ValueError("somebody changed it: it has another checksum")
 
 
 def _unreadable(run: RunID, seq: int, problem: Exception, path: StepPath | None) -> UserError:

@@ -35,6 +35,7 @@ def build(number: int, lease: Lease, envelopes: Sequence[Envelope]) -> Batch:
         _ROWS[type(envelope.event)](batch, envelope, envelope.event)
     if any(codec.is_large(str(row[-1])) for row in batch.events):
         _keep_apart(batch)
+    batch.events = [(*row, codec.proof(str(row[-1]))) for row in batch.events]
     return batch
 
 

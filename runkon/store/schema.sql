@@ -79,6 +79,7 @@ CREATE TABLE events (
     attempt INTEGER,
     payload TEXT NOT NULL,
     v INTEGER DEFAULT 1 NOT NULL,
+    crc BIGINT,
     PRIMARY KEY (place)
 );
 CREATE TABLE gates (

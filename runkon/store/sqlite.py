@@ -66,7 +66,7 @@ class SqliteRunStore(RunStore):
         ids = {file: codec.text_id(text) for file, text in created.sources.items()}
         payload, apart = self._without_large(codec.run_created(created, ids))
         file = next(iter(created.sources), "")
-        mode = "dry" if created.dry else "live"
+        proof, mode = codec.proof(payload), "dry" if created.dry else "live"
 
         def write(cursor: sqlite3.Cursor) -> int | None:
             cursor.execute(sql.INSERT_RUN, (run, created.workflow, file, "pending", mode, 1, at, created.forked_from))
@@ -76,7 +76,7 @@ class SqliteRunStore(RunStore):
             for name, text in created.sources.items():
                 cursor.execute(sql.INSERT_SOURCE, (ids[name], text))
             cursor.execute(
-                sql.INSERT_EVENT, (number * sql.PLACES + 1, at, 0, 0, created.kind, None, None, None, payload)
+                sql.INSERT_EVENT, (number * sql.PLACES + 1, at, 0, 0, created.kind, None, None, None, payload, proof)
             )
             self._refer(cursor, number, apart, at)
             return number

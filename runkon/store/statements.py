@@ -6,7 +6,7 @@ follow what is recorded. Column lists stand as tuples; a test compares them with
 
 from __future__ import annotations
 
-EVENT_COLUMNS = ("place", "at", "leg", "fence", "kind", "path", "epoch", "attempt", "payload")
+EVENT_COLUMNS = ("place", "at", "leg", "fence", "kind", "path", "epoch", "attempt", "payload", "crc")
 PLACES = 1 << 32  # an event's key is its run's number times this, plus its own
 STEP_PLACE = ("run", "path", "epoch", "kind", "name", "key", "order_key", "iteration", "file", "line", "col")
 STEP_ROW = (*STEP_PLACE, "leg", "seq_first", "seq_last", "started_at", "status", "attempts", "cut_offs")
@@ -162,7 +162,8 @@ RUN_READ = (
     "r.id, r.workflow, r.file, r.status, r.reason, r.error, r.mode, r.leg, r.seq, r.fence, r.lease_owner, "
     "r.lease_until, r.created_at, r.started_at, r.ended_at, r.cost_uusd, r.cost_known, r.calls, c.payload, e.payload, "
     "r.deadline_at, r.waiting_on, r.crash_count, r.resume_count, r.forked_from, "
-    "r.cancel_at, r.cancel_by, r.cancel_reason, r.cancel_kill, r.cancel_via, d.payload"
+    "r.cancel_at, r.cancel_by, r.cancel_reason, r.cancel_kill, r.cancel_via, d.payload, "
+    "c.crc, e.crc, d.crc"
 )
 _RUNS = (
     f"SELECT {RUN_READ} FROM runs r JOIN events c ON c.place = r.number * {PLACES} + 1 "
@@ -178,7 +179,7 @@ SELECT_FIND = "SELECT id FROM runs WHERE id >= ? AND id < ? ORDER BY number DESC
 SELECT_STEPS = (
     "SELECT s.path, s.kind, s.name, s.key, s.order_key, s.iteration, s.file, s.line, s.col, s.status, s.epoch, "
     "s.attempts, s.cut_offs, s.leg, s.handled, s.due_at, s.started_at, s.ended_at, s.seq_last, e.payload, "
-    "s.effect, e.kind, e.path "
+    "s.effect, e.kind, e.path, e.crc "
     f"FROM steps s LEFT JOIN events e ON e.place = s.run * {PLACES} + s.seq_last "
     "WHERE s.run = (SELECT number FROM runs WHERE id = ?) AND s.superseded_leg IS NULL ORDER BY s.order_key, s.path"
 )
@@ -188,17 +189,17 @@ SELECT_PUT_ASIDE = (
     "(SELECT 1 FROM steps n WHERE n.run = s.run AND n.path = s.path AND n.epoch > s.epoch) ORDER BY order_key, path"
 )
 SELECT_EVENTS = (
-    f"SELECT place & {PLACES - 1}, at, leg, fence, kind, path, epoch, attempt, payload FROM events "
+    f"SELECT place & {PLACES - 1}, at, leg, fence, kind, path, epoch, attempt, payload, crc FROM events "
     f"WHERE place > ?1 * {PLACES} + ?2 AND place < (?1 + 1) * {PLACES} ORDER BY place LIMIT ?3"
 )
 SELECT_EVENTS_OF = (
-    f"SELECT place & {PLACES - 1}, at, leg, fence, kind, path, epoch, attempt, payload FROM events "
+    f"SELECT place & {PLACES - 1}, at, leg, fence, kind, path, epoch, attempt, payload, crc FROM events "
     f"WHERE place > (SELECT number FROM runs WHERE id = ?1) * {PLACES} "
     f"AND place < (SELECT number + 1 FROM runs WHERE id = ?1) * {PLACES} "
     "AND kind IN (SELECT value FROM json_each(?2)) ORDER BY place"
 )
 SELECT_DEFINITION = (
-    f"SELECT coalesce(r.seq_definition, 1), e.payload FROM runs r "
+    f"SELECT coalesce(r.seq_definition, 1), e.payload, e.crc FROM runs r "
     f"LEFT JOIN events e ON e.place = r.number * {PLACES} + coalesce(r.seq_definition, 1) WHERE r.id = ?"
 )
 SELECT_WISHES = (
@@ -227,7 +228,7 @@ SELECT_STEP_STATES = (
     "SELECT path, epoch, status, attempts, seq_first, seq_last, handled, superseded_leg FROM steps WHERE run = ?"
 )
 SELECT_PAYLOADS = (
-    f"SELECT e.place & {PLACES - 1}, e.path, e.payload FROM json_each(?2) wanted "
+    f"SELECT e.place & {PLACES - 1}, e.path, e.payload, e.crc FROM json_each(?2) wanted "
     f"JOIN events e ON e.place = ?1 * {PLACES} + wanted.value ORDER BY e.place"
 )
 SELECT_GATE_STATES = "SELECT name, occurrence, path, seq_first, decision, by FROM gates WHERE run = ?"

@@ -131,7 +131,8 @@ class Step(SQLModel, table=True):
 
 class Event(SQLModel, table=True):
     """One row per event, append only. `place` is the run's number times 2^32 plus the event's number: one integer key
-    is a tenth of a step's write cheaper than two columns. `payload` is JSON; `v` is its version."""
+    is a tenth of a step's write cheaper than two columns. `payload` is JSON, `v` its version, `crc` the CRC-32 of its
+    bytes, by which a changed one is known; null in events of schema 1."""
 
     __tablename__: ClassVar[str] = "events"
     place: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
@@ -144,6 +145,7 @@ class Event(SQLModel, table=True):
     attempt: int | None = _column(Integer, null=True)
     payload: str = _column(Text)
     v: int = _column(Integer, default="1")
+    crc: int | None = _column(BigInteger, null=True)
 
 
 class Gate(SQLModel, table=True):

@@ -78,6 +78,7 @@ def test_an_older_database_becomes_what_a_new_one_is(old: Path, tmp_path: Path) 
 
 def test_nothing_that_was_recorded_is_lost(old: Path) -> None:
     before = {table: query(old, f"SELECT * FROM {table}") for table in ("events", "sources")}
+    before["events"] = [(*row, None) for row in before["events"]]  # their checksum: nobody knows what was written then
     columns = "number, id, status, seq, seq_end, leg, fence, lease_owner, created_at, started_at, ended_at, cost_uusd"
     runs = query(old, f"SELECT {columns} FROM runs")
     steps = query(old, "SELECT run, path, epoch, status, handled, attempts, seq_first, seq_last FROM steps")
