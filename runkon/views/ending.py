@@ -55,6 +55,8 @@ def _counts(steps: Sequence[StepRecord]) -> list[str]:
 def _next(run: RunRecord, status: RunStatus, short: str, steps: Sequence[StepRecord]) -> tuple[str, str]:
     if status in (RunStatus.COMPLETED, RunStatus.CANCELLED):
         return f"runkon show {short}", ""
+    if run.cancel is not None and status in (RunStatus.INTERRUPTED, RunStatus.WAITING, RunStatus.PENDING):
+        return f"runkon cancel {short}", "it was asked for and not carried out; a resume does nothing else"
     if status is RunStatus.WAITING:
         return f"runkon resume {short}", "once every question has its answer"
     if status is RunStatus.FAILED and run.reason == "run_timeout":

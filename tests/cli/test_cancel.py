@@ -215,6 +215,22 @@ def test_a_run_whose_holder_lives_but_has_stopped_renewing_is_ended_here(
     assert (case.project / "bye").exists() is (not options)
 
 
+def test_a_cancel_that_died_is_told_of_and_carried_out(case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    case.wf(SLOW.replace("echo up > up; setsid sleep 300 & sleep 300", "true")).run(
+        "run", "x.wf", "--until", "one", "-q"
+    ).exits(0)
+
+    def died(*_given: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cancel, "_end_here", died)
+        case.run("cancel", "@last").exits(130)
+    case.run("show", "@last").exits(0)
+    assert case.plain(case.out).endswith("next: runkon cancel RUN\n")
+    case.run("cancel", "@last").exits(0)
+
+
 def test_an_unknown_run_is_an_error(case: Any) -> None:
     case.wf(HELLO).run("cancel", "01ABC").exits(6).stdout("")
     assert case.err.startswith("error[run-not-found]: no run has an id that begins with `01ABC`")
