@@ -65,7 +65,8 @@ def _next(run: RunRecord, status: RunStatus, short: str, steps: Sequence[StepRec
         import shlex  # late: on the way to an error
 
         return f"runkon run {shlex.quote(run.file)}", "once the file is changed; a resume goes by the recorded text"
-    kept = sum(1 for step in steps if step.is_settled and not is_in_always(step.path))
+    done = (step for step in steps if step.is_settled and step.info.kind not in BLOCKS)
+    kept = sum(1 for step in done if not is_in_always(step.path))
     return f"runkon resume {short}", f"keeps {counted(kept, 'finished step')}" if kept else ""
 
 

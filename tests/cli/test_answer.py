@@ -160,6 +160,13 @@ def test_a_fork_of_a_run_that_died_asks_too(case):
     assert did(case) == ["deployed", "tidy"]
 
 
+def test_a_cancelled_run_says_who_gave_it_up_and_why(waiting):
+    waiting.run("cancel", "@last", "-m", "not needed").exits(0)
+    waiting.run("show", "@last").exits(0)
+    lines = waiting.out.splitlines()
+    assert [line for line in lines if line.startswith("cancelled by: ") and line.endswith(": not needed")]
+
+
 def test_recover_names_the_command_that_shows_the_question(case):
     case.wf(DEPLOY).dies("after_return:path=deploy", "run", "x.wf")
     case.run("recover").exits(0).stdout("RUN  waiting  ship  next: runkon show RUN\n")

@@ -107,6 +107,8 @@ def _facts(run: RunRecord) -> Iterator[tuple[str, str]]:
         yield "mode", "dry run"
     if run.leg > 1:
         yield "legs", str(run.leg)
+    if run.status is RunStatus.CANCELLED and run.cancel is not None:
+        yield "cancelled by", run.cancel.by + (f": {run.cancel.reason}" if run.cancel.reason else "")
     for name, value in run.inputs.items():
         text = value if isinstance(value, str) and "\n" not in value else json_text(value)
         yield f"input {name}", text if len(text) <= 200 else f"{text[:199]}…"

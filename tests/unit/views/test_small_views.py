@@ -71,7 +71,7 @@ def test_the_ending_counts_and_names_the_next_command() -> None:
     run = replace(RUN, calls=2, cost_usd=0.5, cost_known=False, started_at=0, ended_at=61_000)
     end = ending(run, steps, "01A", RunStatus.FAILED, with_time=True)
     assert end.headline == "failed · 3 steps · 1 failed · 1 skipped · 2 calls · ≥$0.50 · 1m01s"
-    assert (end.next, end.why) == ("runkon resume 01A", "keeps 3 finished steps")
+    assert (end.next, end.why) == ("runkon resume 01A", "keeps 2 finished steps")
     assert ending(RUN, [], "01A", RunStatus.COMPLETED, with_time=False).next == "runkon show 01A"
 
 
