@@ -180,6 +180,9 @@ def check_header(path: Path) -> None:
         if stat.S_ISDIR(found.st_mode):
             help = "move that folder away, or name a file with `--db PATH`"
             raise StoreUnavailable(f"`{path}` is a folder, not a database file", help=help)
+        if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
+            help = "name a file, or one to be made, with `--db PATH`"
+            raise StoreUnavailable(f"`{path}` is a device, pipe or socket, not a database file", help=help)
         if not 0 < found.st_size < _SMALLEST:
             return
         with path.open("rb") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -209,6 +210,14 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_a_database_that_is_a_folder_is_named(path: Path, store: SqliteRunStore) -> None:
     path.mkdir(parents=True)
     assert refused(store).code == "store-unavailable"
+
+
+def test_a_database_that_is_a_pipe_is_named_and_not_waited_for(path: Path, store: SqliteRunStore) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+    assert "is a device, pipe or socket" in refused(store).message
+    with pytest.raises(UserError, match="is a device, pipe or socket"):
+        store.runs()
 
 
 # ── faults while a run goes on ────────────────────────────────────────────────────────────────────
