@@ -28,7 +28,9 @@ from runkon.resuming import Prepared
 
     RUN is an id or a unique beginning of one, @last, or @last-failed; without it, the newest run that can be resumed.
     A completed run is not run again, unless an option says so: its result is printed. One that another process advances
-    is shown as it goes on, on a terminal; elsewhere it is refused.""",
+    is shown as it goes on, on a terminal; elsewhere it is refused.
+
+    Exit codes: those of `run`; 4 it waits for a decision, 6 it can't be resumed, 8 another process advances it.""",
 )
 @click.argument("run", required=False)
 @click.option(
