@@ -33,6 +33,8 @@ def test_r1_a_run_of_one_step_is_five_events_and_a_free_lease(world):
     [
         ("r2 another text", "UPDATE sources SET text = text || ' '"),
         ("r3 no text", "DELETE FROM sources"),
+        ("r4 white space", "UPDATE events SET payload = payload || ' ' WHERE kind = 'run_created'"),
+        ("r4 another value", "UPDATE events SET payload = replace(payload, '\"max_parallel\":16', '\"max_parallel\":9')"),
         ("r4 no payload", "UPDATE events SET payload = ' {' WHERE kind = 'run_created'"),
     ],
 )
