@@ -69,3 +69,9 @@ def test_an_instant_that_can_not_be_is_known(
     with pytest.raises(UserError, match="are not all numbers that can be"):
         list(store.events(story.run))
     assert [problem.event for problem in checking.check(path).problems] == [5]
+
+
+def test_the_leg_of_a_step_is_the_one_of_its_events(story: Story, path: Path) -> None:
+    assert checking.check(path).problems == ()
+    change(path, "UPDATE steps SET leg = 7 WHERE path = 'a'")
+    assert [(problem.rule, problem.path) for problem in checking.check(path).problems] == [("I6", "a")]
