@@ -7,10 +7,12 @@ cursor or change a colour.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import TextIO
 
 from runkon.language.columns import visible
+from runkon.pattern import pattern
 
 STYLES = {
     "good": "\x1b[32m",
@@ -21,11 +23,15 @@ STYLES = {
     "info": "",
 }
 _RESET = "\x1b[0m"
+_COMMAND = pattern(
+    r"(?m)(^ {2,}|next: |continue: |give up: |`)runkon (?=(resume|cancel|answer|show|explain|events|logs|runs|db|recover)\b)"
+)
 _UNSAFE_IN_JSON = {code: f"\\u{code:04x}" for code in (0x7F, *range(0x80, 0xA0), 0x2028, 0x2029, 0x202E)}
 
 
 class Console:
-    """The two streams of one invocation. `live` is true if a picture may be redrawn on standard error."""
+    """The two streams of one invocation. `live` is true if a picture may be redrawn on standard error. With
+    `database`, the one given on the command line, the commands that people are told to type name it too."""
 
     def __init__(
         self,
@@ -36,7 +42,9 @@ class Console:
         is_plain: bool = False,
         is_quiet: bool = False,
         no_color: bool = False,
+        database: str | None = None,
     ) -> None:
+        self._database = database
         self._out = out
         self._err = err
         self.is_quiet = is_quiet
@@ -56,7 +64,7 @@ class Console:
 
     def result(self, text: str) -> None:
         """One line, or several, of the result."""
-        self._out.write(f"{text}\n")
+        self._out.write(f"{self._complete(text) if 'next: ' in text else text}\n")
 
     def data(self, value: object, *, indent: int | None = 2) -> None:
         """A value as JSON. Numbers that JSON can't hold never reach this point."""
@@ -71,8 +79,15 @@ class Console:
         """A line for people that `--quiet` keeps. It comes after every result so far, also where both streams are
         one pipe."""
         self._out.flush()
-        self._err.write(f"{text}\n")
+        self._err.write(f"{self._complete(text)}\n")
         self._err.flush()
+
+    def _complete(self, text: str) -> str:
+        """`text` with commands that reach the database they are about."""
+        if self._database is None or "runkon " not in text:
+            return text
+        option = f"--db {shlex.quote(self._database)} "
+        return _COMMAND.sub(lambda found: found[0] + option, text)
 
     def paint_out(self, style: str, text: str) -> str:
         return _painted(style, text) if self.out_color else text

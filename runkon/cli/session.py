@@ -41,8 +41,15 @@ class Session:
 
     @cached_property
     def console(self) -> Console:
+        given = self.flags.get("db")
         return Console(
-            sys.stdout, sys.stderr, os.environ, is_plain=self.plain, is_quiet=self.quiet, no_color=self.no_color
+            sys.stdout,
+            sys.stderr,
+            os.environ,
+            is_plain=self.plain,
+            is_quiet=self.quiet,
+            no_color=self.no_color,
+            database=None if given is None else str(given),
         )
 
     @cached_property

@@ -53,3 +53,18 @@ def test_a_log_that_can_not_be_written_is_said_and_recorded(case: Case) -> None:
 def test_the_help_says_what_a_dry_run_calls(case: Case) -> None:
     case.run("run", "--help").exits(0)
     assert "call no script and no metered executor" in " ".join(case.out.split())
+
+
+def test_a_command_to_type_names_the_database_that_was_named(case: Case) -> None:
+    case.wf('workflow x { script a { run = "test -e go" } }').run("run", "x.wf", "--db", "my runs.db").exits(1)
+    command = next(line for line in case.err.splitlines() if "= next: " in line).split("= next: ")[1]
+    assert command.startswith("runkon --db 'my runs.db' resume ")
+    case.file("go", "").run("--db", "my runs.db", *command.split()[-2:]).exits(0)
+    case.run("--db", "my runs.db", "show", "@last").exits(0)
+    assert "\nnext: runkon --db 'my runs.db' " in case.out
+
+
+def test_a_command_to_type_names_no_database_unasked(case: Case) -> None:
+    case.wf('workflow x { script a { run = "false" } }').run("run", "x.wf").exits(1)
+    assert "= next: runkon resume " in case.err
+    assert "--db" not in case.err
