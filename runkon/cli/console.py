@@ -24,7 +24,8 @@ STYLES = {
 }
 _RESET = "\x1b[0m"
 _COMMAND = pattern(
-    r"(?m)(^ {2,}|next: |continue: |give up: |`)runkon (?=(resume|cancel|answer|show|explain|events|logs|runs|db|recover)\b)"
+    r"(?m)(^ {2,}|next: |continue: |give up: |`)runkon "
+    r"(?=(resume|cancel|answer|show|explain|events|logs|runs|db|recover)\b)"
 )
 _UNSAFE_IN_JSON = {code: f"\\u{code:04x}" for code in (0x7F, *range(0x80, 0xA0), 0x2028, 0x2029, 0x202E)}
 
