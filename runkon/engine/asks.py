@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from runkon.engine.answers import Failed, answer_of
@@ -59,16 +60,16 @@ class _Open(NamedTuple):
 
 
 class Asks:
-    """The asks of one leg. `unconfirmed` are steps whose old processes could not be seen to end: they count as ones
-    that write, whatever they say; `left` are records as earlier legs left them, before any was put aside. Safe for
-    concurrent calls."""
+    """The asks of one leg. `unconfirmed` are steps whose old processes could not be seen to end, and what is known of
+    these: they count as ones that write, whatever they say; `left` are records as earlier legs left them, before any
+    was put aside. Safe for concurrent calls."""
 
     def __init__(
         self,
         store: RunStore,
         run: RunID,
         recorded: Mapping[StepPath, StepRecord],
-        unconfirmed: frozenset[StepPath] = frozenset(),
+        unconfirmed: Mapping[StepPath, str] = MappingProxyType({}),
         left: Sequence[StepRecord] = (),
     ) -> None:
         self._store = store
@@ -142,7 +143,8 @@ class Asks:
             self._open[path] = _Open(path, name, occurrence, attempts.epoch, order)
         if known is None:
             failpoint("before_open", path)
-            attempts.scope.leg.recorder.append(_opening(attempts, record, name, occurrence))
+            seen = self._unconfirmed.get(path, "")
+            attempts.scope.leg.recorder.append(_opening(attempts, record, name, occurrence, seen))
             failpoint("after_open", path)
 
     def _apply(self, attempts: OpenStep, answer: GateAnswer, before: tuple[Event, ...]) -> StepResult | None:
@@ -208,13 +210,14 @@ def _found_open(gate: GateRecord, step: StepRecord | None) -> _Open:
     return _Open(gate.path, gate.name, gate.occurrence, epoch, step.info.order if step is not None and waits else None)
 
 
-def _opening(attempts: OpenStep, record: StepRecord, name: str, occurrence: int) -> GateOpened:
+def _opening(attempts: OpenStep, record: StepRecord, name: str, occurrence: int, seen: str = "") -> GateOpened:
     info = attempts.scope.info_of(attempts.leaf)
     return GateOpened(
         path=record.path,
         name=name,
         type="unknown",
-        prompt=f"{_what_happened(record)}; it may have done all of its work, a part of it, or none",
+        prompt=f"{_what_happened(record)}; it may have done all of its work, a part of it, or none"
+        + (f"; {seen}" if seen else ""),
         info=info,
         occurrence=occurrence,
         options=RULINGS,

@@ -73,7 +73,7 @@ class Beginning(NamedTuple):
     `closed` come before the event that says it has begun, `changed` after it. With `looks_again` settled steps are
     compared with what they would see now, with `takes_edits` also the files of scripts. `choices` are those of earlier
     legs, where there are conditions; `failed_before` counts failed attempts that count against the retries of this leg;
-    `unconfirmed` are steps of which something may still be running."""
+    `unconfirmed` are steps of which something may still be running, and what is known of that."""
 
     recorded: dict[StepPath, StepRecord]
     steps: Sequence[StepRecord] = ()
@@ -87,7 +87,7 @@ class Beginning(NamedTuple):
     choices: Choices | None = None
     crashed: bool = False
     failed_before: Mapping[StepPath, int] = MappingProxyType({})
-    unconfirmed: frozenset[StepPath] = frozenset()
+    unconfirmed: Mapping[StepPath, str] = MappingProxyType({})
 
 
 def refuse_unless_resumable(run: RunID, record: RunRecord | None) -> RunRecord:

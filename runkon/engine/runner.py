@@ -279,7 +279,7 @@ class Runner:
         return begun._replace(
             closed=tuple(with_evidence(begun.closed, lost.evidence)),
             changed=(*begun.changed, *lost.notes),
-            unconfirmed=frozenset(lost.evidence),
+            unconfirmed=lost.evidence,
         )
 
     def _asks(self, run: RunID, begun: Beginning) -> Asks | None:

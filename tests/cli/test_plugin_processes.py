@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,31 @@ def test_a_cancelled_run_leaves_none(place: Place) -> None:
     assert place.run("cancel", "@last").returncode == 0
     assert process.wait() == 1
     assert alive(place) == [False]
+
+
+def test_a_question_names_the_process_that_may_still_do_the_work(place: Place) -> None:
+    """One without a mark, in a session whose leader is gone: nobody can prove whose it is, so it is not signalled."""
+    run = "env -i sleep 300 >/dev/null 2>&1 & echo $! >kid; echo $$ >calls; wait"
+    place.write("v.wf", f'workflow v {{ script lost {{ effect = read run = "{run}" }} }}\n')
+    first = place.start("run", "v.wf")
+    wait_for(lambda: bool(place.calls()))
+    kid = (place.folder / "kid").read_text().strip()
+    wait_for(lambda: place.events()[-1]["type"] == "process_started")
+    wait_for(lambda: arguments(kid).startswith("sleep"))
+    try:
+        first.kill()
+        first.wait()
+        os.kill(int(place.calls()[0]), signal.SIGKILL)
+        wait_for(lambda: processes.began(int(place.calls()[0])) is None)
+        resumed = place.run("resume")
+        assert resumed.returncode == 4
+        assert f"a part of it, or none; process {kid} (sleep) of its session still runs\n" in resumed.stderr
+    finally:
+        os.kill(int(kid), signal.SIGKILL)
+
+
+def arguments(pid: str) -> str:
+    return subprocess.run(["ps", "-o", "args=", "-p", pid], capture_output=True, text=True, check=False).stdout
 
 
 def alive(place: Place) -> list[bool]:
