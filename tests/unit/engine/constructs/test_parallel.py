@@ -324,7 +324,7 @@ def test_cancelling_during_a_block_that_is_last_cancels_the_run(flow: Make) -> N
     hold.wait_begun()
     control.cancel("kim", "enough")
     record = end()
-    assert (record.status, record.reason) == ("cancelled", "enough")
+    assert (record.status, record.reason) == ("cancelled", "user")
     assert set(case.statuses.values()) == {"cancelled"}
 
 
