@@ -126,6 +126,8 @@ def test_with_kill_nothing_is_waited_for(project: Path) -> None:
 
 def test_a_run_that_does_not_stop_in_time_is_not_called_cancelled(project: Path) -> None:
     process = started(project)
+    while runkon(project, "events", "@last").stdout.count("process_started") < 2:
+        assert process.poll() is None  # stopped while it writes it would keep the database locked
     os.kill(process.pid, 19)  # SIGSTOP: it lives, and sees nothing
     try:
         done = runkon(project, "cancel", "@last", "--wait", "100ms")
