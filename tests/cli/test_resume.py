@@ -255,9 +255,9 @@ def test_another_version_of_an_executor_is_told_of(case):
         """
     case.file(".runkon/plugins/tools.py", text.replace("VERSION", "1"))
     case.wf("workflow x { call tool }").run("run", "x.wf", "-q").exits(1)
-    case.file(".runkon/plugins/tools.py", text.replace("VERSION", "2")).run("resume").exits(0)
+    case.file(".runkon/plugins/tools.py", text.replace("VERSION", "12")).run("resume").exits(0)
     assert case.err.startswith(
-        "note: executor `tool` has version 2 now, the run began with 1; what it has finished is kept\n"
+        "note: executor `tool` has version 12 now, the run began with 1; what it has finished is kept\n"
     )
 
 

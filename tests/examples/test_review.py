@@ -238,7 +238,7 @@ def test_a_folder_that_is_not_there_is_said(project):
     assert f"there is no folder `nowhere`, seen from {project.folder}" in step(run, "survey")["error"]["message"]
     assert not (project.folder / "review-report.md").exists()
     assert "keeps" not in project.err  # the goodbye of `always` is nothing a resume could keep
-    assert re.match(r"rerun +survey +failed: [^\n]*\n$", project.runkon("resume", "--dry-run"))
+    assert re.match(r"rerun +survey +failed: [^\n]*\n(new [^\n]*\n)+$", project.runkon("resume", "--dry-run"))
 
 
 @pytest.mark.parametrize("place", ["out/of/the/way.md", "{folder}/absolute.md", "with space.md"])

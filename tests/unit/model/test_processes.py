@@ -128,7 +128,7 @@ def test_this_process_and_its_ancestors_are_never_found() -> None:
 
 def test_what_is_marked_is_found_in_this_group_too_and_what_is_not_marked_is_spared() -> None:
     marks = processes.marks_of(Owner(RUN, 1, 0))
-    command = ["/bin/sh", "-c", "env -u RUNKON_OWNERS sleep 300 >&- & echo up; wait"]
+    command = ["/bin/sh", "-c", "env -u RUNKON_OWNERS /bin/sh -c 'echo up; exec sleep 300 >&-' & wait"]
     child = subprocess.Popen(command, env={**os.environ, **marks}, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     assert child.stdout.readline() == "up\n"
