@@ -216,8 +216,7 @@ def _opening(attempts: OpenStep, record: StepRecord, name: str, occurrence: int,
         path=record.path,
         name=name,
         type="unknown",
-        prompt=f"{_what_happened(record)}; it may have done all of its work, a part of it, or none"
-        + (f"; {seen}" if seen else ""),
+        prompt=_prompt(record) + (f"; {seen}" if seen else ""),
         info=info,
         occurrence=occurrence,
         options=RULINGS,
@@ -236,6 +235,13 @@ def _decision(attempts: OpenStep, answer: GateAnswer, occurrence: int) -> GateDe
         reason=redact(answer.reason, attempts.scope.leg.secrets),
         epoch=attempts.epoch,
     )
+
+
+def _prompt(record: StepRecord) -> str:
+    if not record.attempts and record.epoch > 1:  # put aside, because what is recorded of it can't be read
+        what = f"{record.info.kind} `{record.info.key}`"
+        return f"{what} is done, but its recorded result can't be used any more; running it again does its work twice"
+    return f"{_what_happened(record)}; it may have done all of its work, a part of it, or none"
 
 
 def _what_happened(record: StepRecord) -> str:

@@ -86,6 +86,7 @@ def begin_again(
         told = {change.path: change.reason for change in plan.changes}
         changed.append(DefinitionChanged(sources=sources_of(program), changes=told, inputs=how.inputs))
     changed += course.superseded(steps)
+    changed += [_copy(course.recorded([step])[step.path], "") for step in steps if step.path in course.doubtful]
     moved = [step for step in steps if step.path in course.moved]
     kept = keep_cancelled(steps)
     recorded = recorded_by_path(list(course.recorded(kept).values()))

@@ -12,7 +12,7 @@ from runkon.engine.resume_places import Places, Target, form_of, is_around, is_a
 from runkon.engine.reuse import changed_inputs
 from runkon.engine.variables import EVERY_NAME
 from runkon.model.events import AttemptCancelled, AttemptFailed, AttemptTimedOut, Envelope, Event, StepSuperseded
-from runkon.model.gates import answer_for, ask_name, is_undecided, occurrence_of
+from runkon.model.gates import UNDECIDED, answer_for, ask_name, is_undecided, occurrence_of
 from runkon.model.ids import StepPath, is_in_always
 from runkon.model.plans import ASK, DROP, FAIL, NEW, RERUN, REUSE, PlanLine, ResumePlan
 from runkon.model.records import GateAnswer, GateRecord, StepRecord, fresh_step
@@ -51,12 +51,13 @@ class Wish(NamedTuple):
 
 
 class Course(NamedTuple):
-    """A plan with what a leg needs to follow it: why a record is put aside, by path, and moved ones as they are at
-    their new place."""
+    """A plan with what a leg needs to follow it: why a record is put aside, by path, moved ones as they are at their
+    new place, and the completed steps that must not run twice unasked although their result is lost."""
 
     plan: ResumePlan
     aside: Mapping[StepPath, str]
     moved: Mapping[StepPath, StepRecord]
+    doubtful: frozenset[StepPath] = frozenset()
 
     def superseded(self, steps: Sequence[StepRecord]) -> list[Event]:
         """The events that put records aside."""
@@ -71,6 +72,9 @@ class Course(NamedTuple):
         found: dict[StepPath, StepRecord] = {}
         for step in steps:
             found[step.path] = fresh_step(step) if step.path in self.aside else step
+            if step.path in self.doubtful:
+                asked = replace(found[step.path], status=StepStatus.CANCELLED, skip_reason=UNDECIDED)
+                found[step.path] = asked
         return found
 
 
@@ -86,7 +90,8 @@ def plan_resume(
     lines += planner.missing(body)
     edits = wish.edits
     plan = ResumePlan(wish.mode, seq, tuple(lines), edits.told if edits is not None else (), notes)
-    return Course(plan, planner.aside, planner.moved)
+    doubtful = frozenset(step.path for step in body if step.path in planner.doubtful)
+    return Course(plan, planner.aside, planner.moved, doubtful)
 
 
 class _Planner:
@@ -95,6 +100,7 @@ class _Planner:
     def __init__(self, places: Places, wish: Wish, now: int) -> None:
         self.aside: dict[StepPath, str] = {}
         self.moved: dict[StepPath, StepRecord] = {}
+        self.doubtful: set[StepPath] = set()
         self._places = places
         self._wish = wish
         self._now = now
@@ -110,6 +116,9 @@ class _Planner:
         if edits is not None and form in edits.removed:
             return self._put_aside(step, DROP, "not in the workflow any more")
         reason = self._put_back(step)
+        if reason is not None and reason == step.damage and self._asks_about_damage(step):
+            self.doubtful.add(step.path)
+            return self._put_aside(step, ASK, f"{reason}; it writes")
         if reason is not None:
             return self._put_aside(step, RERUN, reason)
         if edits is not None and form in edits.moved and step.is_settled:
@@ -151,6 +160,14 @@ class _Planner:
                 return self._after_target(step)
             case _:
                 return None
+
+    def _asks_about_damage(self, step: StepRecord) -> bool:
+        """True for a step that has done its work, changes something each time, and was not named to run again."""
+        if step.status is not StepStatus.COMPLETED or step.effect != "write" or self._wish.mode == RESTART:
+            return False
+        leaf = self._places.leaves.get(form_of(step.path))
+        policy = None if leaf is None else leaf.options.on_unknown
+        return policy in (None, "ask") and (self._wish.target is None or self._after_target(step) is None)
 
     def _after_target(self, step: StepRecord) -> str | None:
         target, path = self._wish.target, step.path

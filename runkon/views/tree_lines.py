@@ -144,7 +144,9 @@ class _Draw:
             return ""
         usage = step.output.usage
         paid = [money(usage.cost_usd)] if usage is not None and usage.cost_usd else []
-        broken = [f"can't be used, runs again: {step.damage}"] if step.damage else []
+        broken = (
+            [f"can't be used{'' if step.effect == 'write' else ', runs again'}: {step.damage}"] if step.damage else []
+        )
         return " · ".join([*paid, *broken, *filter(None, [self._state(step)])])
 
     def _state(self, step: StepRecord) -> str:

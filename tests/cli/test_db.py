@@ -126,6 +126,23 @@ def test_a_damaged_output_is_told_planned_and_made_again(case: Case) -> None:
     case.run("db", "check").exits(0)
 
 
+def test_a_damaged_output_of_a_step_that_writes_is_asked_about(case: Case) -> None:
+    block = '<<<FLOW_OUTPUT>>>\n{"big": "' + "y" * 80_000 + '"}\n<<<END_FLOW_OUTPUT>>>\n'
+    case.file("big.txt", block).wf(
+        'workflow x {\n  script a { run = "echo a >> calls; cat big.txt" }\n  script two { run = "test -e ready" }\n}\n'
+    )
+    case.run("run", "x.wf").exits(1)
+    (blob,) = [file for file in (case.project / ".runkon" / "blobs").glob("??/*") if file.is_file()]
+    blob.write_bytes(blob.read_bytes()[:-1])
+    case.file("ready", "").run("resume", "@last", "--dry-run").exits(0)
+    assert "; it writes\n" in case.out
+    case.run("resume", "@last").exits(4)
+    assert "running it again does its work twice" in case.err
+    case.run("answer", "@last:unknown:a", "--set", "decision=done").exits(0)
+    case.run("resume", "@last").exits(0)
+    assert (case.project / "calls").read_text() == "a\n"
+
+
 def test_backup_and_what_it_does_not_overwrite(case: Case) -> None:
     case.wf(TWO).run("run", "x.wf").exits(1)
     case.run("db", "backup", "copy.db").exits(0).stdout("copied 1 run to TMP/project/copy.db\n").stderr("")

@@ -152,7 +152,8 @@ def _step_lines(step: StepRecord) -> Iterator[str]:
     if output.degraded:
         yield "degraded: a fallback answered"
     if step.damage:
-        yield visible(f"damaged: {step.damage}; a resume runs the step again")
+        then = "asks before it runs the step again" if step.effect == "write" else "runs the step again"
+        yield visible(f"damaged: {step.damage}; a resume {then}")
     blocks = (("context", output.context), ("note", output.text), ("error", step.error.message if step.error else ""))
     for name, text in blocks:
         if text:
