@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from runkon.named import NamedTuple
 
 HIDDEN = "…"
-_OPTIONS = ("-i", "--input")
+_PAIRS = ("-i", "--input", "--set")  # NAME=VALUE
+_TEXTS = ("-m", "--message")  # of which all is hidden
 _SHORTEST = 4  # characters: shorter values would be found everywhere
 
 
@@ -20,15 +21,16 @@ class Told(NamedTuple):
 
 
 def without_inputs(words: Sequence[str], text: str) -> Told:
-    """`words` and `text` with the values given by `-i NAME=VALUE` hidden."""
+    """`words` and `text` with the values given by `-i`, `--set` and `-m` hidden."""
     told: list[str] = []
     values: list[str] = []
-    is_value = False
+    before = ""
     for word in words:
-        option, pair = _split(word, is_value=is_value)
-        is_value = word in _OPTIONS and not is_value
-        name, sign, value = pair.partition("=")
-        told.append(f"{option}{name}{sign}{HIDDEN}" if sign else word)
+        option, given = _split(word, before)
+        before = "" if before in (*_PAIRS, *_TEXTS) else word
+        name, sign, value = given.partition("=") if option[1] else ("", "", given)
+        is_hidden = bool(sign if option[1] else value)
+        told.append(f"{option[0]}{name}{sign}{HIDDEN}" if is_hidden else word)
         values.append(value)
     for value in sorted(values, key=len, reverse=True):
         if len(value) >= _SHORTEST:
@@ -36,12 +38,12 @@ def without_inputs(words: Sequence[str], text: str) -> Told:
     return Told(told, text)
 
 
-def _split(word: str, *, is_value: bool) -> tuple[str, str]:
-    """The option in front, and the `NAME=VALUE` that follows it in this word; empty if there is none."""
-    if is_value:
-        return "", word
-    if word.startswith("--input="):
-        return "--input=", word.removeprefix("--input=")
-    if word.startswith("-i") and len(word) > 2:
-        return "-i", word[2:]
-    return "", ""
+def _split(word: str, before: str) -> tuple[tuple[str, bool], str]:
+    """The option in front and whether it takes `NAME=VALUE`, and what it is given in this word; empty if nothing."""
+    if before in _PAIRS or before in _TEXTS:
+        return ("", before in _PAIRS), word
+    for option in (*_PAIRS, *_TEXTS):
+        start = option if len(option) == 2 else f"{option}="
+        if word.startswith(start) and len(word) > len(start):
+            return (start, option in _PAIRS), word[len(start) :]
+    return ("", True), ""
