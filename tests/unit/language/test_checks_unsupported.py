@@ -53,7 +53,8 @@ def test_limits_of_cost_are_named_and_other_metadata_is_fine() -> None:
 def test_what_runs_is_fine() -> None:
     text = """workflow w {
       inputs { f boolean }
-      call a { retries = 1 delay = 1s timeout = 5s idle_timeout = 2s on_fail = continue effect = write on_unknown = fail }
+      call a { retries = 1 delay = 1s timeout = 5s idle_timeout = 2s on_fail = continue
+             effect = write on_unknown = fail }
       parallel p { fail_fast = false min_success = 1 call b script s { run = "echo" env = { A = "1" } } }
       while a.more { max_iterations = 2 call a }
       if f { call c } else { do { call d } }
