@@ -5,6 +5,7 @@ Everything expensive is opened on first use, so that a command pays only for wha
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -100,8 +101,15 @@ class App:
                 builtin=(executors,),
                 blocked=settings.plugins_blocked,
             )
-            kinds: tuple[NameKind, ...] = ("executor", "runtime", "provider", "gate", "reducer")
-            names = {kind: tuple(loaded.registry.names_of(kind)) for kind in kinds}
+            registry = loaded.registry
+            names: dict[NameKind, Sequence[str]] = {
+                "executor": registry.names_of("executor"),
+                "runtime": registry.names_of("runtime"),
+                "provider": registry.names_of("provider"),
+                "gate": registry.names_of("gate"),
+                "reducer": registry.names_of("reducer"),
+                "variable": settings.env,
+            }
             known = Surroundings(roots, loaded, Project(settings.root, names, self.parsed_files))
             self._surroundings[roots] = known
         return known
@@ -295,6 +303,7 @@ class App:
             always_grace=settings.always_grace,
             injected=injected_variables(settings.root),
             versions=_versions(around.loaded.registry),
+            environment={name: os.environ[name] for name in settings.env if name in os.environ},
         )
 
 

@@ -29,10 +29,10 @@ FILE_NAME = "runkon.toml"
 
 _TEXTS = frozenset({"db", "model"})
 _TIMES = frozenset({"kill_grace", "always_grace", "store_patience"})
-_LISTS = frozenset({"plugins", "plugins_blocked"})
+_LISTS = frozenset({"plugins", "plugins_blocked", "env"})
 _NAMES = (
     *("db", "durability", "jobs", "fail_fast", "kill_grace", "always_grace", "store_patience", "model"),
-    *("plugins", "plugins_blocked", "allow_network_store"),
+    *("plugins", "plugins_blocked", "allow_network_store", "env"),
 )
 _VARIABLES = {f"RUNKON_{name.upper()}": name for name in _NAMES} | {"RUNKON_PLUGIN": "plugins"}
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -59,6 +59,7 @@ class Settings:
     model: str | None = None
     plugins: tuple[str, ...] = ()
     plugins_blocked: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()  # process variables that workflows may read
     files: tuple[Path, ...] = ()  # the settings files that were read
 
 
@@ -271,6 +272,7 @@ _ACCEPTED = {
     "model": "the name of a model",
     "plugins": "a list of module names and paths of Python files",
     "plugins_blocked": "a list of plugin names",
+    "env": "a list of names of environment variables",
 }
 
 
@@ -290,6 +292,7 @@ def _written_model() -> type[BaseModel]:
         model: str = Field(default="", min_length=1)
         plugins: tuple[str, ...] = ()
         plugins_blocked: tuple[str, ...] = ()
+        env: tuple[str, ...] = ()
 
     return Written
 

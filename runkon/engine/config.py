@@ -32,6 +32,7 @@ class RunConfig:
     always_grace: float = 300.0
     versions: Mapping[str, str] = field(default_factory=dict)  # of each executor: version and plugin, as text
     injected: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)  # `repo_path`, `repo_name`, …
+    environment: Mapping[str, str] = field(default_factory=dict)  # process variables the workflow may read, as `env.X`
 
     def as_json(self) -> dict[str, JsonValue]:
         """What the run's record keeps, so that every later leg executes it the same way; `until`, `timeout_anew`
@@ -50,6 +51,7 @@ class RunConfig:
             "always_grace": self.always_grace,
             "injected": dict(self.injected),
             "versions": dict(self.versions),
+            "environment": dict(self.environment),
         }
 
     @classmethod

@@ -389,4 +389,5 @@ def _facts(record: RunRecord, program: CheckedWorkflow, config: RunConfig) -> Ru
         dry_run=config.dry_run,
         strict=program.workflow.meta.strict,
         injected=config.injected,
+        host_environment=config.environment,
     )

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from runkon.language.checks.context import Context
 from runkon.language.checks.defaults import check_input_defaults
 from runkon.language.checks.facts import facts_of
+from runkon.language.checks.host_variables import check_host_variables
 from runkon.language.checks.names import check_ambiguous_keys, check_duplicate_inputs, check_duplicate_workflows
 from runkon.language.checks.never_true import check_never_true
 from runkon.language.checks.references import check_references
@@ -41,6 +42,7 @@ RULES: tuple[Rule, ...] = (
     check_duplicate_workflows,
     check_ambiguous_keys,
     check_resources,
+    check_host_variables,
     check_called_workflows,
     check_order_of_items,
     check_cycles,

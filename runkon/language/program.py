@@ -14,7 +14,7 @@ from runkon.language.source import SourceFile
 from runkon.named import NamedTuple
 
 ResourceKind: TypeAlias = Literal["agent", "snippet", "schema", "script"]
-NameKind: TypeAlias = Literal["executor", "runtime", "provider", "gate", "reducer"]
+NameKind: TypeAlias = Literal["executor", "runtime", "provider", "gate", "reducer", "variable"]
 
 
 @value_class(frozen=True, slots=True)

@@ -116,6 +116,11 @@ CHECKS: dict[str, Wording] = {
         message="there is no executor `{name}`",
         help="install the plugin that brings it; `runkon plugins` lists what there is",
     ),
+    "unlisted-variable": Wording(
+        about="a read of an environment variable that no setting lists",
+        message="workflows here may not read the environment variable `{name}`",
+        help="list it in `runkon.toml`: `env = [{listed}]`; its value is then kept in the record of each run",
+    ),
     "unknown-provider": Wording(
         about="a `foreach` over a provider that no plugin has registered",
         message="there is no item provider `{name}`",
