@@ -48,9 +48,11 @@ def make_course(
     seq: int,
     now: int,
     given: Mapping[str, JsonValue],
+    is_read: bool = True,
 ) -> Course:
     """The plan of a resume asked for as `how`, for the statements `body` it goes on with; `given` are the inputs on
-    record. Raises UserError `unknown-step` and `wrong-use`."""
+    record. Unless somebody reads it, what goes without saying is left out. Raises UserError `unknown-step` and
+    `wrong-use`."""
     if how.step is not None and how.mode == RESTART:
         raise UserError(
             "wrong-use", "`--restart` runs every step again, so `--from` says nothing beside it", exit_code=EXIT_USAGE
@@ -61,7 +63,7 @@ def make_course(
     if how.before is not None:
         from runkon.engine.resume_edits import compare  # late: only for an edited workflow
 
-        found_in = Places(plan_body(how.before.workflow.body, constructs()))
+        found_in = Places(plan_body(how.before.workflow.body, constructs(), how.before.children))
         edits = compare(found_in, places)
     if how.step is not None:
         target = found_in.find(how.step, steps)
@@ -70,7 +72,7 @@ def make_course(
         name for name in {*inputs, *given} if how.inputs is not None and inputs.get(name) != given.get(name)
     )
     wish = Wish(FROM if target is not None else how.mode, target, edits, changed)
-    return plan_resume(keep_cancelled(steps), places, wish, seq=seq, now=now, notes=how.notes)
+    return plan_resume(keep_cancelled(steps), places, wish, seq=seq, now=now, notes=how.notes, is_read=is_read)
 
 
 def begin_again(
@@ -79,7 +81,7 @@ def begin_again(
     """The beginning of a later leg of the run."""
     is_known = how.known is not None and how.known.seq == record.seq
     steps = how.known.steps if how.known is not None and is_known else store.steps(record.id)
-    course = make_course(steps, body, how, seq=record.seq, now=now, given=record.inputs)
+    course = make_course(steps, body, how, seq=record.seq, now=now, given=record.inputs, is_read=False)
     changed: list[Event] = []
     plan = course.plan
     if how.takes_edits:
@@ -103,7 +105,7 @@ def begin_again(
         recorded=recorded,
         closed=tuple(cut_offs(steps)),
         changed=tuple(changed),
-        reused=plan.count(REUSE),
+        reused=plan.count(REUSE) + course.kept,
         rerun=plan.count(RERUN) + plan.count(ASK),
         asked=plan.count(ASK),
         looks_again=looks_again,

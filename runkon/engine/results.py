@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from runkon.frozen import value_class
+from runkon.frozen import record
 from runkon.model.output import NO_OUTPUT, JsonValue, Output
 from runkon.model.records import StepError
 from runkon.model.status import StepStatus
@@ -31,7 +31,7 @@ HOST_NAMES = frozenset(
 RESERVED_NAMES = ENGINE_NAMES | HOST_NAMES
 
 
-@value_class(frozen=True, slots=True)
+@record
 class StepResult:
     """The latest end of a step. `attempts` counts those made; `iteration` is the innermost loop's, from 0. `block`
     marks the result of a whole block (`parallel`, `foreach`): it is read by its key only, it adds neither to the

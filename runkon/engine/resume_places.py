@@ -40,9 +40,25 @@ class Places:
     form inside belongs to."""
 
     def __init__(self, body: Sequence[Planned]) -> None:
-        self.leaves: dict[str, Leaf] = {}
-        self.branches: dict[str, dict[str, int]] = {}
-        self._take(body, "", ())
+        self._body: Sequence[Planned] | None = body
+        self._leaves: dict[str, Leaf] = {}
+        self._branches: dict[str, dict[str, int]] = {}
+
+    @property
+    def leaves(self) -> dict[str, Leaf]:
+        self._look()
+        return self._leaves
+
+    @property
+    def branches(self) -> dict[str, dict[str, int]]:
+        self._look()
+        return self._branches
+
+    def _look(self) -> None:
+        """Once somebody asks: most resumes keep all they find."""
+        body, self._body = self._body, None
+        if body is not None:
+            self._take(body, "", ())
 
     def _take(self, body: Sequence[Planned], prefix: str, inside: tuple[tuple[str, int], ...]) -> None:
         for planned in body:
@@ -57,7 +73,7 @@ class Places:
                 self._mark(form, inside)
             below = (f"{form}[]/" if is_loop else f"{form}/") if adds else prefix
             if is_parallel:
-                self.branches[form] = {}
+                self._branches[form] = {}
                 for number, branch in enumerate(planned.bodies[0]):
                     self._take((branch,), below, (*inside, (form, number)))
             else:
@@ -65,16 +81,16 @@ class Places:
                     self._take(inner, below, inside)
 
     def _take_leaf(self, leaf: Leaf, form: str, inside: tuple[tuple[str, int], ...]) -> None:
-        self.leaves[form] = leaf
+        self._leaves[form] = leaf
         self._mark(form, inside)
         on_fail = leaf.options.on_fail
         if isinstance(on_fail, n.AgentRef):
-            self.leaves[f"{form}/on_fail"] = agent_leaf(on_fail, leaf, leaf.run)
+            self._leaves[f"{form}/on_fail"] = agent_leaf(on_fail, leaf, leaf.run)
             self._mark(f"{form}/on_fail", inside)
 
     def _mark(self, form: str, inside: Iterable[tuple[str, int]]) -> None:
         for block, number in inside:
-            self.branches[block][form] = number
+            self._branches[block][form] = number
 
     def are_beside(self, one: str, other: str) -> bool:
         """True if the two stand in different branches of one execution of a parallel block."""
@@ -177,12 +193,14 @@ def is_around(block: StepPath, path: str) -> bool:
 def has_choices(body: Sequence[Planned]) -> bool:
     """True if anything in `body` depends on a condition."""
     for planned in body:
+        if isinstance(planned, Leaf):
+            if planned.options.condition is not None:
+                return True
+            continue
         node = planned.node
         if isinstance(node, n.IfBlock | n.WhileBlock | n.DoWhileBlock):
             return True
         if isinstance(node, n.ParallelBlock) and node.until is not None:
-            return True
-        if isinstance(planned, Leaf) and planned.options.condition is not None:
             return True
         if any(has_choices(inner) for inner in planned.bodies):
             return True

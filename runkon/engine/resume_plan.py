@@ -50,6 +50,9 @@ class Wish(NamedTuple):
         return self.mode == ONLY_FAILED or self.edits is not None or bool(self.inputs)
 
 
+_NORMAL_WISH = Wish()
+
+
 class Course(NamedTuple):
     """A plan with what a leg needs to follow it: why a record is put aside, by path, moved ones as they are at their
     new place, and the completed steps that must not run twice unasked although their result is lost."""
@@ -58,6 +61,7 @@ class Course(NamedTuple):
     aside: Mapping[StepPath, str]
     moved: Mapping[StepPath, StepRecord]
     doubtful: frozenset[StepPath] = frozenset()
+    kept: int = 0  # records that are kept and have no line in the plan, as nobody reads it
 
     def superseded(self, steps: Sequence[StepRecord]) -> list[Event]:
         """The events that put records aside."""
@@ -79,19 +83,31 @@ class Course(NamedTuple):
 
 
 def plan_resume(
-    steps: Sequence[StepRecord], places: Places, wish: Wish, *, seq: int, now: int, notes: tuple[str, ...] = ()
+    steps: Sequence[StepRecord],
+    places: Places,
+    wish: Wish,
+    *,
+    seq: int,
+    now: int,
+    notes: tuple[str, ...] = (),
+    is_read: bool = True,
 ) -> Course:
     """What a resume does with `steps`, the current records of a run, at `now` (milliseconds UTC). Pure. `places` are
-    those of the text to go on with."""
+    those of the text to go on with. Unless somebody reads the plan, it leaves out what goes without saying: what a
+    normal resume keeps, and what has no record yet."""
     body = [step for step in steps if not is_in_always(step.path)]
+    count = len(body)
+    if not is_read and wish == _NORMAL_WISH:
+        body = [step for step in body if step.damage is not None or not is_kept(step)]
     planner = _Planner(places, wish, now)
     lines = [planner.line(step) for step in body]
     lines = planner.with_readers(body, lines)
-    lines += planner.missing(body)
+    if is_read:
+        lines += planner.missing(body)
     edits = wish.edits
     plan = ResumePlan(wish.mode, seq, tuple(lines), edits.told if edits is not None else (), notes)
     doubtful = frozenset(step.path for step in body if step.path in planner.doubtful)
-    return Course(plan, planner.aside, planner.moved, doubtful)
+    return Course(plan, planner.aside, planner.moved, doubtful, count - len(body))
 
 
 class _Planner:

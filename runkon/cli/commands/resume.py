@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 
 import click
@@ -82,27 +83,29 @@ def command(
     session.flags |= {"plugins": plugins}
     app = session.app
     wish = ResumeWish(mode=_mode(step, only_failed=only_failed, restart=restart), step=step, fork=fork)
-    record = newest_resumable(app) if run is None else record_of(app, run)
-    session.next = f"runkon resume {record.id}"
-    is_plain = wish.is_normal and not with_edits
-    if record.status is RunStatus.COMPLETED and is_plain and not dry_run:
-        session.console.note(f"run {record.id} is completed; this is its result")
-        return report(session, record, owns_stdout=events == "-")
-    asks_nothing = not (pairs or executors or jobs or until or timeout or events or dry_run)
-    if is_plain and asks_nothing and is_held(record):
-        from runkon.cli.attach import attach, may_attach  # late: on a terminal, for a run that goes on
+    with ExitStack() as reads:
+        reads.enter_context(app.store.together())
+        record = newest_resumable(app) if run is None else record_of(app, run)
+        session.next = f"runkon resume {record.id}"
+        is_plain = wish.is_normal and not with_edits
+        if record.status is RunStatus.COMPLETED and is_plain and not dry_run:
+            session.console.note(f"run {record.id} is completed; this is its result")
+            return report(session, record, owns_stdout=events == "-")
+        asks_nothing = not (pairs or executors or jobs or until or timeout or events or dry_run)
+        if is_plain and asks_nothing and is_held(record):
+            from runkon.cli.attach import attach, may_attach  # late: on a terminal, for a run that goes on
 
-        if may_attach(session, record):
-            return attach(session, record)
-    if with_edits:
-        from runkon.cli.resume_plan import edited_workflow  # late: where it was asked for
+            if may_attach(session, record):
+                reads.close()  # whoever watches leaves the file alone between two looks
+                return attach(session, record)
+        if with_edits:
+            from runkon.cli.resume_plan import edited_workflow  # late: where it was asked for
 
-        edited = edited_workflow(session, record, executors)
-        if edited is None:
-            return EXIT_INVALID
-        wish = replace(wish, edited=edited)
-    options = RunOptions(executors=executors, jobs=jobs, until=until, timeout=timeout)
-    with app.store.together():
+            edited = edited_workflow(session, record, executors)
+            if edited is None:
+                return EXIT_INVALID
+            wish = replace(wish, edited=edited)
+        options = RunOptions(executors=executors, jobs=jobs, until=until, timeout=timeout)
         prepared = app.resuming.prepare(record.id, options, wish, given_inputs(pairs, None), is_preview=dry_run)
         if dry_run:
             from runkon.cli.resume_plan import preview  # late: where it was asked for

@@ -1,9 +1,10 @@
-"""Things a workflow names that must be there: agents and executors, snippets, schemas, scripts, gates, providers."""
+"""Things a workflow names that must be there: agents and executors, snippets, schemas, scripts, gates, providers, reducers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from runkon.language.channel_types import REDUCERS
 from runkon.language.checks.context import Context, option_span, written_option
 from runkon.language.diagnostics import Diagnostic, diagnose
 from runkon.language.keys import result_key, step_options
@@ -32,6 +33,7 @@ _UNKNOWN: Mapping[NameKind, str] = {
     "executor": "unknown-executor",
     "gate": "unknown-gate",
     "provider": "unknown-provider",
+    "reducer": "unknown-reducer",
 }
 
 
@@ -50,7 +52,10 @@ def check_resources(context: Context) -> Iterable[Diagnostic]:
 
 def missing_resources(context: Context) -> Iterator[Missing]:
     """Everything the workflow names and nobody has."""
+    known = () if context.overrides else frozenset(context.catalog.names("executor"))
     for statement in context.statements:
+        if isinstance(statement, CallStep) and _is_plain(statement, known):
+            continue
         yield from _agents(statement, context)
         yield from _snippets_and_schemas(statement, context)
         if isinstance(statement, ScriptStep):
@@ -59,6 +64,23 @@ def missing_resources(context: Context) -> Iterator[Missing]:
             yield from _named("gate", statement.type, statement.name_span, KNOWN_GATES, context)
         elif isinstance(statement, ForEachBlock):
             yield from _provider(statement, context)
+    for channel in context.workflow.state:
+        if channel.reducer_span is not None:
+            yield from _named("reducer", channel.reducer, channel.reducer_span, tuple(REDUCERS), context)
+
+
+def _is_plain(call: CallStep, known: Collection[str]) -> bool:
+    """True for a call that names nothing but an executor that is there: most, and every resume looks at all."""
+    agent, options = call.agent, call.options
+    return (
+        agent.text in known
+        and agent.form == "name"
+        and options.executor is None
+        and options.fallback is None
+        and options.output is None
+        and not options.snippets
+        and not isinstance(options.on_fail, AgentRef)
+    )
 
 
 # ── who is called ─────────────────────────────────────────────────────────────────────────────────
