@@ -12,6 +12,7 @@ from typing import TypeAlias
 from runkon.language import assemble
 from runkon.language.builder_conditions import ConditionRules
 from runkon.language.builder_values import Report
+from runkon.language.channels import group_channels
 from runkon.language.declarations import InputValue, Part, Separator, group_declarations
 from runkon.language.diagnostics import diagnose
 from runkon.language.nodes import (
@@ -34,7 +35,9 @@ from runkon.language.nodes import (
     ParallelBlock,
     ScriptStep,
     Section,
+    SetStatement,
     Statement,
+    StateSection,
     Value,
     WhileBlock,
     Word,
@@ -45,7 +48,7 @@ from runkon.language.source import Span
 from runkon.language.tokens import Token
 from runkon.named import NamedTuple
 
-_SECTIONS = (MetaSection, InputsSection, OutputsSection, AlwaysSection)
+_SECTIONS = (MetaSection, InputsSection, OutputsSection, StateSection, AlwaysSection)
 
 
 class Block(NamedTuple):
@@ -118,6 +121,7 @@ class Builder(ConditionRules):
             outputs=tuple([e for item in items if isinstance(item, OutputsSection) for e in item.written]),
             body=tuple([item for item in items if not isinstance(item, _SECTIONS)]),
             always=tuple([s for item in items if isinstance(item, AlwaysSection) for s in item.body]),
+            state=tuple([c for item in items if isinstance(item, StateSection) for c in item.channels]),
         )
 
     def meta(self, word: Token, options: Options) -> MetaSection:
@@ -139,6 +143,15 @@ class Builder(ConditionRules):
         for repeated in repeated_entries(entries.entries):
             self._report(repeated)
         return OutputsSection(span=self._between(word, entries.span.end), written=entries.entries)
+
+    def state(self, word: Token, channels: StateSection) -> StateSection:
+        return StateSection(span=self._between(word, channels.span.end), channels=channels.channels)
+
+    def channels(self, opening: Token, *parts: Part) -> StateSection:
+        *run, closing = parts
+        assert isinstance(closing, Token)
+        channels = group_channels(tuple(run), self._file, self._report)
+        return StateSection(span=self._between(opening, closing.end), channels=channels)
 
     # ── blocks ──────────────────────────────────────────────────────────────────────────────────
     def block(self, _opening: Token, *parts: Item | Token) -> Block:
@@ -191,7 +204,7 @@ class Builder(ConditionRules):
         span = self._between(key, entries.span.end)
         return Entry(span=span, name=key.text, name_span=self._at(key), value=entries)
 
-    def misplaced(self, word: Token, _contents: Options | MapValue) -> Misplaced:
+    def misplaced(self, word: Token, _contents: Options | MapValue | StateSection) -> Misplaced:
         self._report(diagnose("misplaced-section", self._at(word), section=word.text))
         return Misplaced()
 
@@ -272,6 +285,11 @@ class Builder(ConditionRules):
     def always_statement(self, word: Token, block: Block) -> AlwaysBlock:
         assemble.no_options("always", block.written, self._report)
         return AlwaysBlock(span=self._between(word, block.end), body=block.body)
+
+    def set_statement(self, word: Token, updates: MapValue) -> SetStatement:
+        for repeated in repeated_entries(updates.entries):
+            self._report(repeated)
+        return SetStatement(span=self._between(word, updates.span.end), updates=updates.entries)
 
 
 def _name_and_block(parts: tuple[Token | Block, ...]) -> tuple[str | None, Block]:

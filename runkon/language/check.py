@@ -18,6 +18,7 @@ from runkon.language.checks.never_true import check_never_true
 from runkon.language.checks.references import check_references
 from runkon.language.checks.resources import check_resources
 from runkon.language.checks.shell import check_tainted_shell
+from runkon.language.checks.state import check_state
 from runkon.language.checks.templates import check_templates
 from runkon.language.checks.workflows import (
     call_span,
@@ -43,6 +44,7 @@ RULES: tuple[Rule, ...] = (
     check_ambiguous_keys,
     check_resources,
     check_host_variables,
+    check_state,
     check_called_workflows,
     check_order_of_items,
     check_cycles,

@@ -92,7 +92,7 @@ CATALOGUE: dict[str, Wording] = {
         label="expected {expected}",
     ),
     "not-available": Wording(
-        about="a statement that a later version of the language has: `graph`, `state`, `set`",
+        about="a statement that a later version of the language has: `graph`",
         message="the statement `{word}` is not available in this version",
         label="not available yet",
     ),
@@ -164,8 +164,8 @@ CATALOGUE: dict[str, Wording] = {
         help='a condition is a reference or a comparison: `step.marker`, `step.field == "text"`',
     ),
     "invalid-declaration": Wording(
-        about="a part of an `inputs` section that belongs to no declaration",
-        message="unexpected part of an input declaration",
+        about="a part of an `inputs` or `state` section that belongs to no declaration",
+        message="unexpected part of a declaration",
         label="expected {expected}",
     ),
     "type-as-input": Wording(
@@ -185,7 +185,7 @@ CATALOGUE: dict[str, Wording] = {
         help="options of the whole workflow stand in `meta {{ … }}`",
     ),
     "misplaced-section": Wording(
-        about="`meta`, `inputs` or `outputs` inside a block",
+        about="`meta`, `inputs`, `outputs` or `state` inside a block",
         message="`{section}` stands inside a block",
         label="expected a statement",
         help="put `{section} {{ … }}` directly into the workflow",

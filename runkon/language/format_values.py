@@ -74,8 +74,10 @@ def agent_text(agent: nodes.AgentRef, trivia: Trivia) -> str:
     return agent.text if agent.form == "name" else literal(agent.span.start, agent.text, trivia)
 
 
-def declaration(decl: nodes.InputDecl, trivia: Trivia) -> tuple[str, nodes.Value | None, str]:
-    """An input declaration in three parts: what stands before its default, the default, what stands after."""
+def declaration(decl: nodes.InputDecl | nodes.Channel, trivia: Trivia) -> tuple[str, nodes.Value | None, str]:
+    """A declaration in three parts: what stands before its default, the default, what stands after."""
+    if isinstance(decl, nodes.Channel):
+        return _channel(decl)
     words = [decl.name]
     if decl.type == "one_of":
         words.append("one_of [" + ", ".join(quoted(choice) for choice in decl.choices) + "]")
@@ -87,6 +89,15 @@ def declaration(decl: nodes.InputDecl, trivia: Trivia) -> tuple[str, nodes.Value
     if decl.default is None:
         return " ".join(words) + tail, None, ""
     return " ".join([*words, "default = "]), decl.default, tail
+
+
+def _channel(declared: nodes.Channel) -> tuple[str, nodes.Value | None, str]:
+    """A state channel in the same three parts, its initial value in the middle."""
+    head = f"{declared.name} {declared.type}"
+    tail = "" if declared.reducer_span is None else f" reduce = {declared.reducer}"
+    if declared.initial is None:
+        return head + tail, None, ""
+    return head + " = ", declared.initial, tail
 
 
 def _description(decl: nodes.InputDecl, text: str, trivia: Trivia) -> str:

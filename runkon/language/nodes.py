@@ -394,6 +394,15 @@ class ForEachBlock:
     kind: Literal["foreach"] = "foreach"
 
 
+@node
+class SetStatement:
+    """`set { k = value }`: updates of state channels, in the order written."""
+
+    span: Span = field(compare=False, repr=False)
+    updates: tuple[Entry, ...]
+    kind: Literal["set"] = "set"
+
+
 Statement: TypeAlias = Annotated[
     Union[
         "CallStep",
@@ -407,6 +416,7 @@ Statement: TypeAlias = Annotated[
         "AlwaysBlock",
         "GateStep",
         "ForEachBlock",
+        "SetStatement",
     ],
     _ByKind(),
 ]
@@ -467,19 +477,38 @@ class OutputsSection:
 
 
 @node
+class Channel:
+    """One state channel. `initial` is its first update; `reducer` says how a later one and the value become one."""
+
+    span: Span = field(compare=False, repr=False)
+    name: str
+    type: Literal["text", "number", "integer", "boolean", "list", "map"] = "text"
+    initial: Value | None = None
+    reducer: str = "replace"
+    reducer_span: Span | None = field(default=None, compare=False, repr=False)
+
+
+@node
+class StateSection:
+    span: Span = field(compare=False, repr=False)
+    channels: tuple[Channel, ...]
+    kind: Literal["state"] = "state"
+
+
+@node
 class AlwaysSection:
     span: Span = field(compare=False, repr=False)
     body: tuple[Statement, ...]
     kind: Literal["always_section"] = "always_section"
 
 
-Section: TypeAlias = MetaSection | InputsSection | OutputsSection | AlwaysSection
+Section: TypeAlias = MetaSection | InputsSection | OutputsSection | StateSection | AlwaysSection
 
 
 @node
 class Workflow:
     """One workflow. `items` is everything between the braces in source order (what the formatter prints); the other
-    fields are the same, gathered: all metas, inputs, outputs, the body statements, the bodies of all `always`."""
+    fields are the same, gathered: all metas, inputs, outputs, channels, body statements, the bodies of all `always`."""
 
     span: Span = field(compare=False, repr=False)
     name: str
@@ -490,3 +519,4 @@ class Workflow:
     outputs: tuple[Entry, ...] = ()
     body: tuple[Statement, ...] = ()
     always: tuple[Statement, ...] = ()
+    state: tuple[Channel, ...] = ()

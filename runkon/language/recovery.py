@@ -322,7 +322,7 @@ class Recovery(Reading):
         return True
 
     def _is_later_statement(self, place: Place) -> bool:
-        """`graph NAME {`, `state {`, `set {`: statements that this version does not have."""
+        """`graph NAME {`: a statement that this version does not have."""
         word, token = place.before, place.token
         return (
             word is not None

@@ -7,12 +7,15 @@ from unicodedata import category
 
 from runkon.language.tokens import Token
 
-STATEMENT_WORDS = ("call", "script", "gate", "if", "unless", "while", "do", "parallel", "foreach", "always")
-SECTION_WORDS = ("meta", "inputs", "outputs")
+STATEMENT_WORDS = ("call", "script", "gate", "if", "unless", "while", "do", "parallel", "foreach", "always", "set")
+SECTION_WORDS = ("meta", "inputs", "outputs", "state")
 STATEMENTS = frozenset(word.upper() for word in STATEMENT_WORDS)
 SECTIONS = frozenset(word.upper() for word in SECTION_WORDS)
-LATER_WORDS = ("graph", "state", "set")  # statements of a later version of the language
-NAMES = frozenset({"NAME", "AND", "OR", "NOT", "IN", "ELSE", "UNTIL", "OUTPUTS", "INPUTS", "WORKFLOW"}) | STATEMENTS
+LATER_WORDS = ("graph",)  # statements of a later version of the language
+NAMES = (
+    frozenset({"NAME", "AND", "OR", "NOT", "IN", "ELSE", "UNTIL", "OUTPUTS", "STATE", "INPUTS", "WORKFLOW"})
+    | STATEMENTS
+)
 VALUES = frozenset({"STRING", "LONG_STRING", "NUMBER", "DURATION", "LSQB", "LBRACE"})
 
 _MOST = 5

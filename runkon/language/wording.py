@@ -76,6 +76,21 @@ CHECKS: dict[str, Wording] = {
         help='did you mean `{key}.status == "{word}"`?',
         severity=Severity.WARNING,
     ),
+    "unknown-channel": Wording(
+        about="`state.NAME`, or an update in `set`, that no `state` block declares",
+        message="no state channel named `{name}` is declared",
+        help="declare it: `state {{ {name} text }}`",
+    ),
+    "duplicate-channel": Wording(
+        about="a state channel that is declared twice",
+        message="state channel `{name}` is declared twice",
+        help="rename one of them, or leave one out",
+    ),
+    "reducer-type": Wording(
+        about="a state channel whose type its reducer can't work on",
+        message="reducer `{reducer}` can't work on `{name}`, a {type} channel",
+        label="needs {expected}",
+    ),
     "duplicate-input": Wording(
         about="an input that is declared twice",
         message="input `{name}` is declared twice",
@@ -124,6 +139,10 @@ CHECKS: dict[str, Wording] = {
     "unknown-provider": Wording(
         about="a `foreach` over a provider that no plugin has registered",
         message="there is no item provider `{name}`",
+    ),
+    "unknown-reducer": Wording(
+        about="a state channel with a reducer that no plugin has registered",
+        message="there is no reducer `{name}`",
     ),
     "unknown-gate": Wording(
         about="a gate of a type that no plugin has registered",

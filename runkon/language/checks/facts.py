@@ -20,6 +20,7 @@ from runkon.language.nodes import (
     ListValue,
     ParallelBlock,
     ScriptStep,
+    SetStatement,
     Statement,
     StepOptions,
     WhileBlock,
@@ -117,7 +118,7 @@ class _Bounds:
                 return Bound(_largest(arm.calls for arm in arms), _largest(arm.at_once for arm in arms))
             case DoBlock() | AlwaysBlock():
                 return self._body(statement.body)
-            case GateStep():
+            case GateStep() | SetStatement():
                 return NOTHING
 
     def _child(self, name: str) -> Bound:

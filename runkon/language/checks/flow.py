@@ -19,8 +19,11 @@ from runkon.language.nodes import (
     ForEachBlock,
     GateStep,
     IfBlock,
+    ListValue,
+    MapValue,
     ParallelBlock,
     ScriptStep,
+    SetStatement,
     Statement,
     Text,
     Value,
@@ -142,6 +145,9 @@ def _statement(statement: Statement, scope: Scope, context: Context) -> Iterator
             yield from _foreach(statement, scope, context)
         case GateStep():
             yield from _gate(statement, scope)
+        case SetStatement():
+            for entry in statement.updates:
+                yield from _value(entry, scope, "input" if isinstance(entry.value, ListValue | MapValue) else "output")
         case _:
             yield from _step(statement, scope)
             for body in bodies(statement):

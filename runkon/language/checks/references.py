@@ -97,19 +97,21 @@ def _read(read: Read, scope: Scope, context: Context, place: str) -> Iterator[Di
         yield from missing_result(read.parts[0], read.span, scope, context, place)
 
 
-def fault_of(parts: tuple[str, ...], scope: Scope, context: Context) -> Literal["input", "result"] | None:
+def fault_of(parts: tuple[str, ...], scope: Scope, context: Context) -> Literal["input", "result", "channel"] | None:
     """What is missing behind a dotted reference; None if nothing is, or if nobody can tell."""
     head = parts[0]
     if head == "inputs" and not scope.producers(head):
         known = parts[1] in context.inputs or parts[1] in scope.variables or parts[1] in HOST_VARIABLES
         return None if known else "input"
+    if head == "state" and context.workflow.state:
+        return None  # channels have a rule of their own
     if head in scope.variables or head == "env" or (head == "workflow" and parts[1] in RUN_FACTS):
         return None
     if scope.producers(head) or head in context.inputs:
         return None
     if scope.opaque and head not in context.producers:
         return None
-    return "result"
+    return "channel" if head == "state" and head not in context.producers else "result"
 
 
 def _bare(read: Read, scope: Scope, context: Context) -> Iterator[Diagnostic]:

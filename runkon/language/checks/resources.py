@@ -1,4 +1,5 @@
-"""Things a workflow names that must be there: agents and executors, snippets, schemas, scripts, gates, providers, reducers."""
+"""Things a workflow names that must be there: agents and executors, snippets, schemas, scripts, gates, providers and
+reducers."""
 
 from __future__ import annotations
 

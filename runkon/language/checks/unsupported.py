@@ -11,7 +11,9 @@ from runkon.language.nodes import (
     ForEachBlock,
     GateStep,
     MetaSection,
+    SetStatement,
     Statement,
+    StateSection,
     Workflow,
 )
 from runkon.language.source import Span
@@ -35,6 +37,8 @@ def unsupported(workflow: Workflow) -> tuple[Diagnostic, ...]:
 
 def _meta(workflow: Workflow) -> Iterator[Diagnostic]:
     for section in workflow.items:
+        if isinstance(section, StateSection):
+            yield _construct(section, "state")
         if isinstance(section, MetaSection):
             for entry in section.written:
                 if entry.name in META:
@@ -47,6 +51,8 @@ def _statement(statement: Statement) -> Iterator[Diagnostic]:
             yield _construct(statement, "gate")
         case ForEachBlock():
             yield _construct(statement, "foreach")
+        case SetStatement():
+            yield _construct(statement, "set")
         case CallWorkflow():
             yield _construct(statement, "call workflow")
         case _:
@@ -55,7 +61,7 @@ def _statement(statement: Statement) -> Iterator[Diagnostic]:
                     yield diagnose("unsupported-option", entry.name_span, option=entry.name, owner=statement.kind)
 
 
-def _construct(statement: Statement, words: str) -> Diagnostic:
+def _construct(statement: Statement | StateSection, words: str) -> Diagnostic:
     """The finding marks the keyword, not the whole block."""
     span = statement.span
     keyword = words.partition(" ")[0]

@@ -248,9 +248,9 @@ workflow w {
 }
 """,
         [
-            "3:18 invalid-declaration: unexpected part of an input declaration",
-            "4:7 invalid-declaration: unexpected part of an input declaration",
-            "5:7 invalid-declaration: unexpected part of an input declaration",
+            "3:18 invalid-declaration: unexpected part of a declaration",
+            "4:7 invalid-declaration: unexpected part of a declaration",
+            "5:7 invalid-declaration: unexpected part of a declaration",
             '7:5 unexpected-token: unexpected `"t"`',
             "9:21 missing-value: `x` has no value",
             "10:12 misplaced-section: `inputs` stands inside a block",

@@ -1,0 +1,114 @@
+"""Groups the flat parts of a `state { … }` section into channels: `score number = 0 reduce = max` is a name, a type,
+and what may follow."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, cast
+
+from runkon.language.builder_values import Report
+from runkon.language.declarations import InputValue, Part, Separator
+from runkon.language.diagnostics import diagnose
+from runkon.language.nodes import Channel, DurationValue, ListValue, Number, Text, Value, Word
+from runkon.language.source import Span
+from runkon.language.suggest import closest
+from runkon.language.tokens import Token
+
+_Type: TypeAlias = Literal["text", "number", "integer", "boolean", "list", "map"]
+TYPES = ("text", "number", "integer", "boolean", "list", "map")
+_OTHER_WORDS = {
+    "string": "text",
+    "str": "text",
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+    "object": "map",
+}
+
+
+def group_channels(parts: tuple[Part, ...], file: str, report: Report) -> tuple[Channel, ...]:
+    """The channels in order. A part that belongs to none is reported as `invalid-declaration` and left out."""
+    return tuple(_Channels(parts, file, report).channels())
+
+
+class _Channels:
+    def __init__(self, parts: tuple[Part, ...], file: str, report: Report) -> None:
+        self._parts = parts
+        self._file = file
+        self._report = report
+        self._at = 0
+
+    def channels(self) -> list[Channel]:
+        found: list[Channel] = []
+        after_separator = True
+        while self._at < len(self._parts):
+            part = self._parts[self._at]
+            self._at += 1
+            if isinstance(part, Token):
+                found.append(self._channel(part))
+                after_separator = False
+            elif isinstance(part, Separator):
+                if after_separator:
+                    self._refuse(part.token.span(self._file), "a name")
+                after_separator = True
+            else:
+                stray = part.value if isinstance(part, InputValue) else part
+                self._refuse(stray.span, "a name")
+        return found
+
+    def _channel(self, name: Token) -> Channel:
+        type_, end = self._type(name)
+        initial: Value | None = None
+        if (value := self._value()) is not None:
+            initial, end = value, value.span.end
+        reducer, reducer_span = "replace", None
+        while (word := self._peek()) is not None and isinstance(word, Token) and word.text == "reduce":
+            after = self._parts[self._at + 1] if self._at + 1 < len(self._parts) else None
+            if not isinstance(after, InputValue):
+                break  # a channel of that name
+            self._at += 2
+            end = after.value.span.end
+            reducer, reducer_span = self._word(after.value), after.value.span
+        return Channel(
+            span=Span(self._file, name.start, end, name.line, name.column),
+            name=name.text,
+            type=type_,
+            initial=initial,
+            reducer=reducer,
+            reducer_span=reducer_span,
+        )
+
+    def _type(self, name: Token) -> tuple[_Type, int]:
+        word = self._peek()
+        if isinstance(word, Token) and word.text in TYPES:
+            self._at += 1
+            return cast(_Type, word.text), word.end
+        expected = f"a type behind `{name.text}`: " + ", ".join(f"`{each}`" for each in TYPES)
+        if isinstance(word, Token) and word.line == name.line:
+            meant = _OTHER_WORDS.get(word.text) or closest(word.text, TYPES)
+            if meant is not None:
+                self._at += 1
+                expected = f"a type; did you mean `{meant}`?"
+                self._refuse(word.span(self._file), expected)
+                return cast(_Type, meant), word.end
+        self._refuse(name.span(self._file), expected)
+        return "text", name.end
+
+    def _peek(self) -> Part | None:
+        return self._parts[self._at] if self._at < len(self._parts) else None
+
+    def _value(self) -> Value | None:
+        part = self._peek()
+        if not isinstance(part, InputValue):
+            return None
+        self._at += 1
+        return part.value
+
+    def _word(self, value: Value) -> str:
+        if isinstance(value, Text | Word | Number | DurationValue):
+            return value.text
+        assert isinstance(value, ListValue) or value is not None
+        self._refuse(value.span, "the name of a reducer")
+        return "replace"
+
+    def _refuse(self, span: Span, expected: str) -> None:
+        self._report(diagnose("invalid-declaration", span, expected=expected))
