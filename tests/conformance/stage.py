@@ -7,6 +7,7 @@ Besides the answers of `runkon.testing`, an object may hold one of these keys; i
                 either way also until every attempt that began is with its executor
   $meet         wait until that many calls run at once
   $interrupt    ask the run to pause: `cut` stops as told, `finish` answers all the same;  $cancel: end the run
+  $usage        what the attempt cost: `cost_usd`, `input_tokens`, `output_tokens`; beside any other of these
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from runkon.engine.cancellation import RunControl
 from runkon.executors.script import ScriptExecutor
 from runkon.model.events import Envelope
-from runkon.model.output import Output
+from runkon.model.output import Output, Usage, as_output
 from runkon.model.ports import ActionExecutor, StepRequest
 from runkon.testing import Hold, ScriptedExecutor, answers_from_json
 
@@ -81,11 +83,20 @@ class Stage:
         if not isinstance(value, dict) or not any(key.startswith("$") for key in value):
             return answers_from_json({"it": value})["it"]  # type: ignore[dict-item]
         rest = {key: item for key, item in value.items() if not key.startswith("$")}
-        return lambda request: self._act(value, rest, request)
+        told = {key: item for key, item in value.items() if key.startswith("$") and key != "$usage"}
+        usage = Usage(**value["$usage"]) if "$usage" in value else None
+
+        def answer(request: StepRequest) -> object:
+            given = self._act(told, rest, request)
+            return given if usage is None else replace(as_output(given), usage=usage)
+
+        return answer
 
     def _act(self, asked: Mapping[str, object], rest: Mapping[str, object], request: StepRequest) -> object:
         answer = answers_from_json({"it": dict(rest) or None})["it"]  # type: ignore[dict-item]
-        match next(key for key in asked if key.startswith("$")), next(v for k, v in asked.items() if k[0] == "$"):
+        match next(iter(asked.items()), ("", None)):
+            case "", _:
+                pass
             case "$show", list(paths):
                 answer = {**rest, "context": "; ".join(f"{path}={shown(request, path)}" for path in paths)}
             case "$hold", _:

@@ -17,12 +17,17 @@ from typing import Any
 import pytest
 
 from runkon.engine.config import RunConfig
+from runkon.engine.runner import Runner
 from runkon.errors import UserError
 from runkon.language.keys import all_statements
 from runkon.language.nodes import ParallelBlock
 from runkon.model.events import Event
-from runkon.model.records import StepRecord
-from runkon.testing import FakeClock, TextRun, resume_run, run_text
+from runkon.model.ids import RunID
+from runkon.model.ports import RunStore
+from runkon.model.records import GateAnswer, StepRecord
+from runkon.store.memory import MemoryRunStore
+from runkon.testing import FakeClock, TextRun, check_text, resume_run
+from runkon.testing.running import recorded
 
 from .stage import Stage
 from .trace import trace
@@ -34,7 +39,7 @@ CASES = sorted(
 )
 UPDATE = bool(os.environ.get("RUNKON_UPDATE"))
 CONFIG = ("fail_fast", "dry_run", "max_parallel", "until", "model", "executors", "injected")
-OPTIONS = {*CONFIG, "files", "metered", "time", "at_once", "legs", "sweep"}
+OPTIONS = {*CONFIG, "files", "metered", "time", "at_once", "count", "legs", "decide", "sweep"}
 
 
 class Case:
@@ -56,6 +61,7 @@ class Case:
             path.write_text(text, encoding="utf-8")
             path.chmod(0o755)
         self.stage = Stage(self.answers, metered=self.options.get("metered", ()))
+        self.legs = 1
 
     def sibling(self, suffix: str) -> Path:
         return self.path.with_name(self.path.name + suffix)
@@ -73,16 +79,24 @@ class Case:
         return done
 
     def leg(self, clock: FakeClock | None = None) -> TextRun:
-        return run_text(
-            self.text, self.stage, self.inputs, clock=clock, config=self.config, control=self.stage.control,
-            sinks=[self.stage],
-        )  # fmt: skip
+        store, program = MemoryRunStore(), check_text(self.text)
+        runner = Runner(store, self.stage, sinks=[self.stage], clock=clock)
+        run = runner.create(program, self.inputs, self.config)
+        self.decide(store, run, 1)
+        return recorded(runner.execute(run, program, self.config, self.stage.control), store, program)
+
+    def decide(self, store: RunStore, run: RunID, leg: int) -> None:
+        """Give the answers to gates that are there before this leg begins."""
+        for at, one in enumerate(self.options.get("decide", {}).get(str(leg), ())):
+            store.answer_gate(GateAnswer(run=run, via="api", at=1_000 * leg + at, **one))
 
     def resumed(self, before: TextRun) -> TextRun:
         """One more leg, on a new stage as after a new start of the program: only the answers used up stay so."""
-        stage = Stage(self.answers)
+        stage = Stage(self.answers, metered=self.options.get("metered", ()))
         stage.scripted = self.stage.scripted
         self.stage = stage
+        self.legs += 1
+        self.decide(before.store, before.record.id, self.legs)
         return resume_run(before, stage, config=replace(self.config, until=None), control=stage.control)
 
     def timed_leg(self, moves: Sequence[Mapping[str, float]]) -> TextRun:
@@ -140,6 +154,8 @@ def test_a_workflow_runs_as_its_case_says(name: str, tmp_path: Path) -> None:
     says(case, done)
     if "at_once" in case.options:
         assert case.stage.most == case.options["at_once"]
+    if "count" in case.options:
+        assert len(case.stage.scripted.calls) == case.options["count"]
 
 
 def says(case: Case, done: TextRun) -> None:
@@ -162,7 +178,8 @@ def can_be_cut(name: str) -> bool:
     """True for cases whose answers do not depend on how often they were asked for, and that need no clock."""
     answers = HERE / f"{name}.answers.json"
     options = HERE / f"{name}.options.json"
-    if options.exists() and set(json.loads(options.read_text("utf-8"))) - {"fail_fast", "sweep"}:
+    given = json.loads(options.read_text("utf-8")) if options.exists() else {}
+    if set(given) - {"fail_fast", "sweep", "decide", "count", "files"} or set(given.get("decide", ())) - {"1"}:
         return False
     if (HERE / f"{name}.status").read_text("utf-8").startswith(("refused", "interrupted", "cancelled")):
         return False
