@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
 from functools import cache, partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar, dataclass_transform
 
-__all__ = ["Late", "Later", "frozen", "is_late", "is_value", "record", "value_class"]
+__all__ = ["Late", "Later", "frozen", "is_late", "is_value", "record", "replace", "value_class"]
 
 _Class = TypeVar("_Class")
 _Value = TypeVar("_Value")
@@ -62,6 +63,26 @@ class Later:
 def is_late(cls: type, name: str) -> bool:
     """True if the field of a class made here may be given a `Later`."""
     return isinstance(vars(cls)[name], property)
+
+
+def replace(value: _Value, /, **changes: object) -> _Value:
+    """As `dataclasses.replace`, several times as fast, for an object of a class made here."""
+    cls: Any = type(value)  # which the type checker can't call
+    read, places = _reader(cls)
+    values = list(read(value))
+    for name, new in changes.items():
+        values[places[name]] = new
+    made: _Value = cls(*values) if cls.__match_args__ else cls(**dict(zip(places, values, strict=True)))
+    return made
+
+
+@cache
+def _reader(cls: type) -> tuple[Callable[[object], tuple[object, ...]], Mapping[str, int]]:
+    """All fields of an object at once, and the place of each by name."""
+    names = tuple(f.name for f in fields(cls) if f.init)
+    if len(names) == 1:
+        return lambda value: (getattr(value, names[0]),), {names[0]: 0}
+    return attrgetter(*names), {name: place for place, name in enumerate(names)}
 
 
 def _made(cls: type[_Class], *, kw_only: bool, sealed: bool) -> type[_Class]:

@@ -15,10 +15,10 @@ then leaves the state as it was. The rules, by the names used in the error:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runkon.errors import UserError
+from runkon.frozen import replace
 from runkon.model import events as ev
 from runkon.model.damage import corrupt as corrupt
 from runkon.model.gates import decided, opened
@@ -251,6 +251,7 @@ class RunState:
         lost = record.cut_offs + (event.cause in ("process_lost", "worker_lost"))
         why, status = event.cause if event.certainty == "unknown" else None, StepStatus.INTERRUPTED
         self.steps[event.path] = replace(record, status=status, cut_offs=lost, leg=envelope.leg, skip_reason=why)
+        self._pay(event.usage)
 
     def _process_started(self, envelope: Envelope, event: ev.ProcessStarted) -> None:
         self._closing(envelope, event.path, event.epoch, event.number)

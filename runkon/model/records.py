@@ -102,7 +102,7 @@ class Lease:
     expires_at: int
 
 
-@value_class(frozen=True, slots=True)
+@record
 class RunRecord:
     """One run. Times are milliseconds UTC or None; `config` holds the execution settings a resume restores. `cancel` is
     the wish that it be given up, `waiting_on` the gates it waits for; `crashes` counts legs that ended without a word,

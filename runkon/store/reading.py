@@ -253,10 +253,11 @@ def page(connection: sqlite3.Connection, run: RunID, after: int, size: int) -> l
     if not isinstance(last, int):
         raise corrupt(run, after + 1, "I6", found=f"a run whose last event is {last!r}", expected="its number")
     read = []
-    for expected, row in enumerate(connection.execute(sql.SELECT_EVENTS, (number, after, size)), after + 1):
+    rows = connection.execute(sql.SELECT_EVENTS, (number, after, size)).fetchall()
+    for expected, (row, payload) in enumerate(with_payloads(rows), after + 1):
         if row[0] != expected:
             raise corrupt(run, expected, "E1", found=f"number {row[0]}", expected=f"number {expected}")
-        read.append(envelope(connection, run, row))
+        read.append(envelope(connection, run, row, payload))
     end = after + len(read)
     if len(read) < size and end < last:
         raise corrupt(run, end + 1, "E1", found="no event", expected=f"events up to number {last}")
@@ -269,10 +270,16 @@ def events_of(connection: sqlite3.Connection, run: RunID, kinds: Collection[str]
     return [envelope(connection, run, row) for row in found]
 
 
-def envelope(connection: sqlite3.Connection, run: RunID, row: _Row) -> Envelope:
+def with_payloads(rows: Sequence[_Row]) -> Iterator[tuple[_Row, Any]]:
+    """The rows of events, each with what `envelope` takes besides."""
+    return zip(rows, _loaded([row[8] for row in rows]), strict=True)
+
+
+def envelope(connection: sqlite3.Connection, run: RunID, row: _Row, payload: Any = _ALONE) -> Envelope:
     """The event of a row; a value kept apart that can't be used says so. Raises UserError `corrupt-run`."""
     seq, at, leg, fence, kind, path, epoch, attempt, text, crc = row
-    payload = _payload(run, seq, text, crc)
+    if type(payload) is not dict or crc != codec.proof(text):
+        payload = _payload(run, seq, text, crc)
     if codec.MARK in text:
         from runkon.store import artifacts  # late: most runs have none
 
@@ -280,7 +287,7 @@ def envelope(connection: sqlite3.Connection, run: RunID, row: _Row) -> Envelope:
     if kind in ("run_created", "definition_changed"):
         payload["sources"] = _texts(connection, run, payload["sources"])
     try:
-        if not all(isinstance(number, int) for number in (at, leg, fence)) or not _is_instant(at):
+        if not (isinstance(at, int) and isinstance(leg, int) and isinstance(fence, int) and _is_instant(at)):
             raise ValueError(f"time {at!r}, leg {leg!r}, fence {fence!r} are not all numbers that can be")
         event = codec.read_event(kind, path, epoch, attempt, payload)
     except _UNREADABLE as problem:

@@ -25,6 +25,12 @@ from runkon.store.log_check import check_log
 from runkon.store.refusals import unknown_run
 
 _PAGES_NAMED = 20  # of the damaged ones
+_AT_ONCE = 256  # events
+_REFERRING = (  # the events from which something may be kept apart
+    f"SELECT e.place & {sql.PLACES - 1}, e.path, e.payload FROM runs r JOIN events e "
+    f"ON e.place > r.number * {sql.PLACES} AND e.place < (r.number + 1) * {sql.PLACES} "
+    "WHERE r.id = ? AND typeof(e.payload) = 'text' AND instr(e.payload, ?) ORDER BY e.place"
+)
 
 
 class Problem(NamedTuple):
@@ -106,12 +112,14 @@ class _Run:
             if error.rule != "I6":
                 found.append(_problem(error, self._start_again()))
         envelopes = []
-        for row in self._event_rows():
-            self.events += 1
-            try:
-                envelopes.append(lean(reading.envelope(self._connection, self._run, row)))
-            except CorruptRun as error:
-                found.append(_problem(error, self._start_again()))
+        rows = self._event_rows()
+        while page := rows.fetchmany(_AT_ONCE):
+            for row, payload in reading.with_payloads(page):
+                self.events += 1
+                try:
+                    envelopes.append(lean(reading.envelope(self._connection, self._run, row, payload)))
+                except CorruptRun as error:
+                    found.append(_problem(error, self._start_again()))
         if not envelopes and not found:
             found.append(Problem("E2", "no event", "`run_created` first", self._start_again(), self._run, 1))
         return envelopes
@@ -150,8 +158,7 @@ class _Run:
                 "SELECT artifact FROM artifact_refs WHERE run = (SELECT number FROM runs WHERE id = ?)", (self._run,)
             )
         )
-        for row in self._event_rows():
-            seq, path, text = row[0], row[5], row[8]
+        for seq, path, text in self._connection.execute(_REFERRING, (self._run, codec.MARK)):
             for id in _traces(text):
                 self.artifacts += 1
                 if id not in uses:
@@ -176,8 +183,6 @@ class _Run:
 
 
 def _traces(text: str) -> list[str]:
-    if codec.MARK not in text:
-        return []
     try:
         payload = loads(text)
     except ValueError:
