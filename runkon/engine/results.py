@@ -78,6 +78,12 @@ class Results:
         self._child.update(child._child)
         self._child.update(child._table)
 
+    def tell(self, result: StepResult) -> None:
+        """Add the end of a block to the history, without its fields becoming variables."""
+        self._log.append(result)
+        self._last = result
+        self._values = result.output.values or self._values
+
     def give_feedback(self, text: str) -> None:
         """What a person said at a gate: the variable `gate_feedback` from now on."""
         self._feedback = text
@@ -140,12 +146,22 @@ class Results:
         return ""
 
     @property
+    def last(self) -> StepResult | None:
+        """The step that completed last, None before the first."""
+        return next((table._last for table in self._chain() if table._last is not None), None)
+
+    @property
     def prior_values(self) -> Mapping[str, JsonValue] | None:
         """The newest structured output that is not empty; None before the first."""
         for table in self._chain():
             if table._values is not None:
                 return table._values
         return None
+
+    @property
+    def own_values(self) -> Mapping[str, JsonValue] | None:
+        """The newest structured output of steps that wrote this very table; None before the first."""
+        return self._values
 
     @property
     def feedback(self) -> str | None:

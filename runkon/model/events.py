@@ -13,8 +13,10 @@ from typing import ClassVar, TypeAlias
 
 from runkon.frozen import frozen as event
 from runkon.model.ids import RunID, StepPath
+from runkon.model.items import ItemsCollected as ItemsCollected
 from runkon.model.output import EMPTY, JsonValue, Output, Usage
 from runkon.model.records import Seen, StepError, StepInfo
+from runkon.model.state import StateSet as StateSet
 from runkon.named import NamedTuple
 
 
@@ -45,7 +47,7 @@ class RunStarted:
 class RunResumed:
     """A later leg has begun: so many steps are reused, run again, and asked about. `mode` is how it was asked for
     (`normal only-failed from restart`); `crashed` says that the leg before ended without a word, `automatic` that
-    nobody asked for this one."""
+    nobody asked for this one; `limits` take the place of those the run began with."""
 
     kind: ClassVar[str] = "run_resumed"
     owner: str
@@ -56,6 +58,7 @@ class RunResumed:
     crashed: bool = False
     automatic: bool = False
     deadline_at: int | None = None
+    limits: Mapping[str, JsonValue] | None = None
 
 
 @event
@@ -126,7 +129,8 @@ class RunInterrupted:
 @event
 class AttemptStarted:
     """Durable before the executor is called. `number` counts a path's attempts from 0, over all legs. `effect` is what
-    it may do to the world, None for the usual `read`; `executor_version` is left out where it is `1`."""
+    it may do to the world, None for the usual `read`; `executor_version` is left out where it is `1`; `reserve` is what
+    is set aside for it where the run has limits: `cost_usd`, `tokens`, and whether its executor is `metered`."""
 
     kind: ClassVar[str] = "attempt_started"
     path: StepPath
@@ -138,6 +142,7 @@ class AttemptStarted:
     why: str | None = None
     effect: str | None = None
     executor_version: str | None = None
+    reserve: Mapping[str, JsonValue] | None = None
 
 
 @event
@@ -200,6 +205,7 @@ class AttemptCutOff:
     cause: str
     epoch: int = 1
     evidence: str | None = None
+    usage: Usage | None = None
 
 
 @event
@@ -294,7 +300,7 @@ class StepSuperseded:
 @event
 class GateOpened:
     """Somebody has to decide before the step at `path` goes on. `name` is the gate's, unique with `occurrence`
-    (from 1); `options` are the choices, empty for approve or reject."""
+    (from 1); `options` are the choices, empty for approve or reject; `terms` says who decides and what follows."""
 
     kind: ClassVar[str] = "gate_opened"
     path: StepPath
@@ -306,6 +312,7 @@ class GateOpened:
     options: tuple[str, ...] = ()
     deadline_at: int | None = None
     epoch: int = 1
+    terms: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)
 
 
 @event
@@ -378,8 +385,9 @@ StepEvent: TypeAlias = (
     | GateOpened
     | GateDecided
     | ChoiceMade
+    | ItemsCollected
 )
-Event: TypeAlias = RunEvent | StepEvent | Note
+Event: TypeAlias = RunEvent | StepEvent | StateSet | Note
 
 
 class Envelope(NamedTuple):

@@ -355,8 +355,8 @@ class RunState:
             ended_at=envelope.at,
         )
 
-    def _nothing(self, envelope: Envelope, event: ev.ChoiceMade | ev.Note) -> None:
-        """Choices and notes explain; they change no record."""
+    def _nothing(self, envelope: Envelope, event: ev.ChoiceMade | ev.ItemsCollected | ev.StateSet | ev.Note) -> None:
+        """Choices, lists and notes explain; they change no record."""
 
 
 def fold(envelopes: Iterable[Envelope]) -> RunState:
@@ -395,5 +395,7 @@ _ACTIONS: dict[type, Callable[[RunState, Envelope, Any], None]] = {  # each take
     ev.GateOpened: RunState._gate_opened,
     ev.GateDecided: RunState._gate_decided,
     ev.ChoiceMade: RunState._nothing,
+    ev.ItemsCollected: RunState._nothing,
+    ev.StateSet: RunState._nothing,
     ev.Note: RunState._nothing,
 }

@@ -32,6 +32,7 @@ _ROLES = {  # the fields of events that may leave it, and as what
     "form": "fact",
     "data": "fact",
     "changes": "definition",
+    "items": "input",
 }
 
 Value: TypeAlias = dict[str, Any]  # every field that is kept apart is a JSON object

@@ -14,6 +14,7 @@ from zlib import crc32
 from runkon.digest import hex_digest
 from runkon.model import events as ev
 from runkon.model.ids import StepPath
+from runkon.model.items import ListedItem
 from runkon.model.json_text import dumps
 from runkon.model.output import EMPTY, Output, Usage
 from runkon.model.records import Seen, StepError, StepInfo
@@ -95,6 +96,17 @@ def attempt_started(event: ev.AttemptStarted) -> str:
         text += f',"effect":{quote(event.effect)}'
     if event.executor_version is not None:
         text += f',"executor_version":{quote(event.executor_version)}'
+    if event.reserve is not None:
+        text += f',"reserve":{dumps(dict(event.reserve))}'
+    return text + "}"
+
+
+def attempt_cut_off(event: ev.AttemptCutOff) -> str:
+    text = f'{{"certainty":{quote(event.certainty)},"cause":{quote(event.cause)}'
+    if event.evidence is not None:
+        text += f',"evidence":{quote(event.evidence)}'
+    if event.usage is not None:
+        text += f',"usage":{usage_text(event.usage)}'
     return text + "}"
 
 
@@ -170,7 +182,16 @@ def gate_opened(event: ev.GateOpened) -> str:
         text += f',"options":{dumps(list(event.options))}'
     if event.deadline_at is not None:
         text += f',"deadline_at":{event.deadline_at}'
+    if event.terms:
+        text += f',"terms":{dumps(dict(event.terms))}'
     return text + "}"
+
+
+def items_collected(event: ev.ItemsCollected) -> str:
+    found: dict[str, object] = {"list": [list(item) for item in event.items]}
+    if event.blockers:
+        found["blockers"] = [list(pair) for pair in event.blockers]
+    return dumps({"items": found} | ({} if event.provider is None else {"provider": event.provider}))
 
 
 def fields(*names: str) -> Callable[[ev.Event], str]:
@@ -233,6 +254,17 @@ def _read_started(place: Place, payload: Payload) -> ev.Event:
         why=payload.get("why"),
         effect=payload.get("effect"),
         executor_version=payload.get("executor_version"),
+        reserve=payload.get("reserve"),
+    )
+
+
+def _read_cut_off(place: Place, payload: Payload) -> ev.Event:
+    return ev.AttemptCutOff(
+        **place,
+        certainty=payload["certainty"],
+        cause=payload["cause"],
+        evidence=payload.get("evidence"),
+        usage=read_usage(payload),
     )
 
 
@@ -291,6 +323,13 @@ def _read_waiting(_place: Place, payload: Payload) -> ev.Event:
     return ev.RunWaiting(gates=tuple(payload["gates"]))
 
 
+def _read_items(place: Place, payload: Payload) -> ev.Event:
+    found = payload["items"]
+    items = tuple(ListedItem(*item) for item in found["list"])
+    blockers = tuple((first, then) for first, then in found.get("blockers", ()))
+    return ev.ItemsCollected(**place, items=items, blockers=blockers, provider=payload.get("provider"))
+
+
 def _plain(made: Callable[..., ev.Event]) -> Callable[[Place, Payload], ev.Event]:
     """A reader for kinds whose payload is their fields."""
 
@@ -305,6 +344,7 @@ _READERS: dict[str, Callable[[Place, Payload], ev.Event]] = {
     ev.AttemptFailed.kind: _read_attempt_ended(ev.AttemptFailed),
     ev.AttemptTimedOut.kind: _read_attempt_ended(ev.AttemptTimedOut),
     ev.AttemptCancelled.kind: _read_attempt_ended(ev.AttemptCancelled),
+    ev.AttemptCutOff.kind: _read_cut_off,
     ev.StepCompleted.kind: _read_completed,
     ev.StepFailed.kind: _read_failed,
     ev.StepTimedOut.kind: _read_timed_out,
@@ -312,6 +352,7 @@ _READERS: dict[str, Callable[[Place, Payload], ev.Event]] = {
     ev.StepCancelled.kind: _read_cancelled,
     ev.GateOpened.kind: _read_gate_opened,
     ev.RunWaiting.kind: _read_waiting,
+    ev.ItemsCollected.kind: _read_items,
 } | {
     made.kind: _plain(made)
     for made in (
@@ -325,12 +366,12 @@ _READERS: dict[str, Callable[[Place, Payload], ev.Event]] = {
         ev.RunCancelled,
         ev.RunInterrupted,
         ev.ProcessStarted,
-        ev.AttemptCutOff,
         ev.RetryScheduled,
         ev.StepHandled,
         ev.StepSuperseded,
         ev.GateDecided,
         ev.ChoiceMade,
+        ev.StateSet,
         ev.Note,
     )
 }

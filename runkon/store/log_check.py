@@ -391,5 +391,7 @@ _ACTIONS: dict[str, Callable[[LogCheck, Row], None]] = {
     "gate_opened": LogCheck._gate_opens,
     "gate_decided": LogCheck._gate_is_decided,
     "choice_made": LogCheck._explains,
+    "items_collected": LogCheck._explains,
+    "state_set": LogCheck._explains,
     "note": LogCheck._explains,
 }

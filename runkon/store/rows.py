@@ -104,10 +104,11 @@ def _attempt_ended(
 
 def _attempt_cut_off(batch: Batch, envelope: Envelope, event: ev.AttemptCutOff) -> None:
     path, epoch, number = event.path, event.epoch, event.number
-    batch.record(envelope, _CUT_OFF(event), path=path, epoch=epoch, attempt=number)
+    batch.record(envelope, codec.attempt_cut_off(event), path=path, epoch=epoch, attempt=number)
     counted = 1 if event.cause in ("process_lost", "worker_lost") else 0
     where = (batch.number, path, epoch, number + 1)
     batch.change(sql.ATTEMPT_CUT_OFF, envelope, counted, envelope.leg, envelope.seq, *where)
+    batch.pay(event.usage)
 
 
 def _process_started(batch: Batch, envelope: Envelope, event: ev.ProcessStarted) -> None:
@@ -280,6 +281,14 @@ def _choice_made(batch: Batch, envelope: Envelope, event: ev.ChoiceMade) -> None
     batch.record(envelope, _CHOICE(event), path=event.path)
 
 
+def _items_collected(batch: Batch, envelope: Envelope, event: ev.ItemsCollected) -> None:
+    batch.record(envelope, codec.items_collected(event), path=event.path, epoch=event.epoch)
+
+
+def _state_set(batch: Batch, envelope: Envelope, event: ev.StateSet) -> None:
+    batch.record(envelope, _STATE_SET(event), path=event.path)
+
+
 def _note(batch: Batch, envelope: Envelope, event: ev.Note) -> None:
     batch.record(envelope, _NOTE(event), path=event.path)
 
@@ -308,14 +317,13 @@ _RULES: dict[str, tuple[str, str]] = {
 }
 
 _STARTED = codec.fields("owner", "deadline_at")
-_RESUMED = codec.fields("owner", "reused", "rerun", "asked", "mode", "crashed", "automatic", "deadline_at")
+_RESUMED = codec.fields("owner", "reused", "rerun", "asked", "mode", "crashed", "automatic", "deadline_at", "limits")
 _WAITING = codec.fields("gates")
 _CANCEL = codec.fields("by", "via", "reason", "kill")
 _COMPLETED = codec.fields("outputs")
 _FAILED = codec.fields("reason", "error", "at_path")
 _CANCELLED = codec.fields("reason", "by")
 _INTERRUPTED = codec.fields("cause", "error")
-_CUT_OFF = codec.fields("certainty", "cause", "evidence")
 _PROCESS = codec.fields("pid", "began")
 _DECIDED = codec.fields("name", "decision", "by", "via", "occurrence", "reason", "form")
 _RETRY = codec.fields("due_at", "delay_ms", "retries_left")
@@ -323,6 +331,7 @@ _HANDLED = codec.fields("handled")
 _SUPERSEDED = codec.fields("why")
 _CHOICE = codec.fields("construct", "text", "operands", "result")
 _NOTE = codec.fields("level", "code", "text", "data")
+_STATE_SET = codec.fields("updates")
 
 _ROWS: dict[type, Callable[[Batch, Envelope, Any], None]] = {  # each takes its own class of event
     ev.RunCreated: _run_created,
@@ -352,5 +361,7 @@ _ROWS: dict[type, Callable[[Batch, Envelope, Any], None]] = {  # each takes its 
     ev.GateOpened: _gate_opened,
     ev.GateDecided: _gate_decided,
     ev.ChoiceMade: _choice_made,
+    ev.ItemsCollected: _items_collected,
+    ev.StateSet: _state_set,
     ev.Note: _note,
 }

@@ -91,7 +91,8 @@ def run_text(
     thread must move the time. Raises UserError for a text with errors and for inputs that do not fit."""
     program = check_text(text, workflows=workflows)
     kept = store or MemoryRunStore()
-    runner = Runner(kept, _as_executors(executors), sinks=sinks, clock=clock)
+    known = _as_executors(executors)
+    runner = Runner(kept, known, sinks=sinks, clock=clock, providers=_providers(known))
     settings = config or RunConfig(working_dir=Path.cwd())
     run = runner.create(program, inputs or {}, settings)
     return recorded(runner.execute(run, program, settings, control), kept, program)
@@ -106,7 +107,8 @@ def resume_run(
     control: RunControl | None = None,
 ) -> TextRun:
     """One more leg of a run that `run_text` left unfinished."""
-    runner = Runner(before.store, _as_executors(executors), clock=clock)
+    known = _as_executors(executors)
+    runner = Runner(before.store, known, clock=clock, providers=_providers(known))
     settings = config or RunConfig(working_dir=Path.cwd())
     record = runner.execute(before.record.id, before.program, settings, control)
     return recorded(record, before.store, before.program)
@@ -116,6 +118,10 @@ def recorded(record: RunRecord, store: RunStore, program: CheckedWorkflow) -> Te
     """Everything the store holds of a run."""
     events = tuple(envelope.event for envelope in store.events(record.id))
     return TextRun(record, tuple(store.steps(record.id)), events, store, program)
+
+
+def _providers(known: Executors) -> Mapping[str, object]:
+    return known.things("provider") if isinstance(known, Registry) else {}
 
 
 def _as_executors(executors: Executors | Sequence[ActionExecutor]) -> Executors:

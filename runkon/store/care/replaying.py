@@ -79,8 +79,12 @@ def lean(envelope: Envelope) -> Envelope:
             return envelope._replace(event=replace(event, output=None))
         case ev.RunCompleted():
             return envelope._replace(event=replace(event, outputs={}))
+        case ev.ItemsCollected():
+            return envelope._replace(event=replace(event, items=()))
         case ev.ChoiceMade():
             return envelope._replace(event=replace(event, operands={}))
+        case ev.StateSet():
+            return envelope._replace(event=replace(event, updates={}))
         case ev.Note():
             return envelope._replace(event=replace(event, data={}))
         case _:

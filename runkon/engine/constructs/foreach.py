@@ -1,0 +1,413 @@
+"""`foreach`: the same statements, or a workflow, once for every item of a list.
+
+The list is recorded before anything of it runs and never collected again by a later leg. An item that is settled is
+answered from its own record; nobody walks into it. Of what its statements left only the item's end is kept, so that
+ten thousand items cost ten thousand small records and no table of results.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from runkon.engine.cancellation import FAIL_FAST, INTERNAL, UNTIL_REACHED
+from runkon.engine.ends import BodyFailed, Failure, GivenUp, Stopped, Waits
+from runkon.engine.group import Branch
+from runkon.engine.interpreter import run_body
+from runkon.engine.item_group import ItemGroup
+from runkon.engine.items import collect, item_path, listed, variables_of, without_circles
+from runkon.engine.outcome import close_stopped, stopped_before, supersede
+from runkon.engine.plan import Planned, order_text
+from runkon.engine.results import StepResult
+from runkon.engine.scope import Scope, replay_mismatch
+from runkon.failpoints import failpoint
+from runkon.language.nodes import ForEachBlock
+from runkon.model.events import ItemsCollected, Note, StepCompleted, StepFailed, StepSkipped
+from runkon.model.failures import StepFailure
+from runkon.model.output import EMPTY, NO_OUTPUT, Output
+from runkon.model.records import StepError, StepInfo
+from runkon.model.status import StepStatus
+from runkon.named import NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runkon.model.ids import StepPath
+    from runkon.model.output import JsonValue
+    from runkon.model.records import StepRecord
+
+BEHIND_A_FAILURE = "dependency"  # why an item is skipped that waits for one that failed
+GONE = "gone"  # why one is skipped that a list collected again does not hold any more
+_CAUSES = 3  # of failed items in one message
+
+
+def run_foreach(planned: Planned, scope: Scope) -> None:
+    """Settle every item and judge the step: it fails if any item failed or could not run."""
+    node, leg, path = planned.node, scope.leg, scope.path_of(planned)
+    assert isinstance(node, ForEachBlock)
+    record = leg.recorded.get(path)
+    leg.visited.add(path)
+    if record is not None and record.status is not StepStatus.PENDING and record.info.kind != "foreach":
+        raise replay_mismatch(path, record.info, "foreach", planned.key)
+    if record is not None and record.is_settled and not leg.looks_again:
+        failpoint("during_replay", path)
+        _leave(planned, scope, record.status, record.output, record.error)
+        return
+    try:
+        found = _the_list(planned, node, scope)
+    except StepFailure as failure:
+        help = getattr(failure, "help", None)
+        error = StepError(failure.kind, f"{failure.message}\nhelp: {help}" if help else failure.message)
+        leg.recorder.append(StepFailed(path=path, error=error, info=_info(planned, scope), epoch=leg.epoch_of(path)))
+        _leave(planned, scope, StepStatus.FAILED, NO_OUTPUT, error)
+        return
+    block = _Items(planned, scope, found)
+    try:
+        block.run()
+    finally:
+        block.token.detach()
+    failpoint("before_join", path)
+    block.join()
+    failpoint("after_join", path)
+
+
+def _the_list(planned: Planned, node: ForEachBlock, scope: Scope) -> ItemsCollected:
+    """The list of an earlier leg, else as it is now, which is recorded. Raises StepFailure for one nobody can use."""
+    leg, path = scope.leg, scope.path_of(planned)
+    found = None if leg.items is None else leg.items.recorded(path, leg)
+    if found is None:
+        scope.check()
+        found = collect(node, scope, path)
+        order = without_circles((item.key for item in found.items), found.blockers)
+        if order.circles:
+            circle = " → ".join(f"`{key}`" for key in order.circles[0])
+            if node.on_cycle == "fail":
+                raise StepFailure("value", f"items wait for each other in a circle: {circle}")
+            text = f"items of `{path}` wait for each other in a circle ({circle}); its last link is not looked at"
+            leg.recorder.append(Note(level="warning", code="item-circle", text=text, path=path))
+            found = ItemsCollected(
+                path=path, items=found.items, blockers=order.blockers, provider=found.provider, epoch=found.epoch
+            )
+        leg.recorder.append(found, *_gone(planned, scope, found))
+    elif leg.items is not None and leg.items.is_fork:
+        leg.recorder.append(found)
+    return found
+
+
+def _gone(planned: Planned, scope: Scope, found: ItemsCollected) -> Iterator[StepSkipped]:
+    """The ends of items that an earlier list had and this one has not."""
+    leg, path = scope.leg, scope.path_of(planned)
+    if not leg.recorded:
+        return
+    paths = {item_path(path, item.key) for item in found.items}
+    for one, record in leg.recorded.items():
+        if record.info.kind == "item" and one.startswith(f"{path}[") and one not in paths:
+            if one.count("/") == path.count("/") and not record.is_settled:
+                yield StepSkipped(path=one, reason=GONE, info=record.info, epoch=record.epoch)
+
+
+def _info(planned: Planned, scope: Scope) -> StepInfo:
+    span, key = planned.node.span, planned.key
+    return StepInfo("foreach", key, key, scope.order_of(planned), scope.iteration, span.file, span.line, span.column)
+
+
+def _leave(
+    planned: Planned,
+    scope: Scope,
+    status: StepStatus,
+    output: Output,
+    error: StepError | None,
+    failures: list[Failure] | None = None,
+) -> None:
+    """The result of the step, for later steps and for the walk. Raises `BodyFailed` as `Scope.fail` does."""
+    leg, path = scope.leg, scope.path_of(planned)
+    if scope.strand.markers is not None:
+        scope.strand.markers |= output.markers
+    result = StepResult(planned.key, status, output, error, 1, scope.iteration, block=True)
+    scope.env.results.put(planned.key, result)
+    if error is None:
+        scope.env.results.tell(result)
+        leg.ended(planned.key, path)
+        return
+    below = failures or []
+    causes = "".join(f"\n{failure.message}" for failure in below[:_CAUSES])
+    paths = tuple(one for failure in below for one in failure.paths)
+    reason = "invalid_value" if error.kind == "value" else "step_failed"
+    failure = Failure(path, f"`{planned.key}` failed: {error.message}{causes}", reason, (*paths, path))
+    leg.ended_badly(planned.key, path, failure)
+    scope.fail(failure)
+
+
+class _End(NamedTuple):
+    """How an item ended, and what the step's result says of it."""
+
+    status: StepStatus
+    values: Mapping[str, JsonValue] | None = None
+
+
+class _Items:
+    """One execution of the step, with its list."""
+
+    def __init__(self, planned: Planned, scope: Scope, found: ItemsCollected) -> None:
+        node = planned.node
+        assert isinstance(node, ForEachBlock)
+        self.node = node
+        self.planned = planned
+        self.scope = scope
+        self.found = found
+        self.items = found.items
+        self.path = scope.path_of(planned)
+        self.order = scope.order_of(planned)
+        self.token = scope.token.child()
+        self.started = scope.leg.clock.monotonic()
+        self.ends: dict[int, _End] = {}
+        self.markers: set[str] = set()
+        self.failures: dict[int, list[Failure]] = {}
+        self.waits_for: frozenset[StepPath] = frozenset()
+        self.was_stopped = False
+        self.error: BaseException | None = None
+        self.lost: list[Branch] = []
+        self._lock = threading.Lock()
+        limit = max(1, min(node.max_parallel, len(found.items)))
+        self.group = ItemGroup(scope.leg, self.token, limit, self._work, self._over, self._branch)
+        at = {item.key: index for index, item in enumerate(found.items)}
+        self.after: dict[int, list[int]] = {}
+        self.before: dict[int, int] = {}  # how many items an item still waits for
+        for first, then in found.blockers:
+            self.after.setdefault(at[first], []).append(at[then])
+            self.before[at[then]] = self.before.get(at[then], 0) + 1
+
+    # ── running ───────────────────────────────────────────────────────────────────────────────────
+    def run(self) -> None:
+        """Items that are settled on record are answered first; then the others run, as they may."""
+        later = [index for index in range(len(self.items)) if not self._is_answered(index)]
+        for index in list(self.ends):
+            self._follow(index, is_running=False)
+        self.group.ready.extend(index for index in later if index not in self.ends and not self.before.get(index))
+        self.lost = self.group.run(())
+
+    def _is_answered(self, index: int) -> bool:
+        leg, path = self.scope.leg, self._path(index)
+        record = leg.recorded.get(path) if leg.recorded else None
+        leg.visited.add(path)
+        if record is None or not record.is_settled or leg.looks_again:
+            return False
+        if record.skip_reason in (BEHIND_A_FAILURE, GONE):
+            return False
+        failpoint("during_replay", path)
+        self._ended(index, record.status, record.output)
+        return True
+
+    def _path(self, index: int) -> StepPath:
+        return item_path(self.path, self.items[index].key)
+
+    def _branch(self, index: int) -> Branch:
+        branch = Branch(index, self.planned, self.group.over, is_leaf=False)
+        branch.markers = set()
+        return branch
+
+    def _work(self, branch: Branch) -> None:
+        """One item's walk. Nothing but GivenUp leaves it."""
+        try:
+            self._settle(branch)
+        except Stopped:
+            self.was_stopped = True
+        except Waits as waits:
+            branch.waits_for = waits.paths
+        except GivenUp:
+            raise
+        except BaseException as error:  # noqa: BLE001  the store, the lease or we ourselves: raised at the join
+            branch.error = error
+            self.token.cancel(INTERNAL)
+
+    def _settle(self, branch: Branch) -> None:
+        """Walk and record the end. Raises `Stopped` and `Waits`."""
+        index, path = branch.index, self._path(branch.index)
+        began, values = self.scope.leg.clock.monotonic(), EMPTY
+        failpoint("branch_started", path)
+        self.scope.check()
+        try:
+            scope = self._scope_of(branch, index)
+            branch.failures = scope.failures
+            values = self._walk(index, scope)
+        except BodyFailed as failed:
+            if failed.failure not in branch.failures:
+                branch.failures.append(failed.failure)
+        except StepFailure as failure:  # a value of `inputs`
+            branch.failures.append(Failure(path, failure.message, "invalid_value"))
+        branch.end = StepStatus.FAILED if branch.failures else StepStatus.COMPLETED
+        self._record(branch, EMPTY if branch.failures else values, began)
+        failpoint("branch_done", path)
+
+    def _walk(self, index: int, scope: Scope) -> Mapping[str, JsonValue]:
+        """Run the statements of one item and return its last structured output."""
+        run_body(self.planned.bodies[0], scope)
+        return scope.env.results.own_values or {}
+
+    def _scope_of(self, branch: Branch, index: int) -> Scope:
+        item = self.items[index]
+        env = self.scope.env.fork().with_inputs(variables_of(self.node, item))
+        env = env.with_inputs({entry.name: env.value(entry.value) for entry in self.node.inputs})
+        return Scope(
+            self.scope.leg,
+            env,
+            self.token,
+            branch,
+            prefix=f"{self._path(index)}/",
+            order=f"{self.order}.{order_text(index + 1)}.",
+            iteration=index,
+        )
+
+    def _record(self, branch: Branch, values: Mapping[str, JsonValue], began: float) -> None:
+        """The end of an item, on record unless it stands there already."""
+        leg, index = self.scope.leg, branch.index
+        path, end = self._path(index), branch.end
+        output = NO_OUTPUT
+        if end is StepStatus.COMPLETED:
+            output = Output(markers=frozenset(branch.markers or ()), values=values)
+            branch.result = StepResult(path, end, output)
+        record = leg.recorded.get(path)
+        if record is not None and record.is_settled:
+            if (record.status, record.output) == (end, output):
+                return
+            record = supersede(leg, record, "it came out differently")
+        info, epoch = self._info(index), leg.epoch_of(path)
+        if end is StepStatus.COMPLETED:
+            elapsed = round((leg.clock.monotonic() - began) * 1000)
+            leg.recorder.append(StepCompleted(path=path, output=output, info=info, epoch=epoch, elapsed_ms=elapsed))
+            return
+        error = StepError("exception", branch.failures[0].message)
+        leg.recorder.append(StepFailed(path=path, error=error, info=info, epoch=epoch))
+
+    def _info(self, index: int) -> StepInfo:
+        item, span = self.items[index], self.node.span
+        order = f"{self.order}.{order_text(index + 1)}"
+        key = f"{self.planned.key}[{item.key}]"
+        return StepInfo("item", item.label, key, order, index, span.file, span.line, span.column)
+
+    # ── what follows from an item's end ───────────────────────────────────────────────────────────
+    def _over(self, branch: Branch) -> None:
+        """An item is over: what it left is taken, the rest of it forgotten."""
+        with self._lock:
+            self.waits_for |= branch.waits_for
+            self.error = self.error or branch.error
+            if branch.end is None:
+                return
+            if branch.failures:
+                paths = tuple(path for one in branch.failures for path in one.paths)
+                first = branch.failures[0]._replace(paths=(*paths, self._path(branch.index)))
+                self.failures[branch.index] = [first]
+            self._ended(branch.index, branch.end, NO_OUTPUT if branch.result is None else branch.result.output)
+            self._follow(branch.index, is_running=True)
+
+    def _ended(self, index: int, status: StepStatus, output: Output) -> None:
+        self.ends[index] = _End(status, output.values or None)
+        self.markers |= output.markers
+
+    def _follow(self, index: int, *, is_running: bool) -> None:
+        """Items that have waited for this one may run now, or are skipped, or go on waiting for ever."""
+        if self.ends[index].status in (StepStatus.COMPLETED, StepStatus.SKIPPED):
+            for then in self.after.get(index, ()):
+                self.before[then] -= 1
+                if is_running and not self.before[then] and then not in self.ends:
+                    self.group.ready.append(then)
+        elif self.node.on_child_fail == "halt":
+            self.group.is_halted = True
+        elif self.node.on_child_fail == "skip_dependents":
+            self._skip_behind(index)
+
+    def _skip_behind(self, index: int) -> None:
+        """Skip everything that waits for an item that failed, however indirectly."""
+        leg, stack = self.scope.leg, list(self.after.get(index, ()))
+        while stack:
+            then = stack.pop()
+            if then in self.ends:
+                continue
+            stack += self.after.get(then, ())
+            path = self._path(then)
+            record = leg.recorded.get(path)
+            self.ends[then] = _End(StepStatus.SKIPPED)
+            if record is None or record.skip_reason != BEHIND_A_FAILURE or not record.is_settled:
+                epoch = leg.epoch_of(path)
+                leg.recorder.append(StepSkipped(path=path, reason=BEHIND_A_FAILURE, info=self._info(then), epoch=epoch))
+
+    # ── the end ───────────────────────────────────────────────────────────────────────────────────
+    def join(self) -> None:
+        """Say how the step ended. Raises what ended an item unexpectedly, `Waits` if one waits and nothing stopped the
+        step, `Stopped` if it was, then `BodyFailed`."""
+        leg, scope, reason = self.scope.leg, self.scope, self.token.reason
+        for branch in self.lost:
+            ticket = branch.lost
+            assert ticket is not None
+            assert reason is not None
+            leg.slots.release()
+            close_stopped(leg, ticket.path, ticket.number, ticket.epoch, reason, is_given_up=True)
+        if self.error is not None:
+            raise self.error
+        if self.waits_for and reason is None:
+            raise Waits(self.waits_for)
+        if self.waits_for and leg.withdraw is not None and reason in (FAIL_FAST, UNTIL_REACHED):
+            leg.withdraw(self.waits_for, reason)
+        scope.check()
+        if self.was_stopped:
+            raise stopped_before()
+        self._judge()
+
+    def _judge(self) -> None:
+        ends = [self.ends.get(index) for index in range(len(self.items))]
+        statuses = [None if end is None else end.status for end in ends]
+        succeeded, skipped = statuses.count(StepStatus.COMPLETED), statuses.count(StepStatus.SKIPPED)
+        left = [index for index, status in enumerate(statuses) if status is None]
+        failed = len(ends) - succeeded - skipped - len(left)
+        counts: dict[str, JsonValue] = {
+            "succeeded": succeeded, "failed": failed, "skipped": skipped, "total": len(ends),
+        }  # fmt: skip
+        counts["items"] = [self._entry(index, end) for index, end in enumerate(ends) if end is not None or self.is_body]
+        context = self._context(succeeded, failed, skipped)
+        output = Output(markers=frozenset(self.markers), context=context, values=counts)
+        error = None if not failed and not left else StepError("exception", self._message(failed, left))
+        self._end(output, error)
+
+    @property
+    def is_body(self) -> bool:
+        return self.node.body is not None
+
+    def _entry(self, index: int, end: _End | None) -> JsonValue:
+        values: JsonValue = None if end is None or end.values is None else dict(end.values)
+        if self.is_body:
+            return values
+        assert end is not None
+        return {"item_id": self.items[index].key, "status": end.status.value, "output": values}
+
+    def _context(self, succeeded: int, failed: int, skipped: int) -> str:
+        if not self.items:
+            return "no items"
+        source = f" from `{self.found.provider}`" if self.found.provider else ""
+        return f"{succeeded} completed, {failed} failed, {skipped} skipped of {len(self.items)} items{source}"
+
+    def _message(self, failed: int, left: list[int]) -> str:
+        bad = [self.items[index].key for index, end in sorted(self.ends.items()) if end.status is StepStatus.FAILED]
+        text = f"{failed} of {len(self.items)} items failed: {listed(bad)}" if bad else "not every item could run"
+        if left:
+            why = "were not begun" if self.group.is_halted else "wait for one that failed"
+            text += f"; {len(left)} {why}: {listed([self.items[index].key for index in left])}"
+        return text
+
+    def _end(self, output: Output, error: StepError | None) -> None:
+        scope, path = self.scope, self.path
+        leg = scope.leg
+        record: StepRecord | None = leg.recorded.get(path)
+        status = StepStatus.COMPLETED if error is None else StepStatus.FAILED
+        is_told = record is not None and record.is_settled and (record.status, record.output) == (status, output)
+        if record is not None and record.is_settled and not is_told:
+            supersede(leg, record, "its items came out differently")
+        if not is_told:
+            info, epoch = _info(self.planned, scope), leg.epoch_of(path)
+            if error is not None:
+                leg.recorder.append(StepFailed(path=path, error=error, info=info, epoch=epoch, output=output))
+            else:
+                elapsed = round((leg.clock.monotonic() - self.started) * 1000)
+                leg.recorder.append(StepCompleted(path=path, output=output, info=info, epoch=epoch, elapsed_ms=elapsed))
+        failures = [one for _, found in sorted(self.failures.items()) for one in found]
+        _leave(self.planned, scope, status, output, error, failures)
