@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from runkon.language import nodes
+from runkon.language import case_nodes, nodes
 from runkon.language.condition_text import condition_text
-from runkon.language.format_values import agent_text
+from runkon.language.format_values import agent_text, literal
 from runkon.language.trivia import Trivia
 from runkon.named import NamedTuple
 
-Item: TypeAlias = nodes.Workflow | nodes.Section | nodes.Statement | nodes.InputDecl | nodes.Entry | nodes.Value
+Item: TypeAlias = (
+    nodes.Workflow
+    | nodes.Section
+    | nodes.Statement
+    | nodes.InputDecl
+    | nodes.Channel
+    | nodes.Entry
+    | nodes.Value
+    | case_nodes.Case
+    | case_nodes.CaseBlock
+)
 
 
 class BlockParts(NamedTuple):
@@ -33,10 +43,22 @@ def block_parts(item: Item, trivia: Trivia) -> BlockParts | None:
             return BlockParts("inputs", item.declarations)
         case nodes.OutputsSection():
             return BlockParts("outputs", item.written)
+        case nodes.StateSection():
+            return BlockParts("state", item.channels)
         case nodes.AlwaysSection() | nodes.AlwaysBlock():
             return BlockParts("always", item.body)
+        case case_nodes.Case():
+            return BlockParts(f"test {literal(item.name.span.start, item.name.text, trivia)}", item.items)
+        case case_nodes.CaseBlock():
+            return BlockParts(_case_head(item, trivia), item.written)
         case _:
             return _statement_parts(item, trivia)
+
+
+def _case_head(item: case_nodes.CaseBlock, trivia: Trivia) -> str:
+    if item.quoted is not None:
+        return f"{item.word} {literal(item.quoted.span.start, item.quoted.text, trivia)}"
+    return item.word if item.name is None else f"{item.word} {item.name}"
 
 
 def _statement_parts(item: Item, trivia: Trivia) -> BlockParts | None:
@@ -51,6 +73,8 @@ def _statement_parts(item: Item, trivia: Trivia) -> BlockParts | None:
             return BlockParts(f"gate {item.type}", item.written)
         case nodes.ForEachBlock(body=None):
             return BlockParts(f"foreach {item.name}", item.written)
+        case nodes.SetStatement():
+            return BlockParts("set", item.updates)
         case nodes.WhileBlock():
             return BlockParts(f"while {condition_text(item.condition)}", [*item.written, *item.body])
         case nodes.DoBlock():

@@ -11,6 +11,7 @@ from collections.abc import Generator, Sequence
 from typing import TypeAlias, cast
 
 from runkon.language import nodes
+from runkon.language.case_nodes import Case, ParsedCases
 from runkon.language.condition_text import condition_text
 from runkon.language.diagnostics import Diagnostic
 from runkon.language.format_blocks import BlockParts, Item, block_parts
@@ -50,6 +51,11 @@ def format_source(
     return _Printer(source).print_file(parsed.workflows), parsed.diagnostics
 
 
+def format_cases(parsed: ParsedCases) -> str | None:
+    """The canonical text of a `.wftest` file; None if it does not parse. Formatting it again changes nothing."""
+    return _Printer(parsed.source).print_file(parsed.cases) if parsed.ok else None
+
+
 class _Printer:
     def __init__(self, source: SourceFile) -> None:
         self._trivia = Trivia(source)
@@ -59,7 +65,7 @@ class _Printer:
         self._at_start = True  # nothing stands in this block yet: no blank line before the next line
         self._just_opened = False  # the last line ends with an opening bracket
 
-    def print_file(self, workflows: Sequence[nodes.Workflow]) -> str:
+    def print_file(self, workflows: Sequence[nodes.Workflow | Case]) -> str:
         stack: list[_Work] = [self._items(workflows, self._length, self._length)]
         while stack:
             inner = next(stack[-1], None)
@@ -117,7 +123,7 @@ class _Printer:
         """Everything up to the bracket at `closing`, one item after the other, then the comments up to `until`."""
         for number, item in enumerate(items):
             following = items[number + 1] if number + 1 < len(items) else None
-            if number and isinstance(item, nodes.Workflow):
+            if number and isinstance(item, nodes.Workflow | Case):
                 self._lines.append("")
                 self._at_start = True
             self._own_lines(self._trivia.take(item.span.start))
@@ -130,7 +136,7 @@ class _Printer:
         match item:
             case nodes.Entry():
                 yield self._value(entry_head(item, self._trivia), item.value, tail)
-            case nodes.InputDecl():
+            case nodes.InputDecl() | nodes.Channel():
                 head, default, rest = declaration(item, self._trivia)
                 if default is None:
                     self._hoist(item.span.end)
@@ -215,14 +221,14 @@ class _Printer:
         """Options or declarations on one line; None if there is anything else."""
         texts = []
         for item in items:
-            if isinstance(item, nodes.InputDecl):
+            if isinstance(item, nodes.InputDecl | nodes.Channel):
                 head, default, rest = declaration(item, self._trivia)
                 texts.append(head + (flat_value(default, self._trivia) if default else "") + rest)
             elif isinstance(item, nodes.Entry):
                 texts.append(flat_entry(item, self._trivia))
             else:
                 return None
-        return (", " if isinstance(items[0], nodes.InputDecl) else " ").join(texts) if items else ""
+        return (", " if isinstance(items[0], nodes.InputDecl | nodes.Channel) else " ").join(texts) if items else ""
 
     def _if(self, block: nodes.IfBlock) -> _Work:
         word = "unless" if block.negated else "if"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runkon.language.entries import read_entry, write_entry
-from runkon.language.grammar_files import grammar_text
+from runkon.language.grammar_files import case_grammar_text, grammar_text
 from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lark.lexer import TerminalDef
 
 STARTS = ("start", "lone_condition")
+CASE_STARTS = ("cases", "lone_condition")
 END = "$END"
 NAME = "NAME"
 
@@ -61,10 +62,21 @@ class Table(NamedTuple):
 @functools.cache
 def parse_table() -> Table:
     """The table of the whole language; built once per process, in about 50 ms."""
+    return _built(grammar_text(), STARTS)
+
+
+@functools.cache
+def case_table() -> Table:
+    """The same for `.wftest` files."""
+    return _built(case_grammar_text(), CASE_STARTS)
+
+
+def _built(grammar: str, starts: tuple[str, ...]) -> Table:
     # late: a table that comes from its file needs no lark
     from lark import Lark
 
-    return _table(Lark(grammar_text(), parser="lalr", lexer="basic", start=list(STARTS), maybe_placeholders=False))
+    made = Lark(grammar, parser="lalr", lexer="basic", start=list(starts), maybe_placeholders=False)
+    return _table(made, starts)
 
 
 @functools.cache
@@ -98,10 +110,10 @@ def _from_json(content: bytes) -> Table:
     )
 
 
-def _table(lark: Lark) -> Table:
+def _table(lark: Lark, starts: tuple[str, ...]) -> Table:
     from lark.parsers.lalr_analysis import Shift
 
-    cursors = [lark.parse_interactive("", start=start).parser_state.parse_conf for start in STARTS]
+    cursors = [lark.parse_interactive("", start=start).parser_state.parse_conf for start in starts]
     states = cursors[0].states
     numbers = {state: number for number, state in enumerate(states)}
     rules: dict[Rule, int] = {}
@@ -118,8 +130,8 @@ def _table(lark: Lark) -> Table:
     return Table(
         rows=tuple(rows),
         reductions=tuple(_reduction(rule) for rule in rules),
-        starts={start: numbers[c.start_state] for start, c in zip(STARTS, cursors, strict=True)},
-        ends={start: numbers[c.end_state] for start, c in zip(STARTS, cursors, strict=True)},
+        starts={start: numbers[c.start_state] for start, c in zip(starts, cursors, strict=True)},
+        ends={start: numbers[c.end_state] for start, c in zip(starts, cursors, strict=True)},
         skipped="|".join(t.pattern.to_regexp() for t in ignored),
         tokens=tuple((t.name, t.pattern.to_regexp()) for t in shaped),
         words=words,
