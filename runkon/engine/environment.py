@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from runkon.engine.conditions import Choice, evaluate, read
 from runkon.engine.results import Results
@@ -33,13 +33,17 @@ from runkon.model.failures import ValueFailure
 from runkon.model.output import EMPTY, JsonValue
 from runkon.model.value_text import as_text
 
+if TYPE_CHECKING:
+    from runkon.engine.state import State
+
 Unknown: TypeAlias = Literal["empty", "keep", "fail"]
 
 
 @value_class(frozen=True, slots=True, kw_only=True)
 class RunFacts:
     """What is fixed for a whole run. `injected` are the host's variables; `host_environment` holds the process
-    variables that conditions may read; `strict` turns every unknown placeholder into a failure."""
+    variables that conditions may read; `strict` turns every unknown placeholder into a failure; `identity` is that of
+    steps that name none. A called workflow has facts of its own."""
 
     run_id: str
     workflow: str
@@ -47,13 +51,14 @@ class RunFacts:
     strict: bool = False
     injected: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)
     host_environment: Mapping[str, str] = field(default_factory=dict)
+    identity: str | None = None
 
 
 class Environment:
     """What expressions see in one scope. Everything it is made of is shared, so making one costs nothing to speak
     of. Reading is safe from several threads as long as each writes only to its own fork's `results`."""
 
-    __slots__ = ("extras", "facts", "inputs", "reads", "results")
+    __slots__ = ("extras", "facts", "inputs", "reads", "results", "state")
 
     def __init__(
         self,
@@ -62,8 +67,10 @@ class Environment:
         results: Results | None = None,
         extras: Mapping[str, JsonValue] = EMPTY,
         reads: set[str] | None = None,
+        state: State | None = None,
     ) -> None:
         self.reads = reads
+        self.state = state
         self.facts = facts
         self.inputs = inputs
         self.results = results if results is not None else Results()
@@ -75,15 +82,17 @@ class Environment:
         step, a loop variable, `failed_step`, `workflow_status`. Results stay shared."""
         if not extra:
             return self
-        return Environment(self.facts, self.inputs, self.results, {**self.extras, **extra}, self.reads)
+        return Environment(self.facts, self.inputs, self.results, {**self.extras, **extra}, self.reads, self.state)
 
     def watched(self, reads: set[str]) -> Environment:
         """The same scope; every name that values, templates and variables of it ask for is added to `reads`."""
-        return Environment(self.facts, self.inputs, self.results, self.extras, reads)
+        return Environment(self.facts, self.inputs, self.results, self.extras, reads, self.state)
 
     def fork(self) -> Environment:
-        """A scope for one branch with results of its own; `results.join` of this one takes them over."""
-        return Environment(self.facts, self.inputs, self.results.fork(), self.extras)
+        """A scope for one branch with results and state channels of its own; `results.join` and `updates.join_state`
+        take them over."""
+        state = None if self.state is None else self.state.fork()
+        return Environment(self.facts, self.inputs, self.results.fork(), self.extras, state=state)
 
     def variables(self) -> Variables:
         """All variables by name, computed when read."""

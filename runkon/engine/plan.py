@@ -8,6 +8,7 @@ counted through them, in text order, as `#2`, `#3`. Order texts sort steps in pr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 from runkon.errors import EXIT_INVALID, UserError
@@ -18,11 +19,16 @@ from runkon.model.records import StepInfo
 from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
-    pass
+    from runkon.language.program import CheckedWorkflow
 
 Run: TypeAlias = Callable[..., None]  # (planned statement, scope); which class of statement is the construct's own
 Constructs: TypeAlias = Mapping[type, Run]
+Children: TypeAlias = "Mapping[str, CheckedWorkflow]"
 
+MADE = ("on_fail", "fallback")  # steps the engine adds below a call
+ALWAYS = "always/"  # what is below it in a called workflow is its always block
+LAST = "~."  # in an order text: after everything beside it
+_PLACES: Mapping[type, str] = {n.IfBlock: "if", n.SetStatement: "set"}
 CHOICE_KEYWORDS = {n.IfBlock: "if", n.WhileBlock: "while", n.DoWhileBlock: "do"}
 
 
@@ -43,19 +49,19 @@ class Planned:
         self.bodies: tuple[tuple[Planned, ...], ...] = ()
 
 
-class Leaf(Planned):
-    """A step: what is the same in all its attempts. `kind` is that of its records; `called` the executor asked for
-    when nothing overrides it."""
+class Step(Planned):
+    """A statement with a record of its own: what is the same in all its attempts. `kind` is that of its records."""
 
-    __slots__ = ("called", "info", "kind", "options", "schema", "snippets", "span")
+    __slots__ = ("info", "kind", "options", "schema", "snippets", "span")
 
-    def __init__(self, node: n.CallStep | n.ScriptStep, run: Run, named: _Named, place: _Place) -> None:
+    def __init__(
+        self, node: n.CallStep | n.ScriptStep | n.CallWorkflow, run: Run, named: _Named, place: _Place
+    ) -> None:
         super().__init__(node, run, place.segment(named.key), place)
         options = node.options
-        self.kind = node.kind
+        self.kind: str = node.kind
         self.name = named.name
         self.key = named.key
-        self.called = named.called
         self.options = options
         self.schema = options.output or place.schema
         self.snippets = place.snippets + options.snippets
@@ -68,6 +74,60 @@ class Leaf(Planned):
         """What records say about the step when it runs at `order` in that iteration of the innermost loop."""
         span = self.span
         return StepInfo(self.kind, self.name, self.key, order, iteration, span.file, span.line, span.column)
+
+
+class Leaf(Step):
+    """A step that is done by an executor; `called` is the one asked for when nothing overrides it."""
+
+    __slots__ = ("called",)
+
+    def __init__(self, node: n.CallStep | n.ScriptStep, run: Run, named: _Named, place: _Place) -> None:
+        super().__init__(node, run, named, place)
+        self.called = named.called
+
+
+class ChildBodies(NamedTuple):
+    """The statements of a called workflow: its body and its always block."""
+
+    body: tuple[Planned, ...]
+    always: tuple[Planned, ...]
+
+
+class ChildCall(Step):
+    """A call of the workflow `child`. What is inside is planned when somebody comes to it, so that files that call
+    each other again and again cost only what is reached."""
+
+    __slots__ = ("_constructs", "_inside", "child")
+
+    def __init__(self, node: n.CallWorkflow, run: Run, named: _Named, place: _Place) -> None:
+        super().__init__(node, run, named, place)
+        self.child = place.children[node.workflow]
+        self._constructs = place.constructs
+        self._inside: ChildBodies | None = None
+
+    @property
+    def inside(self) -> ChildBodies:
+        """The child's statements, placed below this one."""
+        if self._inside is None:
+            path, order = self.path, self.static_order
+            is_static = path is not None and order is not None
+            self._inside = plan_child(
+                self.child, self._constructs, f"{path}/" if is_static else None, f"{order}." if is_static else None
+            )
+        return self._inside
+
+
+class ForEachPlace(Planned):
+    """A `foreach`; `child` is the workflow that is run for each item, None where it has statements of its own."""
+
+    __slots__ = ("child",)
+
+    def __init__(self, node: n.ForEachBlock, run: Run, place: _Place) -> None:
+        super().__init__(node, run, place.segment(node.key), place)
+        self.name = self.key = node.key
+        self.child = None if node.workflow is None else place.children[node.workflow]
+        if node.body is not None:
+            self.bodies = (_body(node.body, place.inside(self, static=False)),)
 
 
 class _Named(NamedTuple):
@@ -86,8 +146,10 @@ class _Place:
         order: str | None,
         schema: str | None = None,
         snippets: tuple[str, ...] = (),
+        children: Children = MappingProxyType({}),
     ) -> None:
         self.constructs = constructs
+        self.children = children
         self.prefix = prefix
         self.order = order
         self.schema = schema
@@ -112,7 +174,7 @@ class _Place:
         fixed = static and planned.path is not None and planned.static_order is not None
         prefix = f"{planned.path}/" if fixed else None
         order = f"{planned.static_order}." if fixed else None
-        return _Place(self.constructs, prefix, order, self.schema, self.snippets)
+        return _Place(self.constructs, prefix, order, self.schema, self.snippets, self.children)
 
     def with_defaults(self, node: n.DoBlock | n.ParallelBlock) -> _Place:
         """Inner `output` wins; inner snippets stand before those of the blocks around."""
@@ -133,23 +195,45 @@ def order_text(number: int) -> str:
     return chr(96 + len(digits)) + digits
 
 
-def plan_body(body: tuple[n.Statement, ...], constructs: Constructs) -> tuple[Planned, ...]:
-    """The statements of a workflow, placed from its root. Raises UserError `unsupported-statement`."""
-    return _body(body, _Place(constructs, "", ""))
+def plan_body(
+    body: tuple[n.Statement, ...], constructs: Constructs, children: Children = MappingProxyType({})
+) -> tuple[Planned, ...]:
+    """The statements of a workflow, placed from its root; `children` are the workflows it calls. Raises UserError
+    `unsupported-statement`."""
+    return _body(body, _Place(constructs, "", "", children=children))
 
 
-def plan_always(body: tuple[n.Statement, ...], constructs: Constructs) -> tuple[Planned, ...]:
+def plan_always(
+    body: tuple[n.Statement, ...], constructs: Constructs, children: Children = MappingProxyType({})
+) -> tuple[Planned, ...]:
     """The statements of the top-level always block; its path begins with the leg, known only then."""
-    return _body(body, _Place(constructs, None, None))
+    return _body(body, _Place(constructs, None, None, children=children))
 
 
-def agent_leaf(ref: n.AgentRef, host: Leaf, run: Run) -> Leaf:
+def plan_child(
+    child: CheckedWorkflow, constructs: Constructs, prefix: str | None = None, order: str | None = None
+) -> ChildBodies:
+    """The statements of a called workflow below `prefix`, None where that is known only when it runs. Its always block
+    comes after its body in program order."""
+    workflow, children = child.workflow, child.children
+    place = _Place(constructs, prefix, order, children=children)
+    for taken in (*MADE, ALWAYS[:-1]):
+        place.segment(taken)
+    body = _body(workflow.body, place)
+    if prefix is None or order is None:
+        after = _Place(constructs, None, None, children=children)
+    else:
+        after = _Place(constructs, f"{prefix}{ALWAYS}", f"{order}{LAST}", children=children)
+    return ChildBodies(body, _body(workflow.always, after))
+
+
+def agent_leaf(ref: n.AgentRef, host: Step, run: Run, segment: str = "on_fail") -> Leaf:
     """The agent of `on_fail` as a step inside `host`: no options of its own, the defaults of the blocks around."""
     node = n.CallStep(span=ref.span, agent=ref)
     place = _Place({}, None, None)
     leaf = Leaf(node, run, _named(node), place)
-    leaf.segment = "on_fail"
-    leaf.path = None if host.path is None else StepPath(f"{host.path}/on_fail")
+    leaf.segment = segment
+    leaf.path = None if host.path is None else StepPath(f"{host.path}/{segment}")
     if host.static_order is not None:
         leaf.static_order = f"{host.static_order}.{leaf.order}"
         leaf.info = leaf.info_at(leaf.static_order, 0)
@@ -160,16 +244,17 @@ def agent_leaf(ref: n.AgentRef, host: Leaf, run: Run) -> Leaf:
 
 class Names(NamedTuple):
     """What a run can be told about: result keys of steps (agents told about failures too), names of blocks, and the
-    paths of both, with `[]` for a round of a loop."""
+    paths of both, with `[]` for a round of a loop. `below` are keys of steps of called workflows."""
 
     steps: set[str]
     blocks: set[str]
     paths: set[str]
+    below: set[str]
 
 
 def names_of(body: Sequence[Planned]) -> Names:
     """The names of everything in `body`."""
-    names = Names(set(), set(), set())
+    names = Names(set(), set(), set(), set())
     _gather(body, "", names)
     return names
 
@@ -178,21 +263,33 @@ def _gather(body: Sequence[Planned], prefix: str, names: Names) -> None:
     for planned in body:
         node, path = planned.node, prefix + planned.segment
         is_named = isinstance(node, n.DoBlock | n.ParallelBlock) and node.name is not None
-        if isinstance(planned, Leaf):
+        if isinstance(planned, Step):
             names.steps.add(planned.key)
             names.paths.add(path)
             if isinstance(planned.options.on_fail, n.AgentRef):
                 names.steps.add(agent_key(planned.options.on_fail))
                 names.paths.add(f"{path}/on_fail")
-        elif is_named:
+        elif isinstance(node, n.GateStep):
+            names.steps.add(planned.key)
+            names.paths.add(path)
+        elif is_named or isinstance(node, n.ForEachBlock):
             names.blocks.add(planned.key)
             names.paths.add(path)
-        if isinstance(node, n.WhileBlock | n.DoWhileBlock):
+        if isinstance(planned, ChildCall):
+            _gather_child(planned, path, names)
+        if isinstance(node, n.WhileBlock | n.DoWhileBlock | n.ForEachBlock):
             inside = f"{path}[]/"
         else:
             inside = f"{path}/" if is_named or isinstance(node, n.ParallelBlock) else prefix
         for inner in planned.bodies:
             _gather(inner, inside, names)
+
+
+def _gather_child(call: ChildCall, path: str, names: Names) -> None:
+    inner = Names(set(), set(), names.paths, names.below)
+    _gather(call.inside.body, f"{path}/", inner)
+    _gather(call.inside.always, f"{path}/{ALWAYS}", inner)
+    names.below.update(inner.steps)
 
 
 # ── planning ──────────────────────────────────────────────────────────────────────────────────────
@@ -211,6 +308,14 @@ def _statement(node: n.Statement, place: _Place) -> Planned:
     match node:
         case n.CallStep() | n.ScriptStep():
             return Leaf(node, run, _named(node), place)
+        case n.CallWorkflow():
+            return ChildCall(node, run, _named(node), place)
+        case n.GateStep():
+            planned = Planned(node, run, place.segment(node.key), place)
+            planned.name, planned.key = node.type, node.key
+            return planned
+        case n.ForEachBlock():
+            return ForEachPlace(node, run, place)
         case n.ParallelBlock():
             return _block(node, node.name or "parallel", run, place)
         case n.DoBlock(name=str(name)):
@@ -232,7 +337,7 @@ def _block(node: n.ParallelBlock | n.DoBlock, name: str, run: Run, place: _Place
 
 def _transparent(node: n.Statement, run: Run, place: _Place) -> Planned:
     """A block that adds no segment: its bodies are placed in the body around it."""
-    planned = Planned(node, run, place.choice("if" if isinstance(node, n.IfBlock) else "do"), place)
+    planned = Planned(node, run, place.choice(_PLACES.get(type(node), "do")), place)
     match node:
         case n.IfBlock():
             bodies = [_body(arm.body, place) for arm in node.arms]
@@ -246,9 +351,11 @@ def _transparent(node: n.Statement, run: Run, place: _Place) -> Planned:
     return planned
 
 
-def _named(node: n.CallStep | n.ScriptStep) -> _Named:
+def _named(node: n.CallStep | n.ScriptStep | n.CallWorkflow) -> _Named:
     key = result_key(node)
-    assert key is not None  # calls and scripts have one
+    assert key is not None  # steps have one
     if isinstance(node, n.ScriptStep):
         return _Named(node.name, key, "script")
+    if isinstance(node, n.CallWorkflow):
+        return _Named(node.workflow, key, "")
     return _Named(node.agent.text, key, node.agent.text)

@@ -36,7 +36,7 @@ def make_request(attempts: OpenStep, token: Token, notice: Callable[[], None] | 
         env = env.with_inputs({entry.name: env.value(entry.value) for entry in options.inputs})
     return StepRequest(
         run_id=leg.run,
-        workflow=leg.workflow,
+        workflow=env.facts.workflow,
         path=path,
         name=leaf.name,
         cancel=token,
@@ -49,7 +49,7 @@ def make_request(attempts: OpenStep, token: Token, notice: Callable[[], None] | 
         model=options.model or config.model,
         max_turns=options.max_turns,
         max_cost_usd=options.max_cost_usd,
-        identity=options.identity,
+        identity=options.identity or env.facts.identity,
         plugin_dirs=options.plugin_dirs,
         dry_run=config.dry_run,
         timeout=None if options.timeout is None else options.timeout / 1000,

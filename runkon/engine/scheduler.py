@@ -63,7 +63,7 @@ class Strand:
     """One thread's walk. `current` is the attempt running on it; `lost` the one it was given up for; `error` what
     ended it unexpectedly. `markers` gathers those of its steps where a named block wants them."""
 
-    __slots__ = ("current", "error", "is_over", "lost", "markers", "on_over")
+    __slots__ = ("current", "error", "is_inner", "is_over", "lost", "markers", "on_over")
 
     def __init__(self, on_over: Callable[[Strand], None]) -> None:
         self.on_over = on_over
@@ -72,6 +72,7 @@ class Strand:
         self.error: BaseException | None = None
         self.markers: set[str] | None = None
         self.is_over = False
+        self.is_inner = False  # the walk of a called workflow, which may lie inside of a block
 
     def finish(self) -> None:
         """The thread has ended its walk; silent if the strand was given up before."""
@@ -89,6 +90,10 @@ class Strand:
         if callable(cancel):
             in_background(lambda: cancel(ticket.path), "runkon-cancel")
         grace.once_over(lambda: self._give_up(ticket))
+
+    def step_aside(self) -> Callable[[], None]:
+        """The walk waits for a decision, and others may go on in its place; call the result to take it back."""
+        return _nothing
 
     def hurry(self, grace: Grace, ticket: Ticket) -> None:
         """The attempt was told to stop and nobody wants to wait any longer."""
@@ -278,3 +283,7 @@ class Pool:
                 return
             with self._lock:
                 self._unclaimed += 1
+
+
+def _nothing() -> None:
+    """Takes back what was never given away."""

@@ -1,0 +1,229 @@
+"""`call workflow`: another workflow inside this run, with inputs, results and an always block of its own.
+
+The call has a record like a named block: how it ended. On the way to it nothing is recorded but its steps, which stand
+below its path; a leg that comes back walks them again and is answered by their records, so that later steps find the
+same as the first time. A retry puts the steps of the failed attempt aside and runs all of them again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+
+from runkon.engine.answers import Failed
+from runkon.engine.attempt import run_leaf, settle, tell_agent
+from runkon.engine.child import ChildEnd, run_child
+from runkon.engine.ends import Failure, Stopped
+from runkon.engine.outcome import SKIP_BY_CONDITION, failure_of, replay, skip_by_condition, stopped_before, supersede
+from runkon.engine.plan import ChildCall, agent_leaf
+from runkon.engine.results import Results, StepResult
+from runkon.engine.retry import delay_ms, may_retry
+from runkon.engine.scope import Scope, replay_mismatch
+from runkon.failpoints import failpoint
+from runkon.language.nodes import AgentRef
+from runkon.model.events import Event, StepCompleted, StepFailed, StepHandled, StepSuperseded, StepTimedOut
+from runkon.model.failures import StepFailure
+from runkon.model.ids import StepPath
+from runkon.model.output import NO_OUTPUT, JsonValue, Output
+from runkon.model.records import StepError, StepRecord, fresh_step
+from runkon.model.status import StepStatus
+
+_KINDS = {"invalid_value": "value", "timeout": "timeout"}  # of errors, by the reason of a failure
+
+
+def run_call_workflow(call: ChildCall, scope: Scope) -> None:
+    """Settle the call and put its result where later steps find it. Raises as any step does."""
+    _Call(call, scope).run()
+
+
+class _Call:
+    """One execution of a `call workflow`."""
+
+    def __init__(self, call: ChildCall, scope: Scope) -> None:
+        self.call = call
+        self.scope = scope
+        self.leg = scope.leg
+        self.path = scope.path_of(call)
+        self.started = scope.leg.clock.monotonic()
+        self.paths: tuple[StepPath, ...] = ()  # steps inside whose failure nobody took
+        self.made = 1  # attempts of this leg
+
+    def run(self) -> None:
+        call, scope, leg = self.call, self.scope, self.leg
+        leg.visited.add(self.path)
+        result = self._answered()
+        if result is None:
+            try:
+                result = self._attempts()
+            except Stopped as stopped:
+                if not stopped.is_recorded:
+                    scope.never_ran(call, stopped.reason)
+                    stopped.is_recorded = True
+                raise
+        scope.env.results.put(call.key, result)
+        if result.error is None or call.options.on_fail == "continue":
+            if leg.until is not None:
+                leg.ended(call.key, self.path)
+            return
+        if isinstance(call.options.on_fail, AgentRef):
+            tell_agent(call, scope, result)
+        failure = failure_of(call, scope, result)._replace(paths=(self.path, *self.paths))
+        leg.ended_badly(call.key, self.path, failure)
+        scope.fail(failure)
+
+    # ── from the record ───────────────────────────────────────────────────────────────────────────
+    def _answered(self) -> StepResult | None:
+        """The result where nothing inside is to be looked at: failed and taken, skipped, done by the fallback."""
+        call, scope, leg = self.call, self.scope, self.leg
+        record = leg.recorded.get(self.path)
+        is_done = record is not None and record.is_settled and record.status is StepStatus.COMPLETED
+        if record is not None:
+            is_same = record.info.kind == call.kind and record.info.name == call.name
+            if not is_same and record.status is not StepStatus.PENDING:
+                raise replay_mismatch(self.path, record.info, call.kind, call.name)
+            is_final = record.is_settled and (not is_done or record.output.degraded)
+            if is_final and record.skip_reason != SKIP_BY_CONDITION:
+                leg.visited.update(leg.below(self.path))
+                return replay(call, scope, record)
+            if record.status is StepStatus.CANCELLED and record.handled is not None:
+                raise stopped_before()
+        condition = call.options.condition
+        if condition is not None and (leg.looks_again or not is_done):
+            choice = scope.env.evaluate(condition)
+            scope.chose(self.path, "if", choice, result=choice.result)
+            if not choice.result:
+                if record is not None and is_done:
+                    record = supersede(leg, record, "its condition does not hold any more")
+                return skip_by_condition(call, scope, self.path, record)
+        if record is not None and record.status is StepStatus.SKIPPED:
+            supersede(leg, record, "its condition holds now")
+        return None
+
+    # ── attempts ──────────────────────────────────────────────────────────────────────────────────
+    def _attempts(self) -> StepResult:
+        options = self.call.options
+        for number in count(1):
+            self.made = number
+            end = self._attempt()
+            if end.failure is None:
+                return self._completed(end)
+            error = StepError(_KINDS.get(end.failure.reason, "exception"), end.failure.message)
+            self.paths = end.failure.paths
+            if not may_retry(options, Failed(error), number - 1):
+                break
+            self._wait(number)
+            self._put_aside(error)
+        told = self._by_fallback(error)
+        return self._failed(error) if told is None else told
+
+    def _attempt(self) -> ChildEnd:
+        call, scope = self.call, self.scope
+        try:
+            inputs = {entry.name: scope.env.value(entry.value, unknown="keep") for entry in call.options.inputs}
+        except StepFailure as failure:
+            return ChildEnd(NO_OUTPUT, Results(), Failure(self.path, failure.message, "invalid_value"))
+        return run_child(
+            call.child,
+            scope,
+            path=self.path,
+            order=scope.order_of(call),
+            inputs=inputs,
+            inside=call.inside,
+            timeout=call.options.timeout,
+            identity=call.options.identity,
+        )
+
+    def _wait(self, number: int) -> None:
+        leg = self.leg
+        delay = delay_ms(self.call.options, number - 1, leg.run, self.path, number)
+        if delay > 0:
+            leg.recorder.commit()
+            self.scope.token.wait(delay / 1000)
+        self.scope.check()
+
+    def _put_aside(self, error: StepError) -> None:
+        """Every record of the failed attempt, in one transaction, so that a crash leaves all of it or nothing."""
+        leg = self.leg
+        leg.recorder.commit()
+        failpoint("before_retry", self.path, self.made)
+        why = f"`{self.call.key}` is tried again: {error.message}"
+        events: list[Event] = []
+        for record in leg.read_steps():
+            if record.path.startswith(f"{self.path}/"):
+                events.append(StepSuperseded(path=record.path, why=why, epoch=record.epoch))
+                leg.recorded[record.path] = fresh_step(record)
+        leg.recorder.commit(*events)
+        failpoint("after_retry", self.path, self.made)
+
+    def _by_fallback(self, error: StepError) -> StepResult | None:
+        """The result of the agent that gets one more attempt, None if there is none or it fails, too."""
+        call, scope = self.call, self.scope
+        ref = call.options.fallback
+        if ref is None:
+            return None
+        agent = agent_leaf(ref, call, run_leaf, "fallback")
+        facts: dict[str, JsonValue] = {
+            "failed_step": call.key,
+            "failure_reason": error.message,
+            "retry_count": str(call.options.retries),
+        }
+        env = scope.env.with_inputs(facts)
+        inner = scope.with_env(env).inside(f"{self.path}/", f"{scope.order_of(call)}.", scope.iteration)
+        result = settle(agent, inner)
+        if result.status is not StepStatus.COMPLETED:
+            self.paths = (*self.paths, scope_path(inner, agent.segment))
+            return None
+        self._take_failures("fallback")
+        return self._write(replace(result.output, degraded=True, usage=None))
+
+    # ── ends ──────────────────────────────────────────────────────────────────────────────────────
+    def _completed(self, end: ChildEnd) -> StepResult:
+        self.scope.env.results.adopt(end.results)
+        return self._write(end.output)
+
+    def _write(self, output: Output) -> StepResult:
+        """The result, on record unless it stands there already."""
+        call, scope, leg = self.call, self.scope, self.leg
+        if scope.strand.markers is not None:
+            scope.strand.markers |= output.markers
+        record = leg.recorded.get(self.path)
+        is_known = record is not None and record.is_settled
+        if record is not None and is_known and leg.looks_again and record.output != output:
+            supersede(leg, record, "its steps came out differently")
+            is_known = False
+        if record is not None and is_known:
+            output = record.output
+        else:
+            elapsed = round((leg.clock.monotonic() - self.started) * 1000)
+            epoch, info = leg.epoch_of(self.path), scope.info_of(call)
+            leg.recorder.append(
+                StepCompleted(path=self.path, output=output, info=info, epoch=epoch, elapsed_ms=elapsed)
+            )
+        return StepResult(call.key, StepStatus.COMPLETED, output, None, self.made, scope.iteration)
+
+    def _failed(self, error: StepError) -> StepResult:
+        call, scope, leg = self.call, self.scope, self.leg
+        record: StepRecord | None = leg.recorded.get(self.path)
+        if record is not None and record.is_settled:
+            supersede(leg, record, "its steps came out differently")
+        handled = "continue" if call.options.on_fail == "continue" else None
+        is_late = error.kind == "timeout"
+        made = StepTimedOut if is_late else StepFailed
+        info, epoch = scope.info_of(call), leg.epoch_of(self.path)
+        if handled is not None:
+            self._take_failures(handled)
+        leg.recorder.append(made(path=self.path, error=error, info=info, epoch=epoch, handled=handled))
+        status = StepStatus.TIMED_OUT if is_late else StepStatus.FAILED
+        return StepResult(call.key, status, NO_OUTPUT, error, self.made, scope.iteration)
+
+    def _take_failures(self, by: str) -> None:
+        """What failed inside is settled, because the call is."""
+        leg = self.leg
+        for path in self.paths:
+            record = leg.recorded.get(path)
+            if record is None or record.handled is None:
+                leg.recorder.append(StepHandled(path=path, handled=by, epoch=leg.epoch_of(path)))
+
+
+def scope_path(scope: Scope, segment: str) -> StepPath:
+    return StepPath(scope.prefix + segment)
