@@ -6,7 +6,7 @@ Evaluation never fails: what is missing is `null`, what can't be compared is fal
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, assert_never
+from typing import TYPE_CHECKING, Protocol, assert_never
 
 from runkon.engine.results import Results, StepResult
 from runkon.engine.variables import UNKNOWN, Found, Variables
@@ -14,6 +14,9 @@ from runkon.language.condition_text import condition_text
 from runkon.language.nodes import And, Compare, Condition, Constant, ListLiteral, Not, Or, Reference
 from runkon.model.output import JsonValue
 from runkon.named import NamedTuple
+
+if TYPE_CHECKING:
+    from runkon.engine.state import State
 
 _SHOWN_TEXT = 400  # characters of an operand that `explain` keeps
 _FACTS = frozenset({"status", "error", "context", "output", "attempts"})
@@ -37,6 +40,8 @@ class Names(Protocol):
     def extras(self) -> Mapping[str, JsonValue]: ...
     @property
     def results(self) -> Results: ...
+    @property
+    def state(self) -> State | None: ...
     def variables(self) -> Variables: ...
     def workflow_fact(self, name: str) -> JsonValue: ...
     def host_variable(self, name: str) -> JsonValue: ...
@@ -60,6 +65,8 @@ def look_up(parts: tuple[str, ...], names: Names) -> Found:
         return _dig(_plain_input(rest[0], names), rest[1:])
     if head == "workflow":
         return Found(names.workflow_fact(rest[0])) if len(rest) == 1 else UNKNOWN
+    if head == "state" and names.state is not None:
+        return _dig(Found(names.state.get(rest[0])), rest[1:])
     dotted = _plain_input(".".join(parts), names)  # an item of the reference's `foreach` arrives as `item.id`
     if dotted.known:
         return dotted
@@ -164,6 +171,8 @@ def _test_reference(parts: tuple[str, ...], names: Names, operands: dict[str, Js
 
 def _tested_step(parts: tuple[str, ...], names: Names) -> StepResult | None:
     if len(parts) < 2 or parts[0] in ("inputs", "workflow") or _names_input(parts, names):
+        return None
+    if parts[0] == "state" and names.state is not None:
         return None
     return None if parts[0] in names.extras else names.results.get(parts[0])
 

@@ -18,12 +18,13 @@ from runkon.model.events import (
     ProcessStarted,
     RunResumed,
     RunStarted,
+    StateSet,
 )
 from runkon.model.ports import RunStore
 from runkon.model.records import Lease
 from runkon.named import NamedTuple
 
-_WORTHLESS_ALONE = (AttemptStarted, ChoiceMade, Note, ProcessStarted, RunResumed, RunStarted)
+_WORTHLESS_ALONE = (AttemptStarted, ChoiceMade, Note, ProcessStarted, RunResumed, RunStarted, StateSet)
 
 
 class Request(NamedTuple):

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 COUNTED = frozenset({"attempt_failed", "attempt_timed_out", "step_superseded", "run_resumed"})
 DELAY_MS = 1_000
 MAX_DELAY_MS = 60_000
+_FINAL = frozenset({"fatal", "state-conflict", "reducer-failed"})
 _AS_TIMEOUT = {"idle": "timeout"}  # how `retry_on` names kinds
 
 
 def may_retry(options: StepOptions, failure: Failed, retries_made: int) -> bool:
     """True if the options grant one more attempt after this failure."""
     kind = failure.error.kind
-    if retries_made >= options.retries or kind == "fatal":
+    if retries_made >= options.retries or kind in _FINAL:
         return False
     return "any" in options.retry_on or _AS_TIMEOUT.get(kind, kind) in options.retry_on
 

@@ -42,7 +42,7 @@ def fits(type_: str, value: JsonValue) -> bool:
         case "integer":
             return isinstance(value, int) and not isinstance(value, bool)
         case "number":
-            return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            return fits("integer", value) or (isinstance(value, float) and math.isfinite(value))
         case "list":
             return isinstance(value, list)
         case _:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, cast, get_args
 
 from runkon.errors import UserError
 from runkon.model.ports import ActionExecutor, EventSink, Executors
+from runkon.model.state import Reducer
 from runkon.named import NamedTuple
 from runkon.plugin.decorator import as_executor
 
@@ -34,6 +35,11 @@ class Registry(Executors):
 
     def names(self) -> Sequence[str]:
         return sorted(self._executors)
+
+    def reducer(self, name: str) -> Reducer | None:
+        """The reducer of that name, or None."""
+        found = self._tables["reducer"].get(name)
+        return None if found is None else cast("Reducer", found.thing)
 
     def names_of(self, kind: Kind) -> Sequence[str]:
         """The names of one kind, sorted; event sinks have none worth showing."""
@@ -72,6 +78,8 @@ class Registry(Executors):
                 raise not_usable(kind, thing, plugin, source, "it has no method `emit`")
             name = f"{plugin}[{len(self._tables['sink'])}]"
         else:
+            if kind == "reducer" and not callable(thing):
+                raise not_usable(kind, thing, plugin, source, "it can't be called with the old and the new value")
             name = getattr(thing, "name", None) or ""
             if not isinstance(name, str) or not name:
                 raise not_usable(kind, thing, plugin, source, "it has no attribute `name` with its name as text")

@@ -38,6 +38,8 @@ def told(event: ev.Event) -> str | None:
         case ev.ChoiceMade():
             saw = ", ".join(f"{name} = {as_json(value)}" for name, value in event.operands.items())
             return f"`{event.construct} {event.text}` was {str(event.result).lower()}" + (f" ({saw})" if saw else "")
+        case ev.StateSet():
+            return ", ".join(f"state.{name} = {as_json(value)}" for name, value in event.updates.items())
         case ev.Note():
             return f"{event.level}: {first_line(event.text)}"
         case _:

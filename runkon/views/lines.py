@@ -55,6 +55,8 @@ def line_of(event: ev.Event, *, is_verbose: bool = False) -> Line | None:
             return Line("waiting", event.path, "before the next attempt", "quiet")
         case ev.ChoiceMade() if is_verbose:
             return Line("choice", event.path, f"{event.construct} {event.text} is {str(event.result).lower()}", "quiet")
+        case ev.StateSet(path=path) if is_verbose and path is not None:
+            return Line("set", path, ", ".join(event.updates), "quiet")
         case ev.Note() if is_verbose or event.level != "info":
             word = "note" if event.level == "info" else event.level
             return Line(word, event.path or "", first_line(event.text), "warning" if word != "note" else "quiet")
@@ -94,6 +96,7 @@ _REASONS = {
     "interrupt": "it did not stop when told to",
     "fail_fast": "another branch failed",
     "until_reached": "the block needed no more answers",
+    "budget": "a limit of the run left no room for it",
     "run_timeout": "the run took longer than its timeout",
     "always_grace": "the always block took longer than its grace",
     "user": "the run was cancelled",

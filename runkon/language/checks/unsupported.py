@@ -3,65 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from runkon.language.diagnostics import Diagnostic, diagnose
 from runkon.language.keys import all_statements
 from runkon.language.nodes import (
     CallWorkflow,
     ForEachBlock,
-    GateStep,
-    MetaSection,
-    SetStatement,
     Statement,
-    StateSection,
     Workflow,
 )
+from runkon.language.program import CheckedWorkflow
 from runkon.language.source import Span
 
-META = frozenset({"budget_usd", "max_calls", "max_tokens"})
 OPTIONS: Mapping[str, frozenset[str]] = {
     "call": frozenset({"cache", "isolation", "merge"}),
     "script": frozenset({"cache", "isolation", "merge", "stream"}),
+    "call_workflow": frozenset({"cache", "idle_timeout", "isolation", "max_cost_usd", "max_turns", "merge"}),
+    "foreach": frozenset({"isolation", "merge"}),
     "parallel": frozenset({"isolation", "merge"}),
 }
 
 
-def unsupported(workflow: Workflow) -> tuple[Diagnostic, ...]:
-    """Every construct and option of a workflow that this version can't execute, each at its place. Empty if it can
-    be run."""
-    found = [*_meta(workflow)]
+def unsupported(
+    workflow: Workflow, children: Mapping[str, CheckedWorkflow] = MappingProxyType({})
+) -> tuple[Diagnostic, ...]:
+    """Every construct and option of a workflow, and of its `children`, that this version can't execute, each at its
+    place; what stands in another file is found at the call that leads there. Empty if it can be run."""
+    found: list[Diagnostic] = []
     for statement in all_statements(workflow):
         found += _statement(statement)
-    return tuple(sorted(found, key=lambda finding: finding.span.start))
+        child = children.get(statement.workflow or "") if isinstance(statement, CallWorkflow | ForEachBlock) else None
+        if child is not None and isinstance(statement, CallWorkflow | ForEachBlock):
+            found += _below(statement, child)
+    unique = {(finding.span.start, finding.message): finding for finding in found}
+    return tuple(sorted(unique.values(), key=lambda finding: finding.span.start))
 
 
-def _meta(workflow: Workflow) -> Iterator[Diagnostic]:
-    for section in workflow.items:
-        if isinstance(section, StateSection):
-            yield _construct(section, "state")
-        if isinstance(section, MetaSection):
-            for entry in section.written:
-                if entry.name in META:
-                    yield diagnose("unsupported-option", entry.name_span, option=entry.name, owner="meta")
+def _below(call: CallWorkflow | ForEachBlock, child: CheckedWorkflow) -> Iterator[Diagnostic]:
+    for found in unsupported(child.workflow, child.children):
+        if found.span.file == call.span.file:
+            yield found
+            continue
+        name = found.message.split("`")[1]
+        place = name if name.endswith(")") else f"{name} ({found.span.file}:{found.span.line})"
+        yield diagnose("unsupported-construct", call.name_span, construct=place)
 
 
 def _statement(statement: Statement) -> Iterator[Diagnostic]:
     match statement:
-        case GateStep():
-            yield _construct(statement, "gate")
-        case ForEachBlock():
+        case ForEachBlock() if statement.workflow is not None:
             yield _construct(statement, "foreach")
-        case SetStatement():
-            yield _construct(statement, "set")
-        case CallWorkflow():
-            yield _construct(statement, "call workflow")
         case _:
             for entry in getattr(statement, "written", ()):
                 if entry.name in OPTIONS.get(statement.kind, ()):
                     yield diagnose("unsupported-option", entry.name_span, option=entry.name, owner=statement.kind)
 
 
-def _construct(statement: Statement | StateSection, words: str) -> Diagnostic:
+def _construct(statement: Statement, words: str) -> Diagnostic:
     """The finding marks the keyword, not the whole block."""
     span = statement.span
     keyword = words.partition(" ")[0]
