@@ -42,7 +42,7 @@ class ItemGroup(Group):
 
     def _take(self) -> Branch | None:
         with self._lock:
-            if not self._has_next() or len(self._open) >= self._limit:
+            if not self._has_next() or len(self._open) - self._aside >= self._limit:
                 return None
             branch = self._make(self.ready.popleft())
             self._open[branch] = None

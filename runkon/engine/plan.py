@@ -120,14 +120,23 @@ class ChildCall(Step):
 class ForEachPlace(Planned):
     """A `foreach`; `child` is the workflow that is run for each item, None where it has statements of its own."""
 
-    __slots__ = ("child",)
+    __slots__ = ("_constructs", "_inside", "child")
 
     def __init__(self, node: n.ForEachBlock, run: Run, place: _Place) -> None:
         super().__init__(node, run, place.segment(node.key), place)
         self.name = self.key = node.key
         self.child = None if node.workflow is None else place.children[node.workflow]
+        self._constructs = place.constructs
+        self._inside: ChildBodies | None = None
         if node.body is not None:
             self.bodies = (_body(node.body, place.inside(self, static=False)),)
+
+    @property
+    def inside(self) -> ChildBodies | None:
+        """The statements of `child`, whose places are known only when an item runs."""
+        if self._inside is None and self.child is not None:
+            self._inside = plan_child(self.child, self._constructs)
+        return self._inside
 
 
 class _Named(NamedTuple):
@@ -276,7 +285,9 @@ def _gather(body: Sequence[Planned], prefix: str, names: Names) -> None:
             names.blocks.add(planned.key)
             names.paths.add(path)
         if isinstance(planned, ChildCall):
-            _gather_child(planned, path, names)
+            _gather_child(planned.inside, path, names)
+        if isinstance(planned, ForEachPlace) and planned.inside is not None:
+            _gather_child(planned.inside, f"{path}[]", names)
         if isinstance(node, n.WhileBlock | n.DoWhileBlock | n.ForEachBlock):
             inside = f"{path}[]/"
         else:
@@ -285,10 +296,10 @@ def _gather(body: Sequence[Planned], prefix: str, names: Names) -> None:
             _gather(inner, inside, names)
 
 
-def _gather_child(call: ChildCall, path: str, names: Names) -> None:
+def _gather_child(inside: ChildBodies, path: str, names: Names) -> None:
     inner = Names(set(), set(), names.paths, names.below)
-    _gather(call.inside.body, f"{path}/", inner)
-    _gather(call.inside.always, f"{path}/{ALWAYS}", inner)
+    _gather(inside.body, f"{path}/", inner)
+    _gather(inside.always, f"{path}/{ALWAYS}", inner)
     names.below.update(inner.steps)
 
 

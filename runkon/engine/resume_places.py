@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from runkon.engine.plan import Leaf, Planned, agent_leaf
+from runkon.engine.plan import ALWAYS, ChildCall, ForEachPlace, Leaf, Planned, agent_leaf
 from runkon.errors import EXIT_USAGE, UserError
 from runkon.language import nodes as n
 from runkon.language.suggest import closest
@@ -18,7 +18,7 @@ from runkon.model.records import StepRecord
 from runkon.named import NamedTuple
 from runkon.pattern import pattern
 
-_ROUND = pattern(r"\[[0-9]+\]")
+_ROUND = pattern(r"\[[^\]]*\]")
 _SHOWN = 5  # paths in one message
 
 
@@ -66,7 +66,10 @@ class Places:
             if isinstance(planned, Leaf):
                 self._take_leaf(planned, form, inside)
                 continue
-            is_loop = isinstance(node, n.WhileBlock | n.DoWhileBlock)
+            if isinstance(planned, ChildCall):
+                self._take_child(planned, form, inside)
+                continue
+            is_loop = isinstance(node, n.WhileBlock | n.DoWhileBlock | n.ForEachBlock)
             is_parallel = isinstance(node, n.ParallelBlock)
             adds = is_loop or is_parallel or (isinstance(node, n.DoBlock) and node.name is not None)
             if adds:
@@ -79,6 +82,9 @@ class Places:
             else:
                 for inner in planned.bodies:
                     self._take(inner, below, inside)
+            if isinstance(planned, ForEachPlace) and planned.inside is not None:
+                self._take(planned.inside.body, below, inside)
+                self._take(planned.inside.always, f"{below}{ALWAYS}", inside)
 
     def _take_leaf(self, leaf: Leaf, form: str, inside: tuple[tuple[str, int], ...]) -> None:
         self._leaves[form] = leaf
@@ -87,6 +93,15 @@ class Places:
         if isinstance(on_fail, n.AgentRef):
             self._leaves[f"{form}/on_fail"] = agent_leaf(on_fail, leaf, leaf.run)
             self._mark(f"{form}/on_fail", inside)
+
+    def _take_child(self, call: ChildCall, form: str, inside: tuple[tuple[str, int], ...]) -> None:
+        self._mark(form, inside)
+        for ref, segment in ((call.options.fallback, "fallback"), (call.options.on_fail, "on_fail")):
+            if isinstance(ref, n.AgentRef):
+                self._leaves[f"{form}/{segment}"] = agent_leaf(ref, call, call.run, segment)
+                self._mark(f"{form}/{segment}", inside)
+        self._take(call.inside.body, f"{form}/", inside)
+        self._take(call.inside.always, f"{form}/{ALWAYS}", inside)
 
     def _mark(self, form: str, inside: Iterable[tuple[str, int]]) -> None:
         for block, number in inside:
@@ -198,10 +213,17 @@ def has_choices(body: Sequence[Planned]) -> bool:
                 return True
             continue
         node = planned.node
-        if isinstance(node, n.IfBlock | n.WhileBlock | n.DoWhileBlock):
-            return True
+        if isinstance(node, n.IfBlock | n.WhileBlock | n.DoWhileBlock | n.CallWorkflow):
+            return True  # of a called workflow it is not worth looking
         if isinstance(node, n.ParallelBlock) and node.until is not None:
             return True
         if any(has_choices(inner) for inner in planned.bodies):
             return True
     return False
+
+
+def calls_workflows(body: Sequence[Planned]) -> bool:
+    """True if anything in `body` calls a workflow."""
+    return any(
+        isinstance(planned, ChildCall) or any(calls_workflows(inner) for inner in planned.bodies) for planned in body
+    )

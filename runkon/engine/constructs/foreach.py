@@ -8,9 +8,10 @@ ten thousand items cost ten thousand small records and no table of results.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from runkon.engine.child import run_child
 from runkon.engine.cancellation import FAIL_FAST, INTERNAL, UNTIL_REACHED
 from runkon.engine.ends import BodyFailed, Failure, GivenUp, Stopped, Waits
 from runkon.engine.group import Branch
@@ -18,9 +19,10 @@ from runkon.engine.interpreter import run_body
 from runkon.engine.item_group import ItemGroup
 from runkon.engine.items import collect, item_path, listed, variables_of, without_circles
 from runkon.engine.outcome import close_stopped, stopped_before, supersede
-from runkon.engine.plan import Planned, order_text
+from runkon.engine.plan import ForEachPlace, Planned, order_text
 from runkon.engine.results import StepResult
 from runkon.engine.scope import Scope, replay_mismatch
+from runkon.engine.updates import join_state
 from runkon.failpoints import failpoint
 from runkon.language.nodes import ForEachBlock
 from runkon.model.events import ItemsCollected, Note, StepCompleted, StepFailed, StepSkipped
@@ -31,8 +33,8 @@ from runkon.model.status import StepStatus
 from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from runkon.engine.environment import Environment
+    from runkon.engine.state import Update
     from runkon.model.ids import StepPath
     from runkon.model.output import JsonValue
     from runkon.model.records import StepRecord
@@ -50,7 +52,7 @@ def run_foreach(planned: Planned, scope: Scope) -> None:
     leg.visited.add(path)
     if record is not None and record.status is not StepStatus.PENDING and record.info.kind != "foreach":
         raise replay_mismatch(path, record.info, "foreach", planned.key)
-    if record is not None and record.is_settled and not leg.looks_again:
+    if record is not None and record.is_settled and not _walks_again(scope):
         failpoint("during_replay", path)
         _leave(planned, scope, record.status, record.output, record.error)
         return
@@ -62,6 +64,7 @@ def run_foreach(planned: Planned, scope: Scope) -> None:
         leg.recorder.append(StepFailed(path=path, error=error, info=_info(planned, scope), epoch=leg.epoch_of(path)))
         _leave(planned, scope, StepStatus.FAILED, NO_OUTPUT, error)
         return
+    assert isinstance(planned, ForEachPlace)
     block = _Items(planned, scope, found)
     try:
         block.run()
@@ -70,6 +73,11 @@ def run_foreach(planned: Planned, scope: Scope) -> None:
     failpoint("before_join", path)
     block.join()
     failpoint("after_join", path)
+
+
+def _walks_again(scope: Scope) -> bool:
+    """True where what is settled is walked all the same: for what it would see now, and for the state it left."""
+    return scope.leg.looks_again or scope.env.state is not None
 
 
 def _the_list(planned: Planned, node: ForEachBlock, scope: Scope) -> ItemsCollected:
@@ -149,7 +157,7 @@ class _End(NamedTuple):
 class _Items:
     """One execution of the step, with its list."""
 
-    def __init__(self, planned: Planned, scope: Scope, found: ItemsCollected) -> None:
+    def __init__(self, planned: ForEachPlace, scope: Scope, found: ItemsCollected) -> None:
         node = planned.node
         assert isinstance(node, ForEachBlock)
         self.node = node
@@ -163,6 +171,7 @@ class _Items:
         self.started = scope.leg.clock.monotonic()
         self.ends: dict[int, _End] = {}
         self.markers: set[str] = set()
+        self.updates: dict[int, Sequence[Update]] = {}  # of state channels, by completed items
         self.failures: dict[int, list[Failure]] = {}
         self.waits_for: frozenset[StepPath] = frozenset()
         self.was_stopped = False
@@ -191,7 +200,7 @@ class _Items:
         leg, path = self.scope.leg, self._path(index)
         record = leg.recorded.get(path) if leg.recorded else None
         leg.visited.add(path)
-        if record is None or not record.is_settled or leg.looks_again:
+        if record is None or not record.is_settled or _walks_again(self.scope):
             return False
         if record.skip_reason in (BEHIND_A_FAILURE, GONE):
             return False
@@ -228,7 +237,7 @@ class _Items:
         failpoint("branch_started", path)
         self.scope.check()
         try:
-            scope = self._scope_of(branch, index)
+            scope = branch.scope = self._scope_of(branch, index)
             branch.failures = scope.failures
             values = self._walk(index, scope)
         except BodyFailed as failed:
@@ -242,8 +251,29 @@ class _Items:
 
     def _walk(self, index: int, scope: Scope) -> Mapping[str, JsonValue]:
         """Run the statements of one item and return its last structured output."""
-        run_body(self.planned.bodies[0], scope)
-        return scope.env.results.own_values or {}
+        if self.planned.child is None:
+            run_body(self.planned.bodies[0], scope)
+            return scope.env.results.own_values or EMPTY
+        end = run_child(
+            self.planned.child,
+            scope,
+            path=self._path(index),
+            order=f"{self.order}.{order_text(index + 1)}",
+            inputs=self._inputs_of(index, scope.env),
+            inside=self.planned.inside,
+        )
+        if end.failure is not None:
+            raise BodyFailed(end.failure)
+        if scope.strand.markers is not None:
+            scope.strand.markers |= end.output.markers
+        return end.output.values or end.results.prior_values or EMPTY
+
+    def _inputs_of(self, index: int, env: Environment) -> dict[str, JsonValue]:
+        """What the workflow of an item is given: the `inputs` of the statement, and the item's fields by dotted name."""
+        item = self.items[index]
+        given = {entry.name: env.extras[entry.name] for entry in self.node.inputs}
+        fields = item.value if isinstance(item.value, Mapping) else {"value": item.value}
+        return {**given, **{f"item.{name}": value for name, value in {"id": item.key, "ref": item.label, **fields}.items()}}
 
     def _scope_of(self, branch: Branch, index: int) -> Scope:
         item = self.items[index]
@@ -292,12 +322,15 @@ class _Items:
         with self._lock:
             self.waits_for |= branch.waits_for
             self.error = self.error or branch.error
+            scope, branch.scope = branch.scope, None
             if branch.end is None:
                 return
             if branch.failures:
                 paths = tuple(path for one in branch.failures for path in one.paths)
                 first = branch.failures[0]._replace(paths=(*paths, self._path(branch.index)))
                 self.failures[branch.index] = [first]
+            if scope is not None and scope.env.state is not None and branch.end is StepStatus.COMPLETED:
+                self.updates[branch.index] = tuple(scope.env.state.log)
             self._ended(branch.index, branch.end, NO_OUTPUT if branch.result is None else branch.result.output)
             self._follow(branch.index, is_running=True)
 
@@ -367,6 +400,9 @@ class _Items:
         context = self._context(succeeded, failed, skipped)
         output = Output(markers=frozenset(self.markers), context=context, values=counts)
         error = None if not failed and not left else StepError("exception", self._message(failed, left))
+        problem = join_state(self.scope, [found for _, found in sorted(self.updates.items())])
+        if problem is not None:
+            error = error or StepError(problem.kind, problem.message)
         self._end(output, error)
 
     @property
