@@ -192,8 +192,7 @@ def _foreach(statement: ForEachBlock, scope: Scope, context: Context) -> Iterato
     if statement.item_key is not None:
         yield Template(statement.item_key, option_span(statement, "key"), inner)
     if statement.body is not None:
-        yield from _body(statement.body, inner, context)
-        scope.absorb(inner)
+        yield from _body(statement.body, inner, context)  # what its steps leave is seen by the same item alone
 
 
 def _gate(statement: GateStep, scope: Scope) -> Iterator[Site]:

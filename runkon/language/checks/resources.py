@@ -182,8 +182,14 @@ def _script(statement: ScriptStep, context: Context) -> Iterator[Missing]:
 # ── plugins ───────────────────────────────────────────────────────────────────────────────────────
 def _provider(statement: ForEachBlock, context: Context) -> Iterator[Missing]:
     over: Value = statement.over
-    if statement.body is None and isinstance(over, Word) and "." not in over.text:
+    if isinstance(over, Word) and "." not in over.text and over.text not in _loop_variables(context):
         yield from _named("provider", over.text, over.span, KNOWN_PROVIDERS, context)
+
+
+def _loop_variables(context: Context) -> frozenset[str]:
+    """The names that lists may have inside of a `foreach`: its item."""
+    loops = (one.name for one in context.statements if isinstance(one, ForEachBlock))
+    return frozenset(("item", *loops))
 
 
 def _named(kind: NameKind, name: str, span: Span, built_in: Sequence[str], context: Context) -> Iterator[Missing]:
