@@ -282,7 +282,15 @@ class App:
         from runkon.engine.runner import Runner
 
         registry = around.loaded.registry
-        return Runner(self.store, registry, sinks=sinks, progress=progress, is_alone=self._is_alone)
+        return Runner(
+            self.store,
+            registry,
+            sinks=sinks,
+            progress=progress,
+            is_alone=self._is_alone,
+            providers=registry.things("provider"),
+            resolvers=registry.things("gate"),  # type: ignore[arg-type]  # checked by `register`
+        )
 
     def _new_config(self, around: Surroundings, options: RunOptions) -> RunConfig:
         from runkon.engine.config import RunConfig
@@ -298,11 +306,16 @@ class App:
             model=options.model or settings.model,
             executors=options.executors,
             until=options.until,
+            attends=options.attends,
             timeout=options.timeout,
             kill_grace=settings.kill_grace,
             always_grace=settings.always_grace,
             injected=injected_variables(settings.root),
             versions=_versions(around.loaded.registry),
+            budget_usd=options.budget_usd,
+            max_calls=options.max_calls,
+            allow_unpriced=settings.allow_unpriced,
+            always_budget=settings.always_budget,
             environment={name: os.environ[name] for name in settings.env if name in os.environ},
         )
 

@@ -26,7 +26,9 @@ Progress = Callable[[StepPath, str], None]
 @value_class(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """What one `run` or `resume` asks for. `timeout` in seconds; `jobs` is how many executor calls run at once;
-    `automatic` says that nobody asked for this leg."""
+    `automatic` says that nobody asked for this leg, `attends` that it stays at gates until somebody decides.
+    `budget_usd` and `max_calls` limit a new run beside what its workflow says, the lower holds; a resume puts them in
+    place of both."""
 
     dry_run: bool = False
     model: str | None = None
@@ -35,6 +37,9 @@ class RunOptions:
     until: str | None = None
     timeout: float | None = None
     automatic: bool = False
+    attends: bool = False
+    budget_usd: float | None = None
+    max_calls: int | None = None
 
 
 @value_class(frozen=True, slots=True, kw_only=True)

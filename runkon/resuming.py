@@ -6,7 +6,7 @@ and ask.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from runkon.engine.resume import Resumption
     from runkon.engine.runner import Runner
     from runkon.language.program import CheckedWorkflow
+    from runkon.model.events import Envelope
     from runkon.model.plans import ResumePlan
+    from runkon.settings import Settings
 
 _ANY_SECRET = "not given yet"  # stands for every secret where nothing is executed
 
@@ -38,6 +40,8 @@ class Host(Protocol):
 
     @property
     def store(self) -> RunStore: ...
+    @property
+    def settings(self) -> Settings: ...
     def around(self, file: str | Path) -> Surroundings: ...
     def stored_program(self, run: RunID, *, executors: Mapping[str, str] | None = None) -> CheckedWorkflow: ...
     def record(self, run: RunID) -> RunRecord: ...
@@ -92,7 +96,7 @@ class Resuming:
                 next=f"runkon resume {run} --fork",
                 exit_code=EXIT_NOT_FOUND,
             )
-        config = _config(record, options)
+        config = self._config(record, options)
         stored = host.stored_program(run, executors=config.executors)
         program = stored if wish.edited is None else wish.edited
         secrets, others = _sorted_out(record, inputs, may_change=wish.fork or wish.edited is not None)
@@ -148,6 +152,18 @@ class Resuming:
             if on_created is not None:
                 on_created(run)
         return runner.execute(run, program, config, control, how)
+
+    def _config(self, record: RunRecord, options: RunOptions) -> RunConfig:
+        from runkon.engine.config import RunConfig
+
+        stored, settings = RunConfig.from_json(record.config), self._host.settings
+        before = self._host.store.events_of(record.id, {"run_resumed"}) if record.leg > 1 else ()
+        return replace(
+            _config(options, stored),
+            new_limits=_limits(stored, before, options),
+            allow_unpriced=stored.allow_unpriced or settings.allow_unpriced,
+            always_budget=stored.always_budget or settings.always_budget,
+        )
 
     # ── what it is about ──────────────────────────────────────────────────────────────────────────
     def _runner(self, prepared: Prepared, sinks: Sequence[EventSink], progress: Progress | None) -> Runner:
@@ -222,10 +238,16 @@ class Resuming:
         return tuple(notes)
 
 
-def _config(record: RunRecord, options: RunOptions) -> RunConfig:
-    from runkon.engine.config import RunConfig
+def _limits(stored: RunConfig, before: Iterable[Envelope], options: RunOptions) -> Mapping[str, JsonValue]:
+    """The limits that resumes have put in place of the run's first ones, up to this one."""
+    limits = dict(stored.new_limits)
+    for envelope in before:
+        limits |= getattr(envelope.event, "limits", None) or {}
+    given = {"budget_usd": options.budget_usd, "max_calls": options.max_calls}
+    return limits | {name: value for name, value in given.items() if value is not None}
 
-    stored = RunConfig.from_json(record.config)
+
+def _config(options: RunOptions, stored: RunConfig) -> RunConfig:
     return replace(
         stored,
         max_parallel=options.jobs or stored.max_parallel,
@@ -233,6 +255,7 @@ def _config(record: RunRecord, options: RunOptions) -> RunConfig:
         timeout=stored.timeout if options.timeout is None else options.timeout,
         timeout_anew=options.timeout is not None,
         automatic=options.automatic,
+        attends=options.attends,
         executors={**stored.executors, **options.executors},
     )
 

@@ -28,6 +28,7 @@ from runkon.views.ending import Ending, ending
 if TYPE_CHECKING:
     from runkon.app import Progress
     from runkon.cli.event_lines import EventLines
+    from runkon.cli.prompting import Prompter
     from runkon.engine.cancellation import RunControl
 
 STDOUT = "-"
@@ -59,15 +60,32 @@ def watch(
     with _event_lines(events, steps) as writers:
         presenter = presenter_for(session, picture)
         control = session.app.new_control()
-        watched = Watched((presenter, *writers), control, presenter.progress, presenter.say)
+        prompter = _prompter(session, presenter)
+        watched = Watched((presenter, *writers, *prompter), control, presenter.progress, presenter.say)
         try:
             with redirect_stdout(sys.stderr):  # what an executor prints is no part of the result
                 run = carry_out(lambda: execute(watched), control, presenter.say)
         finally:
+            for one in prompter:
+                one.close()
             presenter.close()
     session.next = f"runkon show {run.id}"
     code = report(session, run, owns_stdout=events == STDOUT)
     return code if events in (None, STDOUT) else _all_written(session, writers, f"`{events}` of `--events`", code)
+
+
+def can_prompt(session: Session) -> bool:
+    """True if there is somebody to ask: a terminal to write to and to read from."""
+    return not session.as_json and sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _prompter(session: Session, presenter: Presenter) -> Sequence[Prompter]:
+    """Who asks at gates, if there is a terminal to ask at."""
+    if not can_prompt(session):
+        return ()
+    from runkon.cli.prompting import Prompter  # late: on a terminal only
+
+    return (Prompter(session, presenter),)
 
 
 def _all_written(session: Session, writers: Sequence[EventLines], what: str, code: int) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from rich.console import Console as RichConsole
 from rich.console import ConsoleOptions, RenderResult
@@ -70,6 +71,11 @@ class LiveTree:
 
     def say(self, text: str) -> None:
         self._live.console.print(Text(text))
+
+    def pause(self) -> Callable[[], None]:
+        """Take the picture down until the result is called."""
+        self._live.stop()
+        return self._live.start
 
     def close(self) -> None:
         """Take the picture down and leave the whole tree in the scrollback."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from runkon.cli.console import Console
@@ -34,6 +34,10 @@ class Presenter(EventSink, Protocol):
         """A line of our own, already visible, beside what is drawn."""
         ...
 
+    def pause(self) -> Callable[[], None]:
+        """Leave the terminal alone until the result is called."""
+        ...
+
     def close(self) -> None:
         """The run has stopped; nothing more comes."""
         ...
@@ -60,5 +64,12 @@ class PlainLines(Presenter):
     def say(self, text: str) -> None:
         self._console.note(text)
 
+    def pause(self) -> Callable[[], None]:
+        return _nothing
+
     def close(self) -> None:
         """Every line is out already."""
+
+
+def _nothing() -> None:
+    """Lines need no terminal of their own."""

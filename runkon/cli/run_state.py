@@ -156,11 +156,15 @@ def ask_lines_of(app: App, run: RunRecord, steps: Sequence[StepRecord]) -> list[
     gates = open_gates_of(app, run, steps)
     if not gates:
         return []
-    from runkon.model.gates import answer_for  # late: most runs wait for nothing
+    from runkon.model.decisions import UNKNOWN, deciding  # late: most runs wait for nothing
+    from runkon.model.gates import ANY, answer_for
     from runkon.views.asks import ask_lines
 
     short, now, answers = short_id(app, run.id), now_ms(), app.store.gate_answers(run.id)
     found: list[str] = []
     for gate in gates:
-        found += ask_lines(gate, steps, short, now, answer_for(gate.name, gate.occurrence, answers))
+        answer = answer_for(gate.name, gate.occurrence, answers)
+        if gate.type != UNKNOWN and (answer is None or answer.occurrence != ANY):
+            answer = deciding([one for one in answers if (one.gate, one.occurrence) == (gate.name, gate.occurrence)])
+        found += ask_lines(gate, steps, short, now, answer)
     return [visible(line) for line in found]

@@ -17,6 +17,7 @@ from runkon.engine.ends import Waits
 from runkon.engine.outcome import close_failed
 from runkon.engine.results import StepResult
 from runkon.failpoints import failpoint
+from runkon.model.decisions import UNKNOWN
 from runkon.model.events import Event, GateDecided, GateOpened, StepCancelled, StepCompleted, StepSkipped
 from runkon.model.gates import (
     DONE,
@@ -80,7 +81,8 @@ class Asks:
         self._open: dict[StepPath, _Open] = {}
         if any(map(is_in_question, (*recorded.values(), *left))):
             gates, _ = self._read()
-            self._open = {one.path: _found_open(one, recorded.get(one.path)) for one in gates if one.decision is None}
+            asked = [one for one in gates if one.decision is None and one.type == UNKNOWN]
+            self._open = {one.path: _found_open(one, recorded.get(one.path)) for one in asked}
 
     def _read(self) -> tuple[Sequence[GateRecord], Sequence[GateAnswer]]:
         """Gates and answers as they are when first needed: steps that run again without a question cost no reading."""
@@ -90,11 +92,10 @@ class Asks:
             return self._known
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The gates that wait for a decision, in program order."""
+    def waiting(self) -> tuple[tuple[str, StepPath, str], ...]:
+        """What waits for a decision: the order text of its step, its path, its name."""
         with self._lock:
-            waiting = sorted(self._open.values(), key=lambda ask: (ask.order or "", ask.path))
-        return tuple(ask.name for ask in waiting)
+            return tuple((ask.order or "", ask.path, ask.name) for ask in self._open.values())
 
     # ── one step ──────────────────────────────────────────────────────────────────────────────────
     def settle(self, attempts: OpenStep) -> StepResult | None:
@@ -215,7 +216,7 @@ def _opening(attempts: OpenStep, record: StepRecord, name: str, occurrence: int,
     return GateOpened(
         path=record.path,
         name=name,
-        type="unknown",
+        type=UNKNOWN,
         prompt=_prompt(record) + (f"; {seen}" if seen else ""),
         info=info,
         occurrence=occurrence,

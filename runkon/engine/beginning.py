@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from runkon.engine.constructs import constructs
 from runkon.engine.plan import Planned, plan_body
 from runkon.engine.resume import FORK, Beginning, Resumption, cut_offs, recorded_by_path, sources_of
-from runkon.engine.resume_places import Places, has_choices
+from runkon.engine.resume_places import Places, calls_workflows, has_choices
 from runkon.engine.resume_plan import FROM, ONLY_FAILED, RESTART, Course, Wish, keep_cancelled, plan_resume
 from runkon.errors import EXIT_USAGE, UserError
 from runkon.model.events import (
@@ -92,7 +92,7 @@ def begin_again(
     moved = [step for step in steps if step.path in course.moved]
     kept = keep_cancelled(steps)
     recorded = recorded_by_path(list(course.recorded(kept).values()))
-    for step in store.put_aside(record.id) if _may_have_put_aside(record) else ():
+    for step in store.put_aside(record.id) if _may_have_put_aside(record) or calls_workflows(body) else ():
         recorded.setdefault(step.path, step)
     for step in moved:
         there = course.moved[step.path]
@@ -164,7 +164,7 @@ def _copy(step: StepRecord, origin: str) -> Event:
     assert step.error is not None
     if step.status is StepStatus.TIMED_OUT:
         return StepTimedOut(path=path, error=step.error, info=info, epoch=epoch, handled=step.handled)
-    output = step.output if info.kind == "parallel" else None
+    output = step.output if info.kind in ("parallel", "foreach", "gate") else None
     return StepFailed(
         path=path, error=step.error, info=info, epoch=epoch, handled=step.handled, output=output, seen=step.seen
     )
@@ -179,7 +179,8 @@ def _choices(store: RunStore, record: RunRecord, body: Sequence[Planned]) -> Cho
 
 
 def _may_have_put_aside(record: RunRecord) -> bool:
-    """False for a run that is taken up for the first time: nothing but a later leg, or a fork, puts records aside."""
+    """False for a run that is taken up for the first time: nothing but a later leg, a fork, or a retry of a called
+    workflow puts records aside."""
     return record.leg > 2 or record.forked_from is not None
 
 

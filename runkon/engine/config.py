@@ -28,15 +28,26 @@ class RunConfig:
     timeout: float | None = None
     timeout_anew: bool = False  # it counts from the beginning of this leg, not of the run
     automatic: bool = False  # nobody asked for this leg
+    attends: bool = False  # somebody may decide while the leg goes on: it stays at open gates
     kill_grace: float = 5.0
     always_grace: float = 300.0
     versions: Mapping[str, str] = field(default_factory=dict)  # of each executor: version and plugin, as text
+    budget_usd: float | None = None  # most the run may cost; of this, `max_calls` and `meta` the lower holds
+    max_calls: int | None = None
+    new_limits: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)  # what a resume put in their place
+    allow_unpriced: bool = False  # calls without a known price run under a budget, too
+    always_budget: bool = False  # no limit holds in the always block
     injected: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)  # `repo_path`, `repo_name`, …
     environment: Mapping[str, str] = field(default_factory=dict)  # process variables the workflow may read, as `env.X`
 
+    @property
+    def has_limits(self) -> bool:
+        """True if more than the workflow limits what the run may use."""
+        return self.budget_usd is not None or self.max_calls is not None or bool(self.new_limits)
+
     def as_json(self) -> dict[str, JsonValue]:
-        """What the run's record keeps, so that every later leg executes it the same way; `until`, `timeout_anew`
-        and `automatic` are of one leg only."""
+        """What the run's record keeps, so that every later leg executes it the same way; `until`, `timeout_anew`,
+        `automatic` and `attends` are of one leg only."""
         return {
             "working_dir": str(self.working_dir),
             "roots": [str(root) for root in self.roots],
@@ -52,6 +63,11 @@ class RunConfig:
             "injected": dict(self.injected),
             "versions": dict(self.versions),
             "environment": dict(self.environment),
+            "budget_usd": self.budget_usd,
+            "max_calls": self.max_calls,
+            "new_limits": dict(self.new_limits),
+            "allow_unpriced": self.allow_unpriced,
+            "always_budget": self.always_budget,
         }
 
     @classmethod

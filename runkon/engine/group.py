@@ -35,6 +35,7 @@ class Branch(Strand):
         "attempts",
         "end",
         "failures",
+        "group",
         "index",
         "is_leaf",
         "is_recorded",
@@ -56,6 +57,10 @@ class Branch(Strand):
         self.failures: list[Failure] = []
         self.result: StepResult | None = None
         self.scope: Scope | None = None
+        self.group: Group | None = None
+
+    def step_aside(self) -> Callable[[], None]:
+        return super().step_aside() if self.group is None else self.group.step_aside()
 
 
 class Group:
@@ -79,12 +84,16 @@ class Group:
         self._waiting: list[Branch] = []
         self._next = 0
         self._open: dict[Branch, None] = {}
+        self._aside = 0  # open ones that only wait for a decision
+        self._back = threading.Condition(self._lock)
         self._lost: list[Branch] = []
 
     def run(self, branches: Sequence[Branch]) -> list[Branch]:
         """Return once every branch that began is over: those that were given up. Branches not begun when the token is
         cancelled never begin."""
         self._waiting, self._next = list(branches), 0
+        for branch in branches:
+            branch.group = self
         undo = self._token.on_cancel(self._stop_all)
         self._fill()
         try:
@@ -105,10 +114,28 @@ class Group:
         with self._lock:
             del self._open[strand]
             is_last = not self._open
+            if self._aside:
+                self._back.notify_all()
         if strand.lost is not None:
             self._fill()
         if is_last or strand.lost is not None:
             self._waiter.wake()
+
+    def step_aside(self) -> Callable[[], None]:
+        """An open branch only waits: another one may begin in its place. The result returns once there is a place for
+        it again, or the block is cancelled."""
+        with self._lock:
+            self._aside += 1
+        self._fill()
+
+        def back() -> None:
+            with self._lock:
+                self._back.wait_for(
+                    lambda: self._token.reason is not None or len(self._open) - self._aside < self._limit
+                )
+                self._aside -= 1
+
+        return back
 
     # ── places ────────────────────────────────────────────────────────────────────────────────────
     def _is_over(self) -> bool:
@@ -121,7 +148,7 @@ class Group:
     def _take(self) -> Branch | None:
         """The next branch with a place for it, or None."""
         with self._lock:
-            if not self._has_next() or len(self._open) >= self._limit:
+            if not self._has_next() or len(self._open) - self._aside >= self._limit:
                 return None
             branch = self._waiting[self._next]
             self._next += 1
@@ -162,6 +189,7 @@ class Group:
         """The block was cancelled: every open branch is told, and nothing else begins."""
         with self._lock:
             open_branches = list(self._open)
+            self._back.notify_all()
         for branch in open_branches:
             branch.stop(self._leg.grace)
         self._waiter.wake()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from runkon.engine.cancellation import (
     ALWAYS_GRACE,
+    BUDGET,
     INTERNAL,
     INTERRUPT,
     KILL,
@@ -39,6 +40,7 @@ from runkon.engine.outcome import close_stopped, put_aside_unvisited
 from runkon.engine.plan import Leaf, Planned, order_text
 from runkon.engine.scheduler import Pool, Slots, Strand, in_background, run_strand
 from runkon.engine.scope import Leg, Scope
+from runkon.engine.updates import begin_state, left_state
 from runkon.engine.wishes import Wishes, is_beaten, not_taken_up
 from runkon.errors import InternalError, LeaseLost, RunkonError, StoreUnavailable, UserError
 from runkon.failpoints import failpoint
@@ -56,11 +58,11 @@ from runkon.model.failures import StepFailure
 from runkon.model.ids import StepPath
 from runkon.model.ports import Clock, Executors, Recorder
 from runkon.model.processes import mark_of_leg
-from runkon.model.records import CancelRequest, Lease, RunRecord
+from runkon.model.records import CancelRequest, Lease, RunRecord, StepRecord
 from runkon.model.status import RunStatus
 
 if TYPE_CHECKING:
-    from runkon.engine.asks import Asks
+    from runkon.engine.decisions import Decisions
     from runkon.engine.resume import Beginning
 
 _ENDED = (RunStatus.COMPLETED, RunStatus.FAILED)  # a wish that such a run be given up is spent
@@ -86,7 +88,7 @@ class LegRun:
         begun: Beginning,
         inputs: BoundInputs,
         progress: Callable[[StepPath, str], None] | None,
-        asks: Asks | None = None,
+        decisions: Decisions,
     ) -> None:
         self._record = record
         self._program = program
@@ -118,11 +120,11 @@ class LegRun:
             secrets=inputs.secrets,
             progress=progress,
         )
-        self._asks = asks
-        if asks is not None:
-            self._leg.settle_unseen = asks.settle
-            self._leg.withdraw = partial(asks.withdraw, recorder)
+        self._decisions = self._leg.decisions = decisions
+        self._leg.settle_unseen = None if decisions.asks is None else decisions.asks.settle
+        self._leg.withdraw = partial(decisions.withdraw, recorder)
         self._fence = lease.fence
+        self._leg.always_token = self._always_token
         self._leg.mark = mark_of_leg(record.id, lease.fence)
         self._wishes = Wishes(recorder)
         self._is_given_up = record.cancel is not None and record.status not in _ENDED
@@ -130,14 +132,17 @@ class LegRun:
             self.wished(record.cancel)
         self._env = Environment(_facts(record, program, config), dict(inputs))
 
+    def reads(self, steps: Callable[[], Sequence[StepRecord]]) -> None:
+        """How to read what is on record now."""
+        self._leg.read_steps = steps
+
     def run(self, begun: Sequence[Event], control: RunControl) -> None:
         """Record `begun`, walk, record the end and give the lease back. Raises LeaseLost, StoreUnavailable, the
         UserError that ended the leg, InternalError, and KeyboardInterrupt if one came, after the end."""
         system_clock().start()  # its thread runs what a signal handler asks for
         try:
             failpoint("before_begin")
-            outdated = () if self._asks is None else self._asks.outdated()
-            self._recorder.append(*begun, *outdated)  # durable with the first beginning of a step
+            self._recorder.append(*begun, *self._decisions.outdated())  # durable with the first beginning of a step
             failpoint("after_begin")
             self._wishes.open()
             self._watch_timeout()
@@ -148,7 +153,7 @@ class LegRun:
             end, late = self._given_up(end)
             notes = self._end_processes()
             failpoint("before_end")
-            self._recorder.close(*late, *notes, *self._unneeded(end), end.event)
+            self._recorder.close(*late, *notes, *self._unneeded(end), *left_state(self._env), end.event)
             failpoint("after_end")
         except LeaseLost:
             self._stop_everything(LEASE_LOST)
@@ -254,15 +259,16 @@ class LegRun:
         self._undo.append(self._clock.call_after(left, lambda: self._body_token.cancel(RUN_TIMEOUT)))
 
     def _unneeded(self, end: End) -> list[Event]:
-        """What ends with the run: asks nobody has answered, and records of steps it does not come to any more."""
-        asks, unvisited = self._asks, []
+        """What ends with the run: what nobody has decided, and records of steps it does not come to any more."""
+        unvisited: list[Event] = []
         if self._leg.looks_again and isinstance(end.event, RunCompleted):
             unvisited = put_aside_unvisited(self._leg)
         if self._is_given_up and isinstance(end.event, RunCancelled):
             unvisited = not_taken_up(self._leg.recorded)
-        if asks is None or not isinstance(end.event, RunCompleted | RunFailed | RunCancelled):
+        if not isinstance(end.event, RunCompleted | RunFailed | RunCancelled):
             return unvisited
-        return [*unvisited, *asks.at_the_end("the run ended")]
+        reason = self._body_token.reason
+        return [*unvisited, *self._decisions.at_the_end("the run ended", "ended" if reason is None else reason.kind)]
 
     def _given_up(self, end: End) -> tuple[End, list[Event]]:
         """The end as it is when somebody wants the run given up: that beats a failure and a pause, not a completion.
@@ -290,6 +296,7 @@ class LegRun:
         def work(strand: Strand) -> None:
             scope = Scope(self._leg, self._env, self._body_token, strand)
             scope.check()
+            begin_state(self._program.workflow, scope)
             run_body(self._body, scope)
             if scope.failures:
                 raise BodyFailed(scope.failures[0])
@@ -304,7 +311,7 @@ class LegRun:
             case None:
                 return self._completed()
             case BodyFailed(failure=failure):
-                if reason is not None and reason.kind in (USER, RUN_TIMEOUT.kind):
+                if reason is not None and reason.kind in (USER, BUDGET, RUN_TIMEOUT.kind):
                     return stopped_end(reason)
                 return End(RunFailed(reason=failure.reason, error=failure.message, at_path=failure.path), "failed")
             case Stopped(reason=why):
@@ -316,8 +323,7 @@ class LegRun:
 
     def _waiting(self) -> End:
         """Only decisions are left to wait for: the run has not ended, so no always block runs."""
-        assert self._asks is not None
-        return End(RunWaiting(gates=self._asks.names))
+        return End(RunWaiting(gates=self._decisions.names))
 
     def _completed(self) -> End:
         try:
@@ -374,7 +380,7 @@ class LegRun:
         if strand.lost is not None:
             assert token.reason is not None
             self._close_lost(strand, token.reason)
-        elif strand.error is not None and not isinstance(strand.error, (BodyFailed, Stopped)):
+        elif strand.error is not None and not isinstance(strand.error, (BodyFailed, Stopped, Waits)):
             raise strand.error
         if token.reason is not None:
             for planned in self._always[len(done) :]:

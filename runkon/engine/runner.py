@@ -8,16 +8,20 @@ that does not stop when told to.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from runkon.engine.cancellation import RunControl
 from runkon.engine.clock import system_clock
 from runkon.engine.config import RunConfig
 from runkon.engine.constructs import constructs
+from runkon.engine.decisions import Decisions
 from runkon.engine.inputs import BoundInputs, bind_inputs
+from runkon.engine.items import ItemSources
 from runkon.engine.lease import lost, take
 from runkon.engine.leg import LegRun
 from runkon.engine.plan import Planned, names_of, plan_always, plan_body
@@ -37,10 +41,9 @@ from runkon.errors import EXIT_USAGE, LeaseLost, RunkonError, StoreUnavailable, 
 from runkon.failpoints import failpoint
 from runkon.language.program import CheckedWorkflow
 from runkon.language.suggest import closest
-from runkon.model.events import Event, RunCreated, RunResumed, RunStarted
-from runkon.model.gates import is_undecided
+from runkon.model.events import AttemptCutOff, AttemptStarted, Event, RunCreated, RunResumed, RunStarted
 from runkon.model.ids import RunID, StepPath, new_run_id
-from runkon.model.output import JsonValue
+from runkon.model.output import JsonValue, Usage
 from runkon.model.ports import Clock, EventSink, Executors, RunStore
 from runkon.model.processes import marked
 from runkon.model.records import Lease, RunRecord
@@ -48,11 +51,12 @@ from runkon.model.status import RunStatus
 from runkon.pattern import pattern
 
 if TYPE_CHECKING:
-    from runkon.engine.asks import Asks
+    from runkon.engine.ledger import Ledger
+    from runkon.model.decisions import GateResolver
     from runkon.model.plans import ResumePlan
 
 MOST_NAMES = 20  # in one message
-_ROUND = pattern(r"\[[0-9]+\]")
+_ROUND = pattern(r"\[[^\]]*\]")
 
 
 class Runner:
@@ -68,20 +72,24 @@ class Runner:
         clock: Clock | None = None,
         progress: Callable[[StepPath, str], None] | None = None,
         is_alone: bool = False,
+        providers: Mapping[str, object] = MappingProxyType({}),
+        resolvers: Mapping[str, GateResolver] = MappingProxyType({}),
     ) -> None:
+        self._resolvers = resolvers
         self._store = store
         self._executors = executors
         self._sinks = tuple(sinks)
         self._clock = clock if clock is not None else system_clock()
         self._progress = progress
         self._is_alone = is_alone
+        self._providers = providers
         self._secrets: dict[RunID, Mapping[str, str]] = {}
 
     def create(self, program: CheckedWorkflow, inputs: Mapping[str, JsonValue], config: RunConfig) -> RunID:
         """A new run, durable on return. Raises UserError for inputs that are missing, unknown or of the wrong type,
         and for a workflow this version can't run; nothing is written then."""
         workflow = program.workflow
-        _check_config(config, plan_body(workflow.body, constructs()), plan_always(workflow.always, constructs()))
+        _check_config(config, *_planned(program))
         bound = bind_inputs(workflow.inputs, inputs)
         run = new_run_id()
         created = RunCreated(
@@ -103,8 +111,8 @@ class Runner:
         same `how`. The origin is not touched. Raises UserError for a step or inputs that do not fit."""
         from runkon.engine.beginning import make_course  # late: as a resume
 
-        body = plan_body(program.workflow.body, constructs())
-        _check_config(config, body, plan_always(program.workflow.always, constructs()))
+        body, always = _planned(program)
+        _check_config(config, body, always)
         steps, now = self._store.steps(origin.id), self._clock.now_ms()
         make_course(steps, body, how, seq=origin.seq, now=now, given=origin.inputs)
         run = new_run_id()
@@ -129,7 +137,7 @@ class Runner:
 
         if record.seq > 1:
             self._store.check_log(record.id)
-        body = plan_body(program.workflow.body, constructs())
+        body, _ = _planned(program)
         of = record.id if record.status is not RunStatus.PENDING else record.forked_from or record.id
         steps, now = self._store.steps(of), self._clock.now_ms()
         return make_course(steps, body, how, seq=record.seq, now=now, given=record.inputs).plan
@@ -155,8 +163,7 @@ class Runner:
         record = refuse_unless_resumable(run, self._store.run(run))
         if record.status is RunStatus.COMPLETED and how.is_normal:
             return record
-        body = plan_body(program.workflow.body, constructs())
-        always = plan_always(program.workflow.always, constructs())
+        body, always = _planned(program)
         _check_config(config, body, always)
         inputs = self._inputs(run, program, record, how)
         self._check(record, program, body, how)
@@ -171,7 +178,9 @@ class Runner:
                 self._store.append(lease, (), release=True)
                 return record
             begun = self._under(lease, held, self._beginning(record, program, body, how), config)
-            asks = self._asks(run, begun)
+            items = ItemSources(self._store, record, how, self._providers)
+            begun = begun._replace(ledger=self._ledger(record, program, config), items=items)
+            decisions = Decisions(self._store, run, begun, self._resolvers, attends=config.attends)
             recorder = BatchRecorder(self._store, lease, self._clock, record.seq, self._sinks)
         except BaseException:
             self._store.append(lease, (), release=True)
@@ -189,11 +198,12 @@ class Runner:
             begun=begun,
             inputs=inputs,
             progress=self._progress,
-            asks=asks,
+            decisions=decisions,
         )
+        leg.reads(partial(self._store.steps, run))
         first = _begun(record, lease, config, leg, begun, how)
         after = self._walk(leg, recorder, [*begun.closed, first, *begun.changed, *rescued], control)
-        if after.status is not RunStatus.WAITING or asks is None or not asks.has_news():
+        if after.status is not RunStatus.WAITING or not decisions.has_news(self._clock, inputs.secrets):
             return after
         return self._with_answers(after, program, config, control)
 
@@ -263,6 +273,17 @@ class Runner:
             return begin_fork(self._store, record, body, how, now)
         return begin_again(self._store, record, program, body, how, now)
 
+    def _ledger(self, record: RunRecord, program: CheckedWorkflow, config: RunConfig) -> Ledger | None:
+        """What the run may still use; None where nothing limits it. A dry run spends nothing."""
+        meta = program.workflow.meta
+        limits = (meta.budget_usd, meta.max_calls, meta.max_tokens)
+        if config.dry_run or not (config.has_limits or any(limit is not None for limit in limits)):
+            return None
+        from runkon.engine.account import TOLD  # late: most runs have no limits
+        from runkon.engine.ledger import open_ledger
+
+        return open_ledger(meta, config, self._store.events_of(record.id, TOLD) if record.seq > 1 else ())
+
     def _under(self, lease: Lease, held: str | None, begun: Beginning, config: RunConfig) -> Beginning:
         """The beginning, with what only the holder of `lease` can see to; `held` is who had the run before."""
         if begun.crashed:
@@ -277,23 +298,38 @@ class Runner:
 
         lost = end_lost(self._store, lease, held, begun.steps, grace)
         return begun._replace(
-            closed=tuple(with_evidence(begun.closed, lost.evidence)),
+            closed=self._with_costs(lease.run, with_evidence(begun.closed, lost.evidence)),
             changed=(*begun.changed, *lost.notes),
             unconfirmed=lost.evidence,
         )
 
-    def _asks(self, run: RunID, begun: Beginning) -> Asks | None:
-        """The questions a leg begins with; None, and nothing read, where no step is in question."""
-        if not any(map(is_undecided, (*begun.recorded.values(), *begun.steps))):
-            return None
-        from runkon.engine.asks import Asks  # late: most runs have none
+    def _with_costs(self, run: RunID, closed: Iterable[Event]) -> tuple[Event, ...]:
+        """The same; what a metered executor was lost with has cost something that nobody knows."""
+        events = tuple(closed)
+        if not events:
+            return events
+        told = (one.event for one in self._store.events_of(run, {"attempt_started"}))
+        names = {one.path: one.executor for one in told if isinstance(one, AttemptStarted)}
 
-        return Asks(self._store, run, begun.recorded, begun.unconfirmed, left=begun.steps)
+        def is_metered(path: StepPath) -> bool:
+            executor = self._executors.find(names.get(path, ""))
+            return executor is not None and executor.metered
+
+        return tuple(
+            replace(one, usage=Usage()) if isinstance(one, AttemptCutOff) and is_metered(one.path) else one
+            for one in events
+        )
 
     def _inputs(self, run: RunID, program: CheckedWorkflow, record: RunRecord, how: Resumption) -> BoundInputs:
         """The inputs as recorded, or as this leg gives them; only the values of secrets come from outside."""
         inputs = record.inputs if how.inputs is None else how.inputs
         return bind_inputs(program.workflow.inputs, inputs, strict=False, secrets=self._secrets.get(run, {}))
+
+
+def _planned(program: CheckedWorkflow) -> tuple[tuple[Planned, ...], tuple[Planned, ...]]:
+    """The statements of the body and of the always block, made ready to run."""
+    workflow, children = program.workflow, program.children
+    return plan_body(workflow.body, constructs(), children), plan_always(workflow.always, constructs(), children)
 
 
 def _begun(
@@ -310,6 +346,7 @@ def _begun(
         crashed=begun.crashed,
         automatic=config.automatic,
         deadline_at=leg.deadline_at,
+        limits=dict(config.new_limits) or None,
     )
 
 
@@ -325,7 +362,8 @@ def _check_config(config: RunConfig, body: Sequence[Planned], always: Sequence[P
         if config.until not in known and _ROUND.sub("[]", config.until) not in names.paths:
             raise _unknown_step("step or named block", config.until, known, names.paths)
     if config.executors:
-        known = names_of(body).steps | names_of(always).steps
+        inside, after = names_of(body), names_of(always)
+        known = inside.steps | inside.below | after.steps | after.below
         for key in config.executors:
             if key not in known:
                 raise _unknown_step("step", key, known)

@@ -6,7 +6,8 @@ it for the end of the walk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -22,13 +23,15 @@ from runkon.model.ids import RunID, StepPath
 if TYPE_CHECKING:
     from runkon.engine.conditions import Choice
     from runkon.engine.config import RunConfig
+    from runkon.engine.decisions import Decisions
     from runkon.engine.environment import Environment
-    from runkon.engine.plan import Leaf, Planned
+    from runkon.engine.plan import ChildBodies, Planned, Step
     from runkon.engine.results import StepResult
     from runkon.engine.resume import Beginning
     from runkon.engine.scheduler import Pool, Slots, Strand
     from runkon.model.ports import ActionExecutor, Clock, Executors, Recorder
-    from runkon.model.records import StepInfo
+    from runkon.model.records import StepInfo, StepRecord
+    from runkon.model.state import Reducer
 
     SettleUnseen: TypeAlias = Callable[..., StepResult | None]  # (attempts): its result, None if it may be attempted
     Withdraw: TypeAlias = Callable[[frozenset[StepPath], CancelReason], None]
@@ -68,6 +71,8 @@ class Leg:
         self.takes_edits = begun.takes_edits
         self.visited: set[StepPath] = set()  # what the walk has come by, for a leg that looks again
         self.failed_before = begun.failed_before
+        self.ledger = begun.ledger
+        self.metered: set[StepPath] = set()  # steps whose last attempt costs money
         self.slots = slots
         self.pool = pool
         self.body_token = body_token
@@ -75,7 +80,14 @@ class Leg:
         self.progress = progress
         self.settle_unseen: SettleUnseen | None = None  # where steps are in question: what follows for one of them
         self.withdraw: Withdraw | None = None  # its question, because its block needs it no more
+        self.decisions: Decisions | None = None  # of the leg as it runs
+        self.items = begun.items
         self.until = config.until
+        self.calls: list[StepPath] = []  # of workflows, kept where the run is to stop at a step
+        self.planned: dict[int, ChildBodies] = {}  # called workflows whose places are known when they run
+        self.always_token = Token(clock)  # of what is done at an end, whatever stops the body
+        self.read_steps: Callable[[], Sequence[StepRecord]] = tuple  # what is on record now
+        self._below: list[StepPath] = []
         self.failed_at: frozenset[StepPath] = frozenset()  # what of the step to stop after has failed, and is not taken
         self.grace = Grace(clock, config.kill_grace)
         self.mark = ""  # what begins the mark of processes; a number for each attempt ends it
@@ -95,6 +107,12 @@ class Leg:
             found = self._found[name] = self._executors.find(name)
             return found
 
+    def reducer(self, name: str) -> Reducer | None:
+        """The reducer of that name that a plugin brought."""
+        find = getattr(self._executors, "reducer", None)
+        found: Reducer | None = None if find is None else find(name)
+        return found
+
     def log_path(self, path: StepPath) -> Path | None:
         """The file an executor may keep the step's raw output in; nothing is created here."""
         return None if self._log_dir is None else self._log_dir / (path.replace("/", "~") + ".log")
@@ -104,15 +122,34 @@ class Leg:
         record = self.recorded.get(path)
         return 1 if record is None else record.epoch
 
+    def below(self, path: StepPath) -> list[StepPath]:
+        """The paths of records that earlier attempts and legs left inside of a block."""
+        if not self.recorded:
+            return []
+        if len(self._below) != len(self.recorded):
+            self._below = sorted(self.recorded)
+        known, prefix = self._below, f"{path}/"
+        return known[bisect_left(known, prefix) : bisect_left(known, f"{path}0")]  # `0` comes right after `/`
+
+    def add_secrets(self, secrets: Mapping[str, str]) -> None:
+        """What was given as text for a secret of a called workflow is one for the whole run."""
+        self.secrets = {**self.secrets, **secrets}
+
     def ended(self, key: str, path: StepPath) -> None:
         """Stops the run if this is the step or named block it was to stop after."""
-        if self.until in (key, path):
+        if self.until is not None and self._stops_at(key, path):
             self.body_token.cancel(UNTIL)
 
     def ended_badly(self, key: str, path: StepPath, failure: Failure) -> None:
         """Remembers that the step or named block to stop after has failed: the run stops once somebody takes that."""
-        if self.until in (key, path):
+        if self.until is not None and self._stops_at(key, path):
             self.failed_at = frozenset((failure.path, *failure.paths))
+
+    def _stops_at(self, key: str, path: StepPath) -> bool:
+        """A key means a step of the run's own file; inside a called workflow only paths are names."""
+        if self.until == key:
+            return not any(path.startswith(f"{call}/") for call in self.calls)
+        return self.until == path
 
     def taken(self, failure: Failure) -> None:
         """A failure counts as settled: stops the run if it is that of the step to stop after."""
@@ -172,7 +209,7 @@ class Scope:
     def order_of(self, planned: Planned) -> str:
         return planned.static_order if planned.static_order is not None else self.order + planned.order
 
-    def info_of(self, leaf: Leaf) -> StepInfo:
+    def info_of(self, leaf: Step) -> StepInfo:
         return leaf.info if leaf.info is not None else leaf.info_at(self.order + leaf.order, self.iteration)
 
     # ── ends ──────────────────────────────────────────────────────────────────────────────────────
@@ -197,7 +234,7 @@ class Scope:
             ChoiceMade(path=path, construct=construct, text=choice.text, operands=choice.operands, result=result)
         )
 
-    def never_ran(self, leaf: Leaf, reason: CancelReason) -> None:
+    def never_ran(self, leaf: Step, reason: CancelReason) -> None:
         """Record a step that was not begun because its block or run ended for good; a pause leaves no trace."""
         path = self.path_of(leaf)
         record = self.leg.recorded.get(path)

@@ -83,6 +83,8 @@ class Registry(Executors):
             name = getattr(thing, "name", None) or ""
             if not isinstance(name, str) or not name:
                 raise not_usable(kind, thing, plugin, source, "it has no attribute `name` with its name as text")
+            if kind == "gate" and not callable(getattr(thing, "poll", None)):
+                raise not_usable(kind, thing, plugin, source, "it has no method `poll`")
         self._put(kind, name, Registered(thing, plugin, source))
 
     def _put(self, kind: Kind, name: str, entry: Registered) -> None:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 
 from runkon.errors import EXIT_ENVIRONMENT, EXIT_NOT_FOUND, UserError
+from runkon.model.decisions import deciding
+from runkon.model.gates import ANY
 from runkon.model.ids import RunID
 from runkon.model.records import GateAnswer, GateRecord
 
@@ -36,11 +38,24 @@ def already_ended(run: RunID, status: str) -> UserError:
 
 
 def check_undecided(answer: GateAnswer, gate: GateRecord | None, before: Sequence[GateAnswer]) -> None:
-    """Raises UserError `gate-decided` if the gate has its decision, or another answer came first."""
+    """Raises UserError `gate-decided` if the gate has its decision, or another answer decides it already, and
+    `already-voted` for a second approval by the same person. Of answers that stand for every occurrence the newest
+    counts, so another may always follow."""
     if gate is not None and gate.decision is not None:
         raise _decided(answer, gate.decision, gate.by or "?", gate.via or "?", gate.decided_at or 0)
-    if before:
-        raise _decided(answer, before[0].choice, before[0].by, before[0].via, before[0].at)
+    if answer.occurrence == ANY:
+        return
+    first = deciding(before)
+    if first is not None:
+        raise _decided(answer, first.choice, first.by, first.via, first.at)
+    if any((one.by, one.choice) == (answer.by, answer.choice) for one in before):
+        raise UserError(
+            "already-voted",
+            f"`{answer.by}` has approved gate `{answer.gate}` already",
+            help="it waits for the approval of somebody else",
+            next=f"runkon show {answer.run}",
+            exit_code=EXIT_NOT_FOUND,
+        )
 
 
 def _decided(answer: GateAnswer, choice: str, by: str, via: str, at: int) -> UserError:

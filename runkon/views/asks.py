@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
+from runkon.model.decisions import UNKNOWN
 from runkon.model.gates import DONE, FAILED, RERUN
 from runkon.model.output import JsonValue
 from runkon.model.records import GateAnswer, GateRecord, StepRecord
 from runkon.views.lines import decision_text
-from runkon.views.times import ago, iso
+from runkon.views.times import ago, elapsed, iso
 
 _WHAT = {RERUN: "try it again", DONE: "it has done its work", FAILED: "count it as failed"}
 
@@ -26,6 +27,9 @@ def ask_lines(
 ) -> Iterator[str]:
     """What is asked, since when, and one command per choice; only what was said where an `answer` was given that no leg
     has taken yet. `run` is the id to type, `now` milliseconds UTC."""
+    if gate.type != UNKNOWN:
+        yield from _gate_lines(gate, run, now, answer)
+        return
     if answer is not None and answer.choice in gate.options:
         yield f"{gate.path} has its answer: {decision_text(answer.choice, answer.by, answer.reason)}"
         return
@@ -39,6 +43,31 @@ def ask_lines(
     width = max(map(len, commands), default=0)
     for choice, command in zip(gate.options, commands, strict=True):
         yield f"    {command:<{width}}  {_WHAT.get(choice, choice)}"
+
+
+def _gate_lines(gate: GateRecord, run: str, now: int, answer: GateAnswer | None) -> Iterator[str]:
+    if answer is not None:
+        yield f"{gate.path} has its answer: {decision_text(answer.choice, answer.by, answer.reason)}"
+        return
+    until = ""
+    if gate.deadline_at is not None:
+        left = gate.deadline_at - now
+        until = f", for {elapsed(left)} more" if left > 0 else f"; its time was over at {iso(gate.deadline_at)}"
+    yield f"{gate.path} waits for a decision{until} (since {iso(gate.opened_at)})"
+    yield from (f"    {line}" for line in gate.prompt.splitlines())
+    where = _address(gate, run)
+    commands = [(f"runkon approve {where} --select {shlex.quote(one)}", "choose it") for one in gate.options]
+    commands = [
+        *(commands or [(f"runkon approve {where}", "let it pass")]),
+        (f"runkon reject {where} -m WHY", "stop it"),
+    ]
+    width = max(len(command) for command, _ in commands)
+    yield from (f"    {command:<{width}}  {what}" for command, what in commands)
+
+
+def _address(gate: GateRecord, run: str) -> str:
+    """A gate as it is typed: by its key where that is its place too, else by its path."""
+    return shlex.quote(f"{run}:{gate.path}")
 
 
 def answer_command(gate: GateRecord, run: str, choice: str, *, has_output: bool) -> str:
@@ -58,5 +87,13 @@ def gate_object(gate: GateRecord) -> dict[str, JsonValue]:
         "options": list[JsonValue](gate.options),
         "opened_at": iso(gate.opened_at),
         "deadline_at": iso(gate.deadline_at),
-        "answer_with": f"runkon answer {shlex.quote(f'{gate.run}:{gate.name}')} --set decision=CHOICE",
+        "occurrence": gate.occurrence,
+        "answer_with": _answer_with(gate),
     }
+
+
+def _answer_with(gate: GateRecord) -> str:
+    if gate.type == UNKNOWN:
+        return f"runkon answer {shlex.quote(f'{gate.run}:{gate.name}')} --set decision=CHOICE"
+    choice = " --select OPTION" if gate.options else ""
+    return f"runkon approve {_address(gate, gate.run)}{choice}"

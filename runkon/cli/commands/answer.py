@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import getpass
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
-from runkon.cli.given_inputs import given_inputs
+from runkon.app import App
+from runkon.cli.deciding import Said, decide, go_on, say, secret_names, secrets_of, user
 from runkon.cli.options import VariableOption, as_pairs
 from runkon.cli.options import command as runkon_command
 from runkon.cli.run_state import is_held, now_ms, record_of, short_id, shown_steps
 from runkon.cli.session import Session
 from runkon.errors import EXIT_NOT_FOUND, EXIT_USAGE, UserError
-from runkon.language.columns import visible
 from runkon.language.suggest import closest
+from runkon.model.decisions import APPROVED, REJECTED, UNKNOWN
 from runkon.model.gates import DONE, RULINGS, about, ask_name, is_in_question, occurrence_of
-from runkon.model.ids import RunID
 from runkon.model.json_text import check_json, loads
 from runkon.model.output import JsonValue, as_output
 from runkon.model.records import GateAnswer, RunRecord, StepRecord
-from runkon.model.secrets import redact, redact_json, secret_name
+from runkon.model.secrets import redact, redact_json
 from runkon.model.status import StepStatus
-from runkon.model.value_text import as_text
-from runkon.views.times import iso
 
 _KEYS = ("decision", "output")
 
@@ -34,14 +31,15 @@ _KEYS = ("decision", "output")
     "answer",
     summary="""Decide what a run waits for, from any terminal.
 
-    RUN is an id or a unique beginning of one, or @last; GATE, after a colon, is what it waits for, `unknown:PATH` for a
-    step whose end nobody saw. With one open question GATE may be left out. The decision is `rerun` (make another
-    attempt), `done` (it has done its work; `output` is its JSON, which a `call` needs) or `failed`.""",
+    RUN is an id or a unique beginning of one, or @last; GATE, after a colon, is what it waits for. A gate is approved
+    with the values given, unless `decision` is `reject` or one of its options. For a step whose end nobody saw it is
+    `unknown:PATH`, and the decision is `rerun` (make another attempt), `done` (it has done its work; `output` is its
+    JSON, which a `call` needs) or `failed`. With one open question GATE may be left out.""",
 )
 @click.argument("target", metavar="RUN[:GATE]")
 @click.option(
     "--set", "pairs", cls=VariableOption, multiple=True, callback=as_pairs, metavar="KEY=VALUE",
-    help="decision=rerun|done|failed, output=JSON or output=@FILE",
+    help="a value, as JSON or text; of a lost step decision=rerun|done|failed and output=JSON or output=@FILE",
 )  # fmt: skip
 @click.option(
     "-i", "--input", "given", cls=VariableOption, multiple=True, callback=as_pairs, metavar="NAME=VALUE",
@@ -64,10 +62,12 @@ def command(
     app = session.app
     text, _, gate = target.partition(":")
     run = record_of(app, text)
+    if _is_about_gate(app, run, gate):
+        return decide(session, target, _said(pairs, message, name, given), goes_on=goes_on)
     asked = [step for step in shown_steps(app, run) if is_in_question(step) and step.status is not StepStatus.CANCELLED]
     step = _step_in_question(run, asked, gate, short_id(app, run.id))
-    choice, output, secrets = _decision(pairs), _output(pairs, step), _secrets(run, given)
-    unknown = [one for one in _secret_names(run) if one not in secrets]
+    choice, output, secrets = _decision(pairs), _output(pairs, step), secrets_of(run, given)
+    unknown = [one for one in secret_names(run) if one not in secrets]
     if unknown and (message or output):
         words = " ".join(f"-i {one}=VALUE" for one in unknown)
         session.console.note(f"note: what you say is kept as it is; `{words}` beside it would take secrets out of it")
@@ -75,7 +75,7 @@ def command(
         run=run.id,
         gate=ask_name(step.path),
         choice=choice,
-        by=name or _user(),
+        by=name or user(),
         via="cli",
         at=now_ms(),
         occurrence=occurrence_of(step, app.store.gates(run.id), app.store.gate_answers(run.id)),
@@ -84,7 +84,37 @@ def command(
     )
     kept = app.store.answer_gate(answer)
     now = app.store.run(run.id) or run
-    return _go_on(session, run.id, given) if goes_on and not is_held(now) else _say(session, kept, now)
+    return go_on(session, run.id, given) if goes_on and not is_held(now) else say(session, kept, now)
+
+
+def _is_about_gate(app: App, run: RunRecord, gate: str) -> bool:
+    """True unless a lost step is asked about."""
+    if gate:
+        return not gate.startswith(f"{UNKNOWN}:")
+    waiting = [one for one in app.store.gates(run.id) if one.decision is None]
+    return any(one.type != UNKNOWN for one in waiting) and not any(one.type == UNKNOWN for one in waiting)
+
+
+def _said(pairs: Mapping[str, str], message: str, name: str | None, given: Mapping[str, str]) -> Said:
+    """What is said about a gate: it is approved, unless the decision says otherwise; anything else is a value."""
+    decision = pairs.get("decision", APPROVED)
+    values = {key: _value(text) for key, text in pairs.items() if key != "decision"}
+    word = _WORDS.get(decision)
+    selected = () if word else (decision,)  # an option of the gate
+    return Said(word or APPROVED, message, name, selected, values, given)
+
+
+_WORDS = {"approve": APPROVED, "approved": APPROVED, "reject": REJECTED, "rejected": REJECTED}
+
+
+def _value(text: str) -> JsonValue:
+    """A value as JSON if it is JSON, else as the text it is."""
+    try:
+        return _parsed(text)
+    except UserError:
+        if text.startswith("@"):
+            raise
+        return text
 
 
 def _step_in_question(run: RunRecord, found: Sequence[StepRecord], gate: str, short: str) -> StepRecord:
@@ -117,24 +147,6 @@ def _step_in_question(run: RunRecord, found: Sequence[StepRecord], gate: str, sh
             exit_code=EXIT_USAGE,
         )
     return found[0]
-
-
-def _secret_names(run: RunRecord) -> list[str]:
-    return [name for name, value in run.inputs.items() if secret_name(value) is not None]
-
-
-def _secrets(run: RunRecord, given: Mapping[str, str]) -> dict[str, str]:
-    """The secrets of the run as far as they are given, by name. Raises UserError for any other input."""
-    names = _secret_names(run)
-    for name in given:
-        if name not in names:
-            raise UserError(
-                "fixed-input",
-                f"`{name}` is no secret of run `{run.id}`",
-                help=f"its secrets are: {', '.join(f'`{one}`' for one in names)}" if names else "it has none",
-                exit_code=EXIT_USAGE,
-            )
-    return {name: as_text(value) for name, value in given_inputs(given, None).items()}
 
 
 # ── what is said ──────────────────────────────────────────────────────────────────────────────────
@@ -200,45 +212,3 @@ def _parsed(text: str) -> JsonValue:
 
 def _invalid(message: str, help: str) -> UserError:
     return UserError("invalid-answer", message, help=help, exit_code=EXIT_USAGE)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a user without a name
-        return "somebody"
-
-
-# ── what follows ──────────────────────────────────────────────────────────────────────────────────
-def _say(session: Session, answer: GateAnswer, run: RunRecord) -> int:
-    """Who takes the answer: the process that advances the run, or the next one that does."""
-    console, listens = session.console, is_held(run)
-    command = f"runkon resume {short_id(session.app, run.id)}"
-    if session.as_json:
-        console.data(
-            {
-                "schema": "runkon.answer/1",
-                "answer": {
-                    "run_id": run.id, "gate": answer.gate, "occurrence": answer.occurrence, "decision": answer.choice,
-                    "by": answer.by, "via": answer.via, "at": iso(answer.at), "reason": answer.reason,
-                },
-                "listening": listens,
-                "next": None if listens else command,
-            }
-        )  # fmt: skip
-        return 0
-    console.result(visible(f"{answer.gate}: {answer.choice}, by {answer.by}"))
-    if listens:
-        console.note("the run is being advanced; the answer counts once nothing else is left to do")
-    else:
-        console.note(f"next: {command}")
-    return 0
-
-
-def _go_on(session: Session, run: RunID, given: Mapping[str, str]) -> int:
-    from runkon.cli.commands.resume import command as resume  # late: only where it is asked for
-
-    secrets = [word for name, text in given.items() for word in ("-i", f"{name}={text}")]
-    context = resume.make_context("resume", [run, *secrets], obj=session)
-    with context:
-        return int(resume.invoke(context))

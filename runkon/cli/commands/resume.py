@@ -10,8 +10,8 @@ import click
 
 from runkon.app import ResumeWish, RunOptions
 from runkon.cli.given_inputs import given_inputs
-from runkon.cli.leg import Watched, first_words, report, watch
-from runkon.cli.options import SettingOption, VariableOption, as_pairs, as_seconds
+from runkon.cli.leg import Watched, can_prompt, first_words, report, watch
+from runkon.cli.options import SettingOption, VariableOption, as_money, as_pairs, as_seconds
 from runkon.cli.options import command as runkon_command
 from runkon.cli.presenters import Picture
 from runkon.cli.run_state import is_held, newest_resumable, record_of, short_id
@@ -57,8 +57,17 @@ from runkon.resuming import Prepared
 )  # fmt: skip
 @click.option("--jobs", cls=SettingOption, type=click.IntRange(1, 1000), help="executor calls at once")
 @click.option("--until", cls=VariableOption, metavar="STEP", help="stop after this step; the run can be resumed")
+@click.option(
+    "--budget", cls=VariableOption, callback=as_money, metavar="USD",
+    help="from here on the most the run may cost, what it has cost so far included",
+)  # fmt: skip
+@click.option(
+    "--max-calls", cls=VariableOption, type=click.IntRange(min=0), metavar="N",
+    help="from here on the most calls of executors, those so far included",
+)  # fmt: skip
 @click.option("--timeout", cls=VariableOption, callback=as_seconds, metavar="TIME", help="fail the run after this time")
 @click.option("--events", cls=VariableOption, metavar="-|FILE", help="write every new event as NDJSON")
+@click.option("--wait", cls=VariableOption, is_flag=True, help="stay at gates until somebody decides")
 @click.option("--plugin", "plugins", cls=SettingOption, multiple=True, metavar="MODULE|FILE", help="one more plugin")
 @click.pass_obj
 def command(
@@ -76,8 +85,11 @@ def command(
     executors: Mapping[str, str],
     jobs: int | None,
     until: str | None,
+    budget: float | None,
+    max_calls: int | None,
     timeout: float | None,
     events: str | None,
+    wait: bool,
     plugins: tuple[str, ...],
 ) -> int:
     session.flags |= {"plugins": plugins}
@@ -91,7 +103,17 @@ def command(
         if record.status is RunStatus.COMPLETED and is_plain and not dry_run:
             session.console.note(f"run {record.id} is completed; this is its result")
             return report(session, record, owns_stdout=events == "-")
-        asks_nothing = not (pairs or executors or jobs or until or timeout or events or dry_run)
+        asks_nothing = not (
+            pairs
+            or executors
+            or jobs
+            or until
+            or timeout
+            or events
+            or dry_run
+            or budget is not None
+            or max_calls is not None
+        )
         if is_plain and asks_nothing and is_held(record):
             from runkon.cli.attach import attach, may_attach  # late: on a terminal, for a run that goes on
 
@@ -105,7 +127,15 @@ def command(
             if edited is None:
                 return EXIT_INVALID
             wish = replace(wish, edited=edited)
-        options = RunOptions(executors=executors, jobs=jobs, until=until, timeout=timeout)
+        options = RunOptions(
+            attends=wait or can_prompt(session),
+            executors=executors,
+            jobs=jobs,
+            until=until,
+            timeout=timeout,
+            budget_usd=budget,
+            max_calls=max_calls,
+        )
         prepared = app.resuming.prepare(record.id, options, wish, given_inputs(pairs, None), is_preview=dry_run)
         if dry_run:
             from runkon.cli.resume_plan import preview  # late: where it was asked for

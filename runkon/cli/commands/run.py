@@ -10,8 +10,8 @@ import click
 from runkon.app import RunOptions
 from runkon.cli.checked_file import checked_workflow
 from runkon.cli.given_inputs import given_inputs
-from runkon.cli.leg import Watched, first_words, watch
-from runkon.cli.options import SettingOption, VariableOption, as_pairs, as_seconds
+from runkon.cli.leg import Watched, can_prompt, first_words, watch
+from runkon.cli.options import SettingOption, VariableOption, as_money, as_pairs, as_seconds
 from runkon.cli.options import command as runkon_command
 from runkon.cli.presenters import Picture
 from runkon.cli.session import Session
@@ -29,7 +29,7 @@ from runkon.model.records import RunRecord
 
     The outputs are printed to standard output, everything else to standard error. ^C pauses: the run can be resumed.
 
-    Exit codes: 0 completed, 1 failed, 2 wrong use or inputs, 3 invalid workflow, 5 environment, 124 timeout of the run,
+    Exit codes: 0 completed, 1 failed, 2 wrong use or inputs, 3 invalid workflow, 5 environment, 7 budget or limit of calls, 124 timeout of the run,
     130 ^C, 143 SIGTERM.""",
 )
 @click.argument("target", metavar="FILE|NAME")
@@ -51,12 +51,21 @@ from runkon.model.records import RunRecord
 @click.option(
     "--until", cls=VariableOption, metavar="STEP", help="stop after this step or named block; the run can be resumed"
 )
+@click.option(
+    "--budget", cls=VariableOption, callback=as_money, metavar="USD",
+    help="the most the run may cost; of this and `budget_usd` of the file the lower holds",
+)  # fmt: skip
+@click.option(
+    "--max-calls", cls=VariableOption, type=click.IntRange(min=0), metavar="N",
+    help="the most calls of executors; of this and `max_calls` of the file the lower holds",
+)  # fmt: skip
 @click.option("--timeout", cls=VariableOption, callback=as_seconds, metavar="TIME", help="fail the run after this time")
 @click.option("--events", cls=VariableOption, metavar="-|FILE", help="write every event as NDJSON")
 @click.option(
     "--detach", cls=VariableOption, is_flag=True,
     help="go on in a process of its own; returns, with the run's id, once the run has begun",
 )  # fmt: skip
+@click.option("--wait", cls=VariableOption, is_flag=True, help="stay at gates until somebody decides")
 @click.option("--plugin", "plugins", cls=SettingOption, multiple=True, metavar="MODULE|FILE", help="one more plugin")
 @click.option(
     "--durability", cls=SettingOption, type=click.Choice(["full", "normal"]), help="what a power failure may cost"
@@ -73,9 +82,12 @@ def command(
     executors: Mapping[str, str],
     jobs: int | None,
     until: str | None,
+    budget: float | None,
+    max_calls: int | None,
     timeout: float | None,
     events: str | None,
     detach: bool,
+    wait: bool,
     plugins: tuple[str, ...],
     durability: str | None,
 ) -> int:
@@ -95,7 +107,15 @@ def command(
     inputs = given_inputs(pairs, inputs_file)
     if begun:
         detaching.let_input_go()
-    options = RunOptions(dry_run=dry_run, executors=executors, until=until, timeout=timeout)
+    options = RunOptions(
+        attends=wait or detach or can_prompt(session),
+        dry_run=dry_run,
+        executors=executors,
+        until=until,
+        timeout=timeout,
+        budget_usd=budget,
+        max_calls=max_calls,
+    )
     title = f"{checked.workflow.name} · {checked.source.path}" + (" · dry run" if dry_run else "")
     is_new = not session.settings.db.parent.exists()
 

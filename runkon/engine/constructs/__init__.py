@@ -8,10 +8,14 @@ from types import MappingProxyType
 from runkon.engine.constructs.always import run_always
 from runkon.engine.constructs.branch import run_branch
 from runkon.engine.constructs.call import run_call
+from runkon.engine.constructs.call_workflow import run_call_workflow
 from runkon.engine.constructs.do import run_do
+from runkon.engine.constructs.foreach import run_foreach
+from runkon.engine.constructs.gate import run_gate
 from runkon.engine.constructs.loop import run_do_while, run_while
 from runkon.engine.constructs.parallel import run_parallel
 from runkon.engine.constructs.script import run_script
+from runkon.engine.constructs.set import run_set
 from runkon.engine.plan import Constructs
 from runkon.language import nodes as n
 
@@ -23,11 +27,15 @@ def constructs() -> Constructs:
         {
             n.CallStep: run_call,
             n.ScriptStep: run_script,
+            n.CallWorkflow: run_call_workflow,
             n.IfBlock: run_branch,
             n.WhileBlock: run_while,
             n.DoWhileBlock: run_do_while,
             n.DoBlock: run_do,
             n.ParallelBlock: run_parallel,
             n.AlwaysBlock: run_always,
+            n.SetStatement: run_set,
+            n.ForEachBlock: run_foreach,
+            n.GateStep: run_gate,
         }
     )

@@ -1,0 +1,272 @@
+"""Deciding a gate from any process: which gate is meant, whether this person may, and what the store is told."""
+
+from __future__ import annotations
+
+import getpass
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from runkon.cli.given_inputs import given_inputs
+from runkon.cli.run_state import is_held, now_ms, record_of, short_id
+from runkon.errors import EXIT_NOT_FOUND, EXIT_USAGE, UserError
+from runkon.language.columns import visible
+from runkon.language.keys import all_statements
+from runkon.language.nodes import GateStep
+from runkon.language.suggest import closest
+from runkon.model.decisions import APPROVED, NEEDED, SELECTED, UNKNOWN, VALUES
+from runkon.model.gates import ANY, WITHDRAWN
+from runkon.model.ids import RunID
+from runkon.model.output import JsonValue
+from runkon.model.records import GateAnswer, GateRecord, RunRecord
+from runkon.model.secrets import redact, redact_json, secret_name
+from runkon.model.status import RunStatus
+from runkon.model.value_text import as_text
+from runkon.named import NamedTuple
+from runkon.views.times import iso
+
+if TYPE_CHECKING:
+    from runkon.app import App
+    from runkon.cli.session import Session
+    from runkon.language.program import CheckedWorkflow
+
+
+class Meant(NamedTuple):
+    """The gate that somebody decides. `record` is None while it is not open, `occurrence` 0 for every opening."""
+
+    node: GateStep
+    occurrence: int
+    record: GateRecord | None
+
+
+class Said(NamedTuple):
+    """What somebody says about it."""
+
+    choice: str
+    message: str = ""
+    by: str | None = None
+    selected: tuple[str, ...] = ()
+    values: Mapping[str, JsonValue] = {}
+    given: Mapping[str, str] = {}
+    via: str = "cli"
+
+
+def decide(session: Session, target: str, said: Said, *, goes_on: bool) -> int:
+    """Keep a decision and say what follows. Raises UserError for a gate that is not there, is decided, or is not for
+    this person, and for options it does not have."""
+    text, _, gate = target.partition(":")
+    run = record_of(session.app, text)
+    kept = keep(session.app, run, meant_by(session.app, run, gate), said)
+    now = session.app.store.run(run.id) or run
+    return go_on(session, run.id, said.given) if goes_on and not is_held(now) else say(session, kept, now)
+
+
+def keep(app: App, run: RunRecord, meant: Meant, said: Said) -> GateAnswer:
+    """Check what is said and put it into the store. Raises UserError."""
+    node, by = meant.node, said.by or user()
+    if node.approvers and by not in node.approvers:
+        listed = ", ".join(f"`{name}`" for name in node.approvers)
+        raise UserError(
+            "not-an-approver",
+            f"`{by}` may not decide gate `{node.key}`",
+            help=f"it is for {listed}; `--as NAME` says who you are",
+            exit_code=EXIT_USAGE,
+        )
+    _check_options(meant, said.selected)
+    secrets = secrets_of(run, said.given)
+    form: dict[str, JsonValue] = {}
+    if said.selected:
+        form[SELECTED] = list(said.selected)
+    if said.values:
+        form[VALUES] = {key: redact_json(value, secrets) for key, value in said.values.items()}
+    if said.choice == APPROVED and node.mode != "review_decision" and node.min_approvals > 1:
+        form[NEEDED] = node.min_approvals
+    reason = redact(said.message, secrets)
+    return app.store.answer_gate(
+        GateAnswer(run.id, node.key, said.choice, by, said.via, now_ms(), meant.occurrence, reason, form)
+    )
+
+
+def _check_options(meant: Meant, selected: Sequence[str]) -> None:
+    """Refuse what is no option. Those a step gives are known once the gate is open."""
+    if not selected or (meant.record is None and meant.node.choices_from is not None):
+        return
+    node = meant.node
+    options = [key for key, _ in node.choices or ()] if meant.record is None else list(meant.record.options)
+    if not options:
+        raise UserError(
+            "unknown-option",
+            f"gate `{node.key}` has no options to select from",
+            help="approve or reject it without `--select`",
+            exit_code=EXIT_USAGE,
+        )
+    for one in selected:
+        if one not in options:
+            close = closest(one, options)
+            listed = ", ".join(f"`{option}`" for option in options)
+            raise UserError(
+                "unknown-option",
+                f"gate `{node.key}` has no option `{one}`",
+                help=f"did you mean `{close}`?" if close else f"its options are {listed}",
+                exit_code=EXIT_USAGE,
+            )
+
+
+# ── which gate ────────────────────────────────────────────────────────────────────────────────────
+def meant_by(app: App, run: RunRecord, text: str) -> Meant:
+    """The gate that `text` names: a key or a path, with `#2` for one opening or `#*` for all; empty for the only one
+    that is open. Raises UserError."""
+    known = [gate for gate in app.store.gates(run.id) if gate.type != UNKNOWN]
+    waiting = [gate for gate in known if gate.decision is None]
+    nodes = {node.key: node for node in gates_of(app.stored_program(run.id))}
+    name, number = _parted(text, known)
+    if number is not None:
+        found = next((gate for gate in known if (gate.name, gate.occurrence) == (name, number)), None)
+        return _checked(app, run, Meant(_node(run, name, nodes, app), number, found))
+    matching = [gate for gate in waiting if not text or text in (gate.name, gate.path)]
+    if len(matching) > 1:
+        raise _ambiguous(app, run, matching)
+    if matching:
+        return _checked(app, run, Meant(nodes[matching[0].name], matching[0].occurrence, matching[0]))
+    decided = [gate for gate in known if text and text in (gate.name, gate.path) and gate.decision != WITHDRAWN]
+    if decided:
+        return Meant(nodes[decided[-1].name], decided[-1].occurrence, decided[-1])  # the store says who was first
+    if not text:
+        raise _not_waiting(app, run, f"run `{run.id}` is {run.status} and waits for no gate")
+    last = max((gate.occurrence for gate in known if gate.name == text), default=0)
+    return _checked(app, run, Meant(_node(run, text, nodes, app), last + 1, None))
+
+
+def gates_of(program: CheckedWorkflow) -> Iterator[GateStep]:
+    """Every gate that somebody can decide, of the workflow and of those it calls."""
+    seen: set[int] = set()
+    waiting = [program]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        for statement in all_statements(one.workflow):
+            if isinstance(statement, GateStep) and statement.type != "quality_gate":
+                yield statement
+        waiting += one.children.values()
+
+
+def _parted(text: str, known: Sequence[GateRecord]) -> tuple[str, int | None]:
+    """A name and an occurrence; a text that is the path of a gate, like `review#2`, is that path."""
+    name, mark, number = text.rpartition("#")
+    if not mark or any(gate.path == text for gate in known):
+        return text, None
+    if number == "*":
+        return name, ANY
+    return (name, int(number)) if number.isdecimal() and int(number) > 0 else (text, None)
+
+
+def _node(run: RunRecord, name: str, nodes: Mapping[str, GateStep], app: App) -> GateStep:
+    if name in nodes:
+        return nodes[name]
+    close = closest(name, [*nodes])
+    listed = ", ".join(f"`{one}`" for one in nodes)
+    raise _not_waiting(
+        app, run, f"run `{run.id}` has no gate `{name}`",
+        f"did you mean `{close}`?" if close else f"its gates are {listed}" if nodes else "its workflow has no gate",
+    )  # fmt: skip
+
+
+def _checked(app: App, run: RunRecord, meant: Meant) -> Meant:
+    """Refuse what can't count any more."""
+    due = None if meant.record is None or meant.record.decision is not None else meant.record.deadline_at
+    if due is not None and due < now_ms():
+        raise UserError(
+            "gate-expired",
+            f"gate `{meant.node.key}` was open until {iso(due)}, and nobody decided it",
+            help=f"what follows is `on_timeout = {meant.node.on_timeout}`",
+            next=f"runkon resume {short_id(app, run.id)}",
+            exit_code=EXIT_NOT_FOUND,
+        )
+    is_decided = meant.record is not None and meant.record.decision is not None
+    if run.status in (RunStatus.COMPLETED, RunStatus.CANCELLED) and not is_decided:
+        raise _not_waiting(app, run, f"run `{run.id}` is {run.status} and waits for no gate")
+    return meant
+
+
+def _not_waiting(app: App, run: RunRecord, message: str, help: str | None = None) -> UserError:
+    next_step = f"runkon show {short_id(app, run.id)}"
+    return UserError("not-waiting", message, help=help, next=next_step, exit_code=EXIT_NOT_FOUND)
+
+
+def _ambiguous(app: App, run: RunRecord, found: Sequence[GateRecord]) -> UserError:
+    listed = ", ".join(f"`{gate.path}`" for gate in found)
+    return UserError(
+        "ambiguous-gate",
+        f"run `{run.id}` waits at several gates: {listed}",
+        help=f"name one of them, like {shlex.quote(f'{short_id(app, run.id)}:{found[0].path}')}",
+        exit_code=EXIT_USAGE,
+    )
+
+
+# ── who says it ───────────────────────────────────────────────────────────────────────────────────
+def user() -> str:
+    """The name of whoever decides, unless another is given."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user without a name
+        return "somebody"
+
+
+def secret_names(run: RunRecord) -> list[str]:
+    """The inputs of the run that are secret."""
+    return [name for name, value in run.inputs.items() if secret_name(value) is not None]
+
+
+def secrets_of(run: RunRecord, given: Mapping[str, str]) -> dict[str, str]:
+    """The secrets of the run as far as they are given, by name. Raises UserError for any other input."""
+    names = secret_names(run)
+    for name in given:
+        if name not in names:
+            raise UserError(
+                "fixed-input",
+                f"`{name}` is no secret of run `{run.id}`",
+                help=f"its secrets are: {', '.join(f'`{one}`' for one in names)}" if names else "it has none",
+                exit_code=EXIT_USAGE,
+            )
+    return {name: as_text(value) for name, value in given_inputs(given, None).items()}
+
+
+# ── what follows ──────────────────────────────────────────────────────────────────────────────────
+def say(session: Session, answer: GateAnswer, run: RunRecord) -> int:
+    """Who takes the answer: the process that advances the run, or the next one that does."""
+    console, listens = session.console, is_held(run)
+    command = f"runkon resume {short_id(session.app, run.id)}"
+    if session.as_json:
+        console.data(
+            {
+                "schema": "runkon.answer/1",
+                "answer": {
+                    "run_id": run.id, "gate": answer.gate, "occurrence": answer.occurrence, "decision": answer.choice,
+                    "by": answer.by, "via": answer.via, "at": iso(answer.at), "reason": answer.reason,
+                },
+                "listening": listens,
+                "next": None if listens else command,
+            }
+        )  # fmt: skip
+        return 0
+    number = "#*" if answer.occurrence == ANY else f"#{answer.occurrence}" if answer.occurrence > 1 else ""
+    console.result(visible(f"{answer.gate}{number}: {answer.choice}, by {answer.by}"))
+    if listens and answer.gate.startswith(f"{UNKNOWN}:"):
+        console.note("the run is being advanced; the answer counts once nothing else is left to do")
+    elif listens:
+        console.note("the run is being advanced and takes the decision")
+    else:
+        console.note(f"next: {command}")
+    return 0
+
+
+def go_on(session: Session, run: RunID, given: Mapping[str, str]) -> int:
+    """Continue the run here and now; the exit code is the run's."""
+    from runkon.cli.commands.resume import command as resume  # late: only where it is asked for
+
+    secrets = [word for name, text in given.items() for word in ("-i", f"{name}={text}")]
+    context = resume.make_context("resume", [run, *secrets], obj=session)
+    with context:
+        return int(resume.invoke(context))
