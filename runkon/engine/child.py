@@ -22,6 +22,7 @@ from runkon.engine.plan import ALWAYS, LAST, ChildBodies, Planned, Step, plan_ch
 from runkon.engine.results import Results
 from runkon.engine.scheduler import Strand, run_strand
 from runkon.engine.scope import Leg, Scope
+from runkon.engine.updates import begin_state
 from runkon.errors import UserError
 from runkon.failpoints import failpoint
 from runkon.model.events import StepHandled
@@ -149,6 +150,7 @@ class _Child:
             strand.is_inner = True
             prefix, order = f"{self.path}/", f"{self.order}."
             inner = Scope(self.leg, self.env, self.token, strand, prefix=prefix, order=order, failures=failures)
+            begin_state(self.child.workflow, inner)
             run_body(self.inside.body, inner)
 
         strand = run_strand(self.leg.grace, self.token, work, "runkon-child")

@@ -1,8 +1,8 @@
 """Events as lines of text: what `.events` files hold.
 
 One line per event, in the order of the record: kind, path, essential facts. Notes are left out, and what comes at an
-instant of its own: processes, and the wish to cancel. Branches of a `parallel`
-run at the same time, so the lines of each branch are put together, the branches sorted by path.
+instant of its own: processes, and the wish to cancel. Branches of a `parallel`, and items of a `foreach` that takes
+several at once, run at the same time: the lines of each branch are put together, the branches sorted by path.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from runkon.model import events as ev
+from runkon.model.items import ItemsCollected
 from runkon.model.output import Output
 
 BY_CHANCE = (ev.Note, ev.ProcessStarted, ev.RunCancelRequested)  # the others may come before or after what it is about
@@ -47,20 +48,21 @@ def by_branch(stretch: Sequence[ev.Event]) -> Sequence[ev.Event]:
 
 
 def path_of(event: ev.Event) -> str:
-    return str(getattr(event, "path", ""))
+    return str(getattr(event, "path", None) or "")
 
 
 def block_of(path: str, blocks: frozenset[str]) -> str | None:
-    """The outermost parallel block that a path is inside of."""
+    """The outermost block with parts that run at the same time which a path is inside of; an item is inside, too."""
     parts = path.split("/")
-    for count, part in enumerate(parts[:-1], 1):
-        if re.sub(r"#\d+$", "", part) in blocks:
-            return "/".join(parts[:count])
+    for count, part in enumerate(parts, 1):
+        name = part.partition("[")[0]
+        if re.sub(r"#\d+$", "", name) in blocks and (count < len(parts) or name != part):
+            return "/".join([*parts[: count - 1], name])
     return None
 
 
 def line(event: ev.Event) -> str:
-    path = str(getattr(event, "path", ""))
+    path = path_of(event)
     return " ".join(word for word in (event.kind, path, *facts(event)) if word)
 
 
@@ -99,6 +101,18 @@ def facts(event: ev.Event) -> Iterator[str]:
             yield event.handled
         case ev.ChoiceMade():
             yield f"{event.construct} {event.text} {as_json(event.result)} {as_json(dict(event.operands))}"
+        case ev.GateOpened():
+            yield f"{event.name}#{event.occurrence} {event.type}"
+            yield as_json(event.prompt) if event.prompt else ""
+            yield as_json(list(event.options)) if event.options else ""
+        case ev.GateDecided():
+            yield f"{event.name}#{event.occurrence} {event.decision} by={event.by} via={event.via}"
+            yield as_json(event.reason) if event.reason else ""
+        case ev.StateSet():
+            yield as_json(dict(event.updates))
+        case ItemsCollected():
+            yield as_json([item.key for item in event.items])
+            yield f"by={event.provider}" if event.provider else ""
 
 
 def result(output: Output) -> str:

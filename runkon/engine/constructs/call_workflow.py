@@ -15,10 +15,11 @@ from runkon.engine.attempt import run_leaf, settle, tell_agent
 from runkon.engine.child import ChildEnd, run_child
 from runkon.engine.ends import Failure, Stopped
 from runkon.engine.outcome import SKIP_BY_CONDITION, failure_of, replay, skip_by_condition, stopped_before, supersede
-from runkon.engine.plan import ChildCall, agent_leaf
+from runkon.engine.plan import ALWAYS, ChildCall, agent_leaf
 from runkon.engine.results import Results, StepResult
 from runkon.engine.retry import delay_ms, may_retry
 from runkon.engine.scope import Scope, replay_mismatch
+from runkon.engine.updates import judged, write_output
 from runkon.failpoints import failpoint
 from runkon.language.nodes import AgentRef
 from runkon.model.events import Event, StepCompleted, StepFailed, StepHandled, StepSuperseded, StepTimedOut
@@ -61,6 +62,7 @@ class _Call:
                     stopped.is_recorded = True
                 raise
         scope.env.results.put(call.key, result)
+        write_output(self.path, result, scope)
         if result.error is None or call.options.on_fail == "continue":
             if leg.until is not None:
                 leg.ended(call.key, self.path)
@@ -70,6 +72,13 @@ class _Call:
         failure = failure_of(call, scope, result)._replace(paths=(self.path, *self.paths))
         leg.ended_badly(call.key, self.path, failure)
         scope.fail(failure)
+
+    @property
+    def number(self) -> int:
+        """How often the child was begun: as often as its steps were put aside, and once. Found alike on record."""
+        leg, always = self.leg, f"{self.path}/{ALWAYS}"
+        below = (one for one in leg.below(self.path) if not one.startswith(always))
+        return max((leg.recorded[one].epoch for one in below), default=self.made)
 
     # ── from the record ───────────────────────────────────────────────────────────────────────────
     def _answered(self) -> StepResult | None:
@@ -84,7 +93,7 @@ class _Call:
             is_final = record.is_settled and (not is_done or record.output.degraded)
             if is_final and record.skip_reason != SKIP_BY_CONDITION:
                 leg.visited.update(leg.below(self.path))
-                return replay(call, scope, record)
+                return replace(replay(call, scope, record), attempts=self.number)
             if record.status is StepStatus.CANCELLED and record.handled is not None:
                 raise stopped_before()
         condition = call.options.condition
@@ -122,7 +131,7 @@ class _Call:
             inputs = {entry.name: scope.env.value(entry.value, unknown="keep") for entry in call.options.inputs}
         except StepFailure as failure:
             return ChildEnd(NO_OUTPUT, Results(), Failure(self.path, failure.message, "invalid_value"))
-        return run_child(
+        end = run_child(
             call.child,
             scope,
             path=self.path,
@@ -132,6 +141,10 @@ class _Call:
             timeout=call.options.timeout,
             identity=call.options.identity,
         )
+        answer = judged(end.output, self.path, scope.env)
+        if end.failure is None and isinstance(answer, Failed):
+            return end._replace(failure=Failure(self.path, answer.error.message, "invalid_value"))
+        return end
 
     def _wait(self, number: int) -> None:
         leg = self.leg
@@ -199,7 +212,7 @@ class _Call:
             leg.recorder.append(
                 StepCompleted(path=self.path, output=output, info=info, epoch=epoch, elapsed_ms=elapsed)
             )
-        return StepResult(call.key, StepStatus.COMPLETED, output, None, self.made, scope.iteration)
+        return StepResult(call.key, StepStatus.COMPLETED, output, None, self.number, scope.iteration)
 
     def _failed(self, error: StepError) -> StepResult:
         call, scope, leg = self.call, self.scope, self.leg
@@ -214,7 +227,7 @@ class _Call:
             self._take_failures(handled)
         leg.recorder.append(made(path=self.path, error=error, info=info, epoch=epoch, handled=handled))
         status = StepStatus.TIMED_OUT if is_late else StepStatus.FAILED
-        return StepResult(call.key, status, NO_OUTPUT, error, self.made, scope.iteration)
+        return StepResult(call.key, status, NO_OUTPUT, error, self.number, scope.iteration)
 
     def _take_failures(self, by: str) -> None:
         """What failed inside is settled, because the call is."""

@@ -14,12 +14,14 @@ from runkon.engine.ends import BodyFailed, Failure, GivenUp, Stopped, Waits
 from runkon.engine.group import Branch, Group
 from runkon.engine.interpreter import run_body
 from runkon.engine.outcome import SKIP_BY_CONDITION, close_stopped, look_again, stopped_before, supersede
-from runkon.engine.plan import Leaf, Planned
+from runkon.engine.plan import ChildCall, Leaf, Planned, Step
 from runkon.engine.results import Results, StepResult
 from runkon.engine.scope import Scope
+from runkon.engine.updates import join_state, updates_of_branch
 from runkon.failpoints import failpoint
 from runkon.language.nodes import AgentRef, ParallelBlock
 from runkon.model.events import StepCompleted, StepFailed, StepHandled
+from runkon.model.failures import StepFailure
 from runkon.model.ids import StepPath
 from runkon.model.output import JsonValue, Output
 from runkon.model.records import StepError, StepInfo
@@ -116,7 +118,7 @@ class _Block:
 
         Only outside other blocks: every worker of the pool is then free for them, so that no branch keeps a slot
         while it waits for a worker."""
-        if isinstance(self.scope.strand, Branch) or self.token.reason is not None:
+        if isinstance(self.scope.strand, Branch) or self.scope.strand.is_inner or self.token.reason is not None:
             return
         recorded, events = self.scope.leg.recorded, []
         for branch in first:
@@ -144,7 +146,10 @@ class _Block:
                 end_leaf(branch.planned, scope, branch.result)
             else:
                 run_body((branch.planned,), scope)
-            branch.end = StepStatus.FAILED if scope.failures else _end_of(branch.result)
+            ended = (
+                scope.env.results.get(branch.planned.key) if isinstance(branch.planned, ChildCall) else branch.result
+            )
+            branch.end = StepStatus.FAILED if scope.failures else _end_of(ended)
             failpoint("branch_done", scope.path_of(branch.planned))
         except BodyFailed as failed:
             branch.end = StepStatus.FAILED
@@ -262,12 +267,12 @@ class _Block:
         if reason is None:  # they stand as an earlier leg left them, which stopped a block around this one
             raise stopped_before()
         for branch in stopped:
-            if isinstance(branch.planned, Leaf) and not branch.is_recorded:
+            if isinstance(branch.planned, Step) and not branch.is_recorded:
                 self.inner.never_ran(branch.planned, reason)
 
     def _result_of_stopped(self, branch: Branch) -> StepResult | None:
         """A stopped step leaves a result too: an earlier one under its key must not answer for it."""
-        if not isinstance(branch.planned, Leaf):
+        if not isinstance(branch.planned, Step):
             return None
         status = StepStatus.SKIPPED if self.token.reason == UNTIL_REACHED else StepStatus.CANCELLED
         begun = branch.attempts.number if branch.attempts is not None else int(branch.is_recorded)
@@ -292,13 +297,29 @@ class _Block:
         if self.scope.strand.markers is not None:
             self.scope.strand.markers |= markers
         output = Output(markers=markers, values=counts)
-        if succeeded + skipped >= self.required:
+        is_enough = succeeded + skipped >= self.required
+        problem = self._join_state(is_enough=is_enough)
+        if problem is not None:
+            self._fail(output, StepError(problem.kind, problem.message))
+        elif is_enough:
             self._absorb()
             self._end(StepStatus.COMPLETED, output, None)
             if self.node.name is not None:
                 self.scope.leg.ended(self.node.name, self.path)
         else:
-            self._fail(output, succeeded + skipped)
+            self._fail(output, self._too_few(succeeded + skipped))
+
+    def _join_state(self, *, is_enough: bool) -> StepFailure | None:
+        """Take over what the branches wrote into state channels; those that failed count where the block took it."""
+        if self.scope.env.state is None:
+            return None
+        counted = [one for one in self.branches if is_enough or one.end is not StepStatus.FAILED]
+        return join_state(self.scope, [updates_of_branch(one, self.inner) for one in counted])
+
+    def _too_few(self, good: int) -> StepError:
+        names = ", ".join(f"`{branch.planned.key}`" for branch in self.branches if branch.end is StepStatus.FAILED)
+        message = f"{good} of {len(self.branches)} branches succeeded, {self.required} needed"
+        return StepError("exception", message + (f"; failed: {names}" if names else ""))
 
     def _absorb(self) -> None:
         """The block is satisfied: what failed in it is settled, because later steps have seen the block succeed."""
@@ -311,16 +332,13 @@ class _Block:
             for failure in branch.failures:
                 leg.taken(failure)
 
-    def _fail(self, output: Output, good: int) -> None:
+    def _fail(self, output: Output, error: StepError) -> None:
         failures = [failure for branch in self.branches for failure in branch.failures]
-        names = ", ".join(f"`{branch.planned.key}`" for branch in self.branches if branch.end is StepStatus.FAILED)
-        message = f"{good} of {len(self.branches)} branches succeeded, {self.required} needed"
-        message += f"; failed: {names}" if names else ""
-        self._end(StepStatus.FAILED, output, StepError("exception", message))
+        self._end(StepStatus.FAILED, output, error)
         paths = tuple(path for failure in failures for path in failure.paths)
         own = (self.path,) if self.node.name is not None else ()
         causes = "".join(f"\n{failure.message}" for failure in failures)
-        failure = Failure(self.path, f"`{self.planned.key}` failed: {message}{causes}", paths=paths + own)
+        failure = Failure(self.path, f"`{self.planned.key}` failed: {error.message}{causes}", paths=paths + own)
         if own:
             self.scope.leg.ended_badly(self.planned.key, self.path, failure)
         self.scope.fail(failure)
