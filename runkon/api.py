@@ -75,7 +75,7 @@ def load(
     checked = found.results[0].checked if found.results else None
     if not found.ok or checked is None:
         raise InvalidWorkflow(file, [d for d in found.diagnostics if d.severity == "error"])
-    refused = unsupported(checked.workflow)
+    refused = unsupported(checked.workflow, checked.children)
     if refused:
         raise InvalidWorkflow(file, refused)
     return Loaded(app, checked)

@@ -230,7 +230,7 @@ class App:
         parsed = self.parsed_files.parse(sources[0])
         checked, findings = None, parsed.diagnostics
         if parsed.is_whole and parsed.workflows:
-            catalog = StoredProgram(self.around(sources[0].path).project)
+            catalog = StoredProgram(self.around(sources[0].path).project, sources, self.parsed_files)
             checked, findings = check_again(parsed, parsed.workflows[0], catalog, executors=executors)
         if checked is None:
             first = next((d for d in findings if d.severity == "error"), None)

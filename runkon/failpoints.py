@@ -19,7 +19,7 @@ POINTS = frozenset(
     before_batch after_begin_immediate after_fence after_insert before_commit after_commit before_sinks
     before_blob blob_half blob_written before_rename after_rename rescue_half
     before_open after_open before_decide after_decide before_apply
-    branch_started branch_done before_join after_join loop_tested always_entered always_left
+    branch_started branch_done before_join after_join loop_tested always_entered always_left child_entered child_left
     planned after_takeover after_supersede during_replay process_started
     """.splitlines()
     for word in line.split()

@@ -24,7 +24,7 @@ def checked_workflow(session: Session, path: Path, executors: Mapping[str, str])
         if session.as_json:
             session.console.data(_invalid(path, finding_objects(check)))
         return None
-    refused = unsupported(checked.workflow)
+    refused = unsupported(checked.workflow, checked.children)
     show_findings(session.console, refused, check.source)
     if refused and session.as_json:
         session.console.data(_invalid(path, [finding_object(found, check.source) for found in refused]))

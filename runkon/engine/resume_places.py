@@ -217,6 +217,8 @@ def has_choices(body: Sequence[Planned]) -> bool:
             return True  # of a called workflow it is not worth looking
         if isinstance(node, n.ParallelBlock) and node.until is not None:
             return True
+        if isinstance(planned, ForEachPlace) and planned.child is not None:
+            return True
         if any(has_choices(inner) for inner in planned.bodies):
             return True
     return False
@@ -225,5 +227,7 @@ def has_choices(body: Sequence[Planned]) -> bool:
 def calls_workflows(body: Sequence[Planned]) -> bool:
     """True if anything in `body` calls a workflow."""
     return any(
-        isinstance(planned, ChildCall) or any(calls_workflows(inner) for inner in planned.bodies) for planned in body
+        isinstance(planned, ChildCall)
+        or (isinstance(planned, ForEachPlace) and planned.child is not None)
+        or any(calls_workflows(inner) for inner in planned.bodies) for planned in body
     )

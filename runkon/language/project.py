@@ -175,10 +175,15 @@ class SyntaxOnly(Catalog):
 
 
 class StoredProgram(SyntaxOnly):
-    """For a run that continues with its stored text: files that changed on disk do not matter, executors do."""
+    """For a run that continues with its stored text: files that changed on disk do not matter, executors do. `sources`
+    are all files of the run."""
 
-    def __init__(self, project: Catalog) -> None:
+    def __init__(
+        self, project: Catalog, sources: Sequence[SourceFile] = (), parsed_files: ParsedFiles | None = None
+    ) -> None:
         self._project = project
+        self._sources = tuple(sources)
+        self._parsed_files = parsed_files
 
     def knows(self, kind: NameKind, name: str) -> bool:
         return self._project.knows(kind, name)
@@ -190,6 +195,31 @@ class StoredProgram(SyntaxOnly):
         if kind == "agent":
             return self._project.locate(kind, name, workflow, caller)
         return super().locate(kind, name, workflow, caller)
+
+    def workflow(self, name: str, caller: SourceFile) -> LoadedWorkflow:
+        """The workflow of that name in the caller's text, or in the stored file that was found for it then."""
+        if self._parsed_files is None:
+            return super().workflow(name, caller)
+        files = [caller, *sorted(self._called(name), key=lambda source: self._distance(source, caller))]
+        for source in files:
+            workflows = self._parsed_files.parse(source).workflows
+            named = next((found for found in workflows if found.name == name), None)
+            if named is None and source is not caller and workflows:
+                named = workflows[0]
+            if named is not None:
+                return LoadedWorkflow(named, source)
+        return LoadedWorkflow(None, None, (), f"no stored file of the run holds the workflow `{name}`")
+
+    def _called(self, name: str) -> list[SourceFile]:
+        return [source for source in self._sources if Path(source.path).name == name + EXTENSION]
+
+    @staticmethod
+    def _distance(source: SourceFile, caller: SourceFile) -> tuple[bool, int, int]:
+        """Beside the caller first, then the nearest project, there the folders in their order."""
+        folder, own = Path(source.path).parent, Path(caller.path).parent
+        ranks = [rank for rank, known in enumerate(places.PROJECT_FOLDERS) if folder.parts[-2:] == (known, "workflows")]
+        project = Path(*folder.parts[:-2]) if ranks else folder
+        return folder != own, -len(project.parts), ranks[0] if ranks else len(places.PROJECT_FOLDERS)
 
 
 def _relative_to_project(candidates: Sequence[places.Candidate], root: Path) -> Iterator[places.Candidate]:

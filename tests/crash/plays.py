@@ -229,6 +229,53 @@ MIXED = Play(
     anew=frozenset({"do[0]/work/build"}),
 )
 
+CHILDREN = Play(
+    "children",
+    """workflow w {
+  call a
+  call workflow one { inputs { said = "{{a.context}}" } }
+  parallel p { call workflow two { on_fail = continue } call d }
+  if two.status == "failed" { call e }
+  outputs { x = one.told y = b.context }
+}
+workflow one {
+  inputs { said required }
+  outputs { told = b.context }
+  call b
+  call workflow deep
+  if c.more { call f }
+  always { call t }
+}
+workflow deep { call c parallel { call g call h } always { call u } }
+workflow two { call i call j }
+""",
+    markers={"one/deep/c": frozenset({"more"})},
+    fails={"p/two/j": -1},
+    anew=frozenset({"p/two/j"}),
+)
+
+ITEMS = Play(
+    "items",
+    """workflow w {
+  call a
+  foreach t in ["x", "y/z", "w"] {
+    key = "{{t}}"
+    max_parallel = 2
+    call b { inputs = { name = "{{t}}" } }
+    if b.more { foreach u in [1, 2] { call c call d { on_fail = continue } } }
+  }
+  foreach k { over = [7, 8] workflow = one max_parallel = 1 inputs = { said = "{{item}} {{a.context}}" } }
+  parallel p { fail_fast = false min_success = 1 foreach v in [1, 2] { call g } call h }
+  call z
+  outputs { x = t.items y = t.context z = z.context }
+}
+workflow one { inputs { said required } call e always { call f } }
+""",
+    markers={"t[x]/b": frozenset({"more"}), "t[w]/b": frozenset({"more"})},
+    fails={"t[w]/u[0]/d": -1, "p/v[0]/g": -1},
+    anew=frozenset({"t[w]/u[0]/d", "p/v[0]/g"}),
+)
+
 PLAYS = {
     play.name: play
     for play in (
@@ -245,5 +292,7 @@ PLAYS = {
         LARGE,
         SCRIPTS,
         MIXED,
+        CHILDREN,
+        ITEMS,
     )
 }

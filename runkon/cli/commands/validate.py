@@ -121,7 +121,7 @@ def _facts_lines(facts: Facts) -> Iterator[str]:
 def _refused_lines(check: FileCheck) -> Iterator[str]:
     """What `run` would refuse, for a file that is right: `gate` (line 3)."""
     checked = check.results[0].checked
-    refused = unsupported(checked.workflow) if checked is not None else ()
+    refused = unsupported(checked.workflow, checked.children) if checked is not None else ()
     if refused:
         places = ", ".join(f"{found.message.split('`')[1]} (line {found.span.line})" for found in refused)
         yield f"not executed by this version: {places}"
