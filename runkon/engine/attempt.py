@@ -31,6 +31,7 @@ from runkon.engine.resume import crash_failure
 from runkon.engine.retry import may_retry, schedule
 from runkon.engine.scheduler import Ticket
 from runkon.engine.scope import Scope, replay_mismatch
+from runkon.engine.updates import judged, write_output
 from runkon.failpoints import failpoint
 from runkon.language.nodes import AgentRef
 from runkon.model.events import AttemptStarted
@@ -50,6 +51,8 @@ def run_leaf(leaf: Leaf, scope: Scope) -> None:
     """Settle a step and put its result where later steps find it. Raises `BodyFailed` or `Stopped`."""
     result = settle(leaf, scope)
     scope.env.results.put(leaf.key, result)
+    if scope.env.state is not None:
+        write_output(scope.path_of(leaf), result, scope)
     end_leaf(leaf, scope, result)
 
 
@@ -221,7 +224,7 @@ class Attempts(OpenStep):
         if leg.exhausted and executor.name in leg.exhausted:
             return self._refused(leg.exhausted[executor.name])
         started = leg.clock.monotonic()
-        answer = self._recorded_call(executor, why)
+        answer = judged(self._recorded_call(executor, why), self.path, self.scope.env)
         self.elapsed_ms = round((leg.clock.monotonic() - started) * 1000)
         if isinstance(answer, Failed):
             if answer.error.kind == "fatal":
