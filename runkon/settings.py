@@ -29,10 +29,12 @@ FILE_NAME = "runkon.toml"
 
 _TEXTS = frozenset({"db", "model"})
 _TIMES = frozenset({"kill_grace", "always_grace", "store_patience"})
+_FLAGS = frozenset({"allow_network_store", "allow_unpriced", "always_budget"})
 _LISTS = frozenset({"plugins", "plugins_blocked", "env"})
 _NAMES = (
     *("db", "durability", "jobs", "fail_fast", "kill_grace", "always_grace", "store_patience", "model"),
     *("plugins", "plugins_blocked", "allow_network_store", "env"),
+    *("allow_unpriced", "always_budget"),
 )
 _VARIABLES = {f"RUNKON_{name.upper()}": name for name in _NAMES} | {"RUNKON_PLUGIN": "plugins"}
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -60,6 +62,8 @@ class Settings:
     plugins: tuple[str, ...] = ()
     plugins_blocked: tuple[str, ...] = ()
     env: tuple[str, ...] = ()  # process variables that workflows may read
+    allow_unpriced: bool = False
+    always_budget: bool = False
     files: tuple[Path, ...] = ()  # the settings files that were read
 
 
@@ -236,7 +240,7 @@ def _is_plainly_right(name: str, value: object) -> bool:
         return type(value) is int and 1 <= value <= 1000
     if name == "durability":
         return value in ("full", "normal")
-    if name == "allow_network_store":
+    if name in _FLAGS:
         return type(value) is bool
     return name in _LISTS and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
 
@@ -273,6 +277,8 @@ _ACCEPTED = {
     "plugins": "a list of module names and paths of Python files",
     "plugins_blocked": "a list of plugin names",
     "env": "a list of names of environment variables",
+    "allow_unpriced": "`true` (calls without a known price run under a budget, too) or `false`",
+    "always_budget": "`true` (no limit holds in `always` blocks) or `false`",
 }
 
 
@@ -293,6 +299,8 @@ def _written_model() -> type[BaseModel]:
         plugins: tuple[str, ...] = ()
         plugins_blocked: tuple[str, ...] = ()
         env: tuple[str, ...] = ()
+        allow_unpriced: bool = False
+        always_budget: bool = False
 
     return Written
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from re import fullmatch
 from typing import ParamSpec
 
 import click
@@ -28,6 +29,16 @@ class SettingOption(click.Option):
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:  # noqa: ARG002  # click's signature
         return None
+
+
+def as_money(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    """An amount in dollars, `2`, `0.50` or `$2`. A callback for options."""
+    if value is None:
+        return None
+    text = value.strip().removeprefix("$")
+    if not fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
+        raise click.BadParameter(f"`{value}` is not an amount of dollars like `2` or `0.50`")
+    return float(text)
 
 
 def as_seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:

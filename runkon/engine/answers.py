@@ -50,6 +50,11 @@ def answer_of(value: object, secrets: Mapping[str, str]) -> Answer:
         return Failed(problem, usage=usage_of(value))
 
 
+def with_unknown_cost(answer: Answer) -> Answer:
+    """The answer of a metered executor that said nothing of its cost: that is not known, and not nothing."""
+    return answer._replace(usage=Usage()) if isinstance(answer, Failed) else replace(answer, usage=Usage())
+
+
 def failure_of_error(error: BaseException, executor: str, secrets: Mapping[str, str]) -> Failed:
     """The failure an exception stands for. Never raises."""
     usage = usage_of(error)

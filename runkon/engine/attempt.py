@@ -9,7 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from runkon.engine.answers import Answer, Failed
+from runkon.engine.account import Wanted
+from runkon.engine.answers import Answer, Failed, with_unknown_cost
 from runkon.engine.dispatch import Limits, StoppedCall, call_here, call_within
 from runkon.engine.ends import BodyFailed, GivenUp, Stopped
 from runkon.engine.open_step import OpenStep
@@ -25,7 +26,7 @@ from runkon.engine.outcome import (
     stopped_before,
     supersede,
 )
-from runkon.engine.plan import Leaf, agent_leaf
+from runkon.engine.plan import Leaf, Step, agent_leaf
 from runkon.engine.request import make_request
 from runkon.engine.resume import crash_failure
 from runkon.engine.retry import may_retry, schedule
@@ -37,13 +38,13 @@ from runkon.language.nodes import AgentRef
 from runkon.model.events import AttemptStarted
 from runkon.model.failures import StepFailure
 from runkon.model.ids import StepPath
-from runkon.model.output import JsonValue, Output
+from runkon.model.output import JsonValue, Output, Usage
 from runkon.model.ports import ActionExecutor
 from runkon.model.records import StepError, StepRecord
 from runkon.model.status import StepStatus
 
 if TYPE_CHECKING:
-    from runkon.engine.cancellation import CancelReason
+    from runkon.engine.cancellation import CancelReason, Token
     from runkon.engine.results import StepResult
 
 
@@ -69,7 +70,7 @@ def end_leaf(leaf: Leaf, scope: Scope, result: StepResult) -> None:
         leg.ended(leaf.key, scope.path_of(leaf))
 
 
-def tell_agent(leaf: Leaf, scope: Scope, result: StepResult) -> None:
+def tell_agent(leaf: Step, scope: Scope, result: StepResult) -> None:
     """Run the agent of `on_fail`; however it ends, the step still fails."""
     ref = leaf.options.on_fail
     assert isinstance(ref, AgentRef)
@@ -197,6 +198,11 @@ class Attempts(OpenStep):
         executor = leg.executor(self._executor_name())
         if executor is None or executor.name in leg.exhausted or not leg.slots.try_acquire():
             return None
+        if leg.ledger is not None:
+            self.reserve = leg.ledger.hold_at_once(self._wanted(executor))
+            if self.reserve is None:
+                leg.slots.release()
+                return None
         self.is_begun = True
         return self._started(executor, None)
 
@@ -204,7 +210,8 @@ class Attempts(OpenStep):
         """Close an attempt that began early and came to nothing, because everything was stopped before."""
         self.is_begun = False
         self.scope.leg.slots.release()
-        close_stopped(self.scope.leg, self.path, self.number, self.epoch, reason, is_given_up=False)
+        free = Usage(cost_usd=0.0) if self.path in self.scope.leg.metered else None
+        close_stopped(self.scope.leg, self.path, self.number, self.epoch, reason, is_given_up=False, usage=free)
 
     def wait(self, seconds: float) -> None:
         """Wait before an attempt; raises `Stopped` if told to stop meanwhile."""
@@ -223,8 +230,15 @@ class Attempts(OpenStep):
             return Failed(StepError("fatal", f"no executor is called `{name}`"))
         if leg.exhausted and executor.name in leg.exhausted:
             return self._refused(leg.exhausted[executor.name])
+        if leg.ledger is not None and not self.is_begun:
+            held = leg.ledger.hold(self._wanted(executor), self.scope.token, leg.body_token.cancel)
+            if isinstance(held, Failed):
+                return held
+            self.reserve = held
         started = leg.clock.monotonic()
         answer = judged(self._recorded_call(executor, why), self.path, self.scope.env)
+        if executor.metered and answer.usage is None and not leg.config.dry_run:
+            answer = with_unknown_cost(answer)
         self.elapsed_ms = round((leg.clock.monotonic() - started) * 1000)
         if isinstance(answer, Failed):
             if answer.error.kind == "fatal":
@@ -232,6 +246,10 @@ class Attempts(OpenStep):
             close_failed_attempt(self, answer)
         self.number += 1
         return answer
+
+    def _wanted(self, executor: ActionExecutor) -> Wanted:
+        leaf = self.leaf
+        return Wanted(self.path, executor, leaf.kind == "call", leaf.options.max_cost_usd)
 
     def _refused(self, why: str) -> Failed:
         """The executor has failed for good in this leg, so it is not called."""
@@ -250,11 +268,9 @@ class Attempts(OpenStep):
         leg, token = scope.leg, scope.token
         is_begun, self.is_begun = self.is_begun, False
         if not is_begun:
-            leg.slots.acquire(token)
+            self._acquire(token)
         try:
             if not is_begun:
-                if token.reason is not None:
-                    raise Stopped(token.reason)
                 failpoint("before_start", self.path, self.number)
                 leg.recorder.commit(self._started(executor, why))
                 failpoint("after_start", self.path, self.number)
@@ -288,6 +304,19 @@ class Attempts(OpenStep):
         leg.slots.release()
         return answer
 
+    def _acquire(self, token: Token) -> None:
+        """Take a slot. Raises `Stopped` if told to stop meanwhile, and then nothing is set aside any more."""
+        leg = self.scope.leg
+        try:
+            leg.slots.acquire(token)
+            if token.reason is not None:
+                leg.slots.release()
+                raise Stopped(token.reason)
+        except Stopped:
+            if leg.ledger is not None:
+                leg.ledger.withdraw(self.path)
+            raise
+
     def _call(self, executor: ActionExecutor) -> Answer:
         scope, options = self.scope, self.leaf.options
         if scope.leg.config.dry_run and (answer := self._dry_answer(executor)) is not None:
@@ -301,6 +330,10 @@ class Attempts(OpenStep):
     def _started(self, executor: ActionExecutor, why: str | None) -> AttemptStarted:
         leaf, scope = self.leaf, self.scope
         timeout = leaf.options.timeout
+        if executor.metered and not scope.leg.config.dry_run:
+            scope.leg.metered.add(self.path)
+        elif scope.leg.metered:
+            scope.leg.metered.discard(self.path)
         return AttemptStarted(
             path=self.path,
             number=self.number,
@@ -311,6 +344,7 @@ class Attempts(OpenStep):
             why=why,
             effect=self._effect(executor),
             executor_version=None if executor.version == "1" else str(executor.version),
+            reserve=None if self.reserve is None else self.reserve.as_json(),
         )
 
     def _effect(self, executor: ActionExecutor) -> str | None:

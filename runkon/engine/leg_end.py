@@ -32,6 +32,8 @@ def stopped_end(reason: CancelReason) -> End:
             return End(RunCancelled(reason="user", by=reason.by), "cancelled")
         case "run_timeout":
             return End(RunFailed(reason="run_timeout", error=str(reason)), "failed")
+        case "budget":
+            return End(RunFailed(reason="budget", error=str(reason)), "failed")
         case "lease_lost":
             raise LeaseLost(str(reason))
         case "store":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from runkon.engine.account import Reserve
     from runkon.engine.plan import Leaf
     from runkon.engine.scheduler import Ticket
     from runkon.engine.scope import Scope
@@ -28,6 +29,7 @@ class OpenStep:
         "previous",
         "reads",
         "record",
+        "reserve",
         "scope",
         "ticket",
         "why",
@@ -48,6 +50,7 @@ class OpenStep:
         self.reads: set[str] | None = None  # names the last attempt asked for, once it has a request
         self.why: str | None = None
         self.ticket: Ticket | None = None  # of the last attempt, while it has one
+        self.reserve: Reserve | None = None  # what is set aside for the next attempt
         self.is_begun = False  # the next attempt has its slot and its beginning on record already
         if record is None:
             self.number = self.first = 0

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from runkon.engine.account import CLOSED, INTERRUPTED, UNKNOWN
 from runkon.engine.answers import Failed
 from runkon.engine.cancellation import FAIL_FAST, FINAL, SILENT, CancelReason
 from runkon.engine.dispatch import CLOCKS
@@ -35,7 +36,7 @@ from runkon.model.status import StepStatus
 
 if TYPE_CHECKING:
     from runkon.engine.open_step import OpenStep
-    from runkon.engine.plan import Leaf
+    from runkon.engine.plan import Leaf, Step
 
 SKIP_BY_CONDITION = "condition"
 
@@ -53,6 +54,8 @@ def complete(attempts: OpenStep, output: Output, *, is_degraded: bool = False) -
             path=attempts.path, output=output, epoch=attempts.epoch, elapsed_ms=attempts.elapsed_ms, seen=seen
         )
     )
+    if leg.ledger is not None:
+        leg.ledger.settle(leg.recorder, attempts.path, output.usage, CLOSED, answered=True)
     markers = attempts.scope.strand.markers
     if markers is not None:
         markers |= output.markers
@@ -62,8 +65,8 @@ def complete(attempts: OpenStep, output: Output, *, is_degraded: bool = False) -
 def close_failed_attempt(attempts: OpenStep, failure: Failed) -> None:
     """Queue the end of one attempt; the step stays open."""
     kind = AttemptTimedOut if failure.error.kind in CLOCKS else AttemptFailed
-    recorder = attempts.scope.leg.recorder
-    recorder.append(
+    leg = attempts.scope.leg
+    leg.recorder.append(
         kind(
             path=attempts.path,
             number=attempts.number,
@@ -74,8 +77,10 @@ def close_failed_attempt(attempts: OpenStep, failure: Failed) -> None:
             abandoned=failure.is_given_up,
         )
     )
+    if leg.ledger is not None:
+        leg.ledger.settle(leg.recorder, attempts.path, failure.usage, UNKNOWN if failure.is_given_up else CLOSED)
     if failure.is_given_up:
-        _tell_given_up(attempts.scope.leg, attempts.path)
+        _tell_given_up(leg, attempts.path)
 
 
 def close_failed(attempts: OpenStep, failure: Failed, before: Sequence[Event] = ()) -> StepResult:
@@ -117,9 +122,14 @@ def close_stopped(
     recorder = leg.recorder
     if reason.kind in SILENT:
         return
+    if usage is None and path in leg.metered:
+        usage = Usage()  # it has cost something, and nobody knows how much
+    how = UNKNOWN if is_given_up else CLOSED
     if reason.kind not in FINAL:
-        certainty = "unknown" if is_given_up else "interrupted"
-        recorder.append(AttemptCutOff(path=path, number=number, certainty=certainty, cause=reason.kind, epoch=epoch))
+        how = UNKNOWN if is_given_up else INTERRUPTED
+        recorder.append(
+            AttemptCutOff(path=path, number=number, certainty=how, cause=reason.kind, epoch=epoch, usage=usage)
+        )
     else:
         error = StepError("cancelled", str(reason))
         end = StepSkipped if reason.kind == "until_reached" else StepCancelled
@@ -127,6 +137,8 @@ def close_stopped(
             AttemptCancelled(path=path, number=number, error=error, epoch=epoch, usage=usage, abandoned=is_given_up),
             end(path=path, reason=reason.kind, epoch=epoch),
         )
+    if leg.ledger is not None:
+        leg.ledger.settle(leg.recorder, path, usage, how)
     if is_given_up:
         _tell_given_up(leg, path)
 
@@ -138,7 +150,7 @@ def _tell_given_up(leg: Leg, path: StepPath) -> None:
 
 
 # ── answers without an attempt ────────────────────────────────────────────────────────────────────
-def skip_by_condition(leaf: Leaf, scope: Scope, path: StepPath, record: StepRecord | None) -> StepResult:
+def skip_by_condition(leaf: Step, scope: Scope, path: StepPath, record: StepRecord | None) -> StepResult:
     """The step's own condition was false: it has a record, and a result without markers."""
     if record is None or record.status is not StepStatus.SKIPPED:
         scope.leg.recorder.append(
@@ -187,7 +199,7 @@ def stopped_before() -> Stopped:
     return stopped
 
 
-def replay(leaf: Leaf, scope: Scope, record: StepRecord) -> StepResult:
+def replay(leaf: Step, scope: Scope, record: StepRecord) -> StepResult:
     """The result a settled step gave, exactly as it was first seen."""
     failpoint("during_replay", record.path)
     markers = scope.strand.markers
@@ -197,7 +209,7 @@ def replay(leaf: Leaf, scope: Scope, record: StepRecord) -> StepResult:
 
 
 # ── what a failure does to the walk ───────────────────────────────────────────────────────────────
-def failure_of(leaf: Leaf, scope: Scope, result: StepResult) -> Failure:
+def failure_of(leaf: Step, scope: Scope, result: StepResult) -> Failure:
     """The failure of a step, in the words the run's error will have."""
     assert result.error is not None
     path = scope.path_of(leaf)

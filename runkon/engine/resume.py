@@ -21,6 +21,8 @@ from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
     from runkon.engine.choices import Choices
+    from runkon.engine.items import ItemSources
+    from runkon.engine.ledger import Ledger
     from runkon.language.program import CheckedWorkflow
     from runkon.model.output import JsonValue
 
@@ -73,7 +75,8 @@ class Beginning(NamedTuple):
     `closed` come before the event that says it has begun, `changed` after it. With `looks_again` settled steps are
     compared with what they would see now, with `takes_edits` also the files of scripts. `choices` are those of earlier
     legs, where there are conditions; `failed_before` counts failed attempts that count against the retries of this leg;
-    `unconfirmed` are steps of which something may still be running, and what is known of that."""
+    `unconfirmed` are steps of which something may still be running, and what is known of that; `items` is where a
+    `foreach` gets its list."""
 
     recorded: dict[StepPath, StepRecord]
     steps: Sequence[StepRecord] = ()
@@ -88,6 +91,8 @@ class Beginning(NamedTuple):
     crashed: bool = False
     failed_before: Mapping[StepPath, int] = MappingProxyType({})
     unconfirmed: Mapping[StepPath, str] = MappingProxyType({})
+    items: ItemSources | None = None
+    ledger: Ledger | None = None
 
 
 def refuse_unless_resumable(run: RunID, record: RunRecord | None) -> RunRecord:

@@ -61,6 +61,8 @@ def _next(run: RunRecord, status: RunStatus, short: str, steps: Sequence[StepRec
         return f"runkon resume {short}", "once every question has its answer"
     if status is RunStatus.FAILED and run.reason == "run_timeout":
         return f"runkon resume {short} --timeout 1h", "the time is over; one given here counts from now"
+    if status is RunStatus.FAILED and run.reason == "budget":
+        return _after_limit(run, short)
     if status is RunStatus.FAILED and _lies_in_the_text(run, steps):
         import shlex  # late: on the way to an error
 
@@ -68,6 +70,19 @@ def _next(run: RunRecord, status: RunStatus, short: str, steps: Sequence[StepRec
     done = (step for step in steps if step.is_settled and step.info.kind not in BLOCKS)
     kept = sum(1 for step in done if not is_in_always(step.path))
     return f"runkon resume {short}", f"keeps {counted(kept, 'finished step')}" if kept else ""
+
+
+def _after_limit(run: RunRecord, short: str) -> tuple[str, str]:
+    error = run.error or ""
+    if error.startswith("unpriced-call"):
+        return f"RUNKON_ALLOW_UNPRICED=true runkon resume {short}", "calls without a known price then run unbounded"
+    if "calls is reached" in error:
+        return f"runkon resume {short} --max-calls {max(1, run.calls * 2)}", "counts the calls so far, too"
+    if "tokens" in error:
+        return f"runkon resume {short} --with-edits", "once `max_tokens` in the file is higher"
+    import math  # late: on the way to an error
+
+    return f"runkon resume {short} --budget {max(1, math.ceil(run.cost_usd * 2))}", "what is spent so far counts, too"
 
 
 def _lies_in_the_text(run: RunRecord, steps: Sequence[StepRecord]) -> bool:
