@@ -121,7 +121,8 @@ def recorded(record: RunRecord, store: RunStore, program: CheckedWorkflow) -> Te
 
 
 def _providers(known: Executors) -> Mapping[str, object]:
-    return known.things("provider") if isinstance(known, Registry) else {}
+    things = getattr(known, "things", None)  # of a registry, or of a set of executors that has more to offer
+    return things("provider") if callable(things) else {}
 
 
 def _as_executors(executors: Executors | Sequence[ActionExecutor]) -> Executors:

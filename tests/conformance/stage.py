@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from runkon.engine.cancellation import RunControl
+from runkon.executors.providers import Files, Lines, Range, Runs
 from runkon.executors.script import ScriptExecutor
 from runkon.model.events import Envelope
 from runkon.model.output import Output, Usage, as_output
@@ -50,6 +51,10 @@ class Stage:
 
     def names(self) -> Sequence[str]:
         return ("script",)
+
+    def things(self, kind: str) -> Mapping[str, object]:
+        """The item providers in the box."""
+        return {one.name: one for one in (Files(), Lines(), Range(), Runs())} if kind == "provider" else {}
 
     def play(self, request: StepRequest) -> Output:
         with self._changed:

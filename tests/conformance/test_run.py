@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +21,7 @@ from runkon.engine.config import RunConfig
 from runkon.engine.runner import Runner
 from runkon.errors import UserError
 from runkon.language.keys import all_statements
-from runkon.language.nodes import ParallelBlock
+from runkon.language.nodes import ForEachBlock, ParallelBlock
 from runkon.model.events import Event
 from runkon.model.ids import RunID
 from runkon.model.ports import RunStore
@@ -80,7 +81,7 @@ class Case:
 
     def leg(self, clock: FakeClock | None = None) -> TextRun:
         store, program = MemoryRunStore(), check_text(self.text)
-        runner = Runner(store, self.stage, sinks=[self.stage], clock=clock)
+        runner = Runner(store, self.stage, sinks=[self.stage], clock=clock, providers=self.stage.things("provider"))
         run = runner.create(program, self.inputs, self.config)
         self.decide(store, run, 1)
         return recorded(runner.execute(run, program, self.config, self.stage.control), store, program)
@@ -133,8 +134,17 @@ class Case:
 
 
 def blocks_of(done: TextRun) -> frozenset[str]:
-    found = [each.name for each in all_statements(done.program.workflow) if isinstance(each, ParallelBlock)]
-    return frozenset(name for name in found if name)
+    """The names of the blocks with parts that run at the same time, in the workflow and in those it calls."""
+    found: set[str] = set()
+    programs = [done.program]
+    for program in programs:
+        programs += program.children.values()
+        for each in all_statements(program.workflow):
+            if isinstance(each, ParallelBlock) and each.name:
+                found.add(each.name)
+            elif isinstance(each, ForEachBlock) and each.max_parallel > 1:
+                found.add(each.key)
+    return frozenset(found)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -207,8 +217,14 @@ def test_interrupted_anywhere_it_ends_as_if_it_had_not_been(name: str, tmp_path:
 
 def facts_of(steps: Sequence[StepRecord]) -> list[tuple[object, ...]]:
     """What a step came to, apart from when, in which leg, and how often it was cut off."""
-    body = [step for step in steps if not str(step.path).startswith("always#")]
-    return [(s.path, s.info.key, s.status, s.handled, s.output, s.error, s.skip_reason) for s in body]
+    body = [step for step in steps if not re.search(r"(^|/)always#", str(step.path))]
+    return [(s.path, s.info.key, s.status, s.handled, s.output, error_of(s), s.skip_reason) for s in body]
+
+
+def error_of(step: StepRecord) -> tuple[str, str] | None:
+    """Its error; what a block says of how many attempts a step below had is left out."""
+    error = step.error
+    return error and (error.kind, re.sub(r" after \d+ attempts", "", error.message))
 
 
 def repeated(events: Sequence[Event]) -> list[str]:
