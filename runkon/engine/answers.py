@@ -105,7 +105,9 @@ def _storable(output: Output) -> Output:
 
 def _check_size(output: Output) -> None:
     """Raises ValueError for an output that is too large to be kept."""
-    size = len(output.context) + len(output.text) + sum(len(marker) for marker in output.markers)
+    size = len(output.context) + len(output.text)
+    for marker in output.markers:
+        size += len(marker)
     if output.values:
         size += len(dumps(output.values))
     if size * _LONGEST <= MAX_VALUE:

@@ -167,8 +167,8 @@ class BatchRecorder(Recorder):
             raise self._fail(failure)  # noqa: B904  its cause is set
         if batch:
             self._durable = batch[-1].seq
-            failpoint("before_sinks")
             if is_armed():
+                failpoint("before_sinks")
                 _acknowledge(batch)
             if self._telling is not None:
                 self._telling.tell(batch)

@@ -33,9 +33,15 @@ def build(number: int, lease: Lease, envelopes: Sequence[Envelope]) -> Batch:
             expected = f"number {seq}, leg {lease.leg}, fence {lease.fence}"
             raise corrupt(envelope.run, envelope.seq, "E1", found=found, expected=expected)
         _ROWS[type(envelope.event)](batch, envelope, envelope.event)
-    if any(codec.is_large(str(row[-1])) for row in batch.events):
-        _keep_apart(batch)
-    batch.events = [(*row, codec.proof(str(row[-1]))) for row in batch.events]
+    is_large, proof, proved = codec.is_large, codec.proof, []
+    for row in batch.events:
+        text: Any = row[-1]
+        if is_large(text):
+            _keep_apart(batch)
+            batch.events = [(*row, proof(str(row[-1]))) for row in batch.events]
+            return batch
+        proved.append((*row, proof(text)))
+    batch.events = proved
     return batch
 
 

@@ -128,7 +128,7 @@ class SqliteRunStore(RunStore):
         number = self._numbers.get(lease.run)
         if number is None:
             number = self._number(lease.run)
-        batch = rows.build(number, author, envelopes)
+        batch = self._batch(number, author, envelopes)
         if batch.artifacts:
             self._keep(batch.artifacts, self._writer.patience)
         tried = False
@@ -149,6 +149,9 @@ class SqliteRunStore(RunStore):
                 if connection and tried and _is_written(connection.cursor(), lease, batch, release=release):
                     return
             raise
+
+    def _batch(self, number: int, author: Lease, envelopes: Sequence[Envelope]) -> Batch:
+        return rows.build(number, author, envelopes)
 
     def rescue(self, lease: Lease, requests: Sequence[Sequence[Envelope]], *, is_fenced: bool) -> str:
         from runkon.store import rescue  # late: only when nothing can be written

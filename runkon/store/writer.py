@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from runkon.failpoints import failpoint
+from runkon.failpoints import failpoint, is_armed
 from runkon.store import connections, faults
 from runkon.store import statements as sql
 
@@ -26,6 +26,7 @@ class Writer:
 
     def __init__(self, path: Path, durability: Literal["full", "normal"], patience: float) -> None:
         self._path = path
+        self._name = str(path)
         self._durability: Literal["full", "normal"] = durability
         self._patience = patience
         self._lock = threading.Lock()
@@ -88,18 +89,23 @@ class Writer:
     def _once(self, work: Callable[[sqlite3.Cursor], _T]) -> _T:
         cursor = self._cursor or self._open()
         self._check_file()
-        failpoint("before_batch")
+        armed = is_armed()
+        if armed:
+            failpoint("before_batch")
         cursor.execute(sql.BEGIN)
         try:
-            failpoint("after_begin_immediate")
+            if armed:
+                failpoint("after_begin_immediate")
             result = work(cursor)
-            failpoint("before_commit")
+            if armed:
+                failpoint("before_commit")
             cursor.execute(sql.COMMIT)
         except BaseException:
             if cursor.connection.in_transaction:  # SQLite itself rolls back after some faults
                 cursor.execute(sql.ROLLBACK)
             raise
-        failpoint("after_commit")
+        if armed:
+            failpoint("after_commit")
         return result
 
     def _retry(self, work: Callable[[sqlite3.Cursor], _T], error: sqlite3.Error | faults.Gone, own: float | None) -> _T:
@@ -141,7 +147,7 @@ class Writer:
     def _check_file(self) -> None:
         """SQLite goes on writing to a file that has lost its name, and all of it is gone when the process ends."""
         try:
-            if os.stat(self._path).st_ino == self._inode:
+            if os.stat(self._name).st_ino == self._inode:
                 return
         except OSError:  # its folder may be gone, or closed to us
             pass

@@ -19,6 +19,7 @@ from runkon.model.output import Output
 from runkon.model.records import Lease
 from runkon.named import NamedTuple
 from runkon.store import connections
+from runkon.store.batch import Batch
 from runkon.store.sqlite import SqliteRunStore
 
 Row: TypeAlias = Mapping[str, Any]
@@ -40,6 +41,16 @@ class Difference(NamedTuple):
     path: str | None
 
 
+class _RowsAlone(SqliteRunStore):
+    """Keeps what follows from events, and none of them but the first."""
+
+    def _batch(self, number: int, author: Lease, envelopes: Sequence[Envelope]) -> Batch:
+        batch = super()._batch(number, author, envelopes)
+        batch.events.clear()
+        batch.artifacts.clear()
+        return batch
+
+
 def played(envelopes: Sequence[Envelope]) -> Rows:
     """The rows after `envelopes`, which may be `lean`. Raises UserError `corrupt-run` where one can't follow."""
     first = envelopes[0]
@@ -47,7 +58,7 @@ def played(envelopes: Sequence[Envelope]) -> Rows:
         raise corrupt(first.run, 1, "E2", found=f"`{first.event.kind}`", expected="`run_created`")
     with tempfile.TemporaryDirectory(prefix="runkon-") as folder:
         path = Path(folder) / "played.db"
-        store = SqliteRunStore(path, durability="normal", is_alive=lambda _holder: False)
+        store = _RowsAlone(path, durability="normal", is_alive=lambda _holder: False)
         try:
             store.create(first.run, first.event, first.at)
             for leg, group in groupby(envelopes[1:], key=lambda one: one.leg):
@@ -73,7 +84,9 @@ def lean(envelope: Envelope) -> Envelope:
     """Without values that no row holds: they need not be kept twice."""
     event = envelope.event
     match event:
-        case ev.StepCompleted():
+        case ev.StepCompleted(output=output):
+            if not (output.values or output.context or output.text or output.markers):
+                return envelope
             return envelope._replace(event=replace(event, output=Output(usage=event.output.usage)))
         case ev.StepFailed():
             return envelope._replace(event=replace(event, output=None))
