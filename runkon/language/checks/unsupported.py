@@ -52,8 +52,6 @@ def _below(call: CallWorkflow | ForEachBlock, child: CheckedWorkflow) -> Iterato
 
 def _statement(statement: Statement) -> Iterator[Diagnostic]:
     match statement:
-        case ForEachBlock() if statement.workflow is not None:
-            yield _construct(statement, "foreach")
         case _:
             for entry in getattr(statement, "written", ()):
                 if entry.name in OPTIONS.get(statement.kind, ()):
