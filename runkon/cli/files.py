@@ -12,13 +12,16 @@ from runkon.app import App
 from runkon.cli.streams import unwritten
 from runkon.errors import EXIT_USAGE, UserError
 
+CASES = "*.wftest"
 WORKFLOW_FOLDERS = (Path(".runkon/workflows"), Path(".conductor/workflows"))
 
 
-def workflow_files(app: App, targets: Sequence[str]) -> list[Path]:
+def workflow_files(app: App, targets: Sequence[str], *, with_cases: bool = False) -> list[Path]:
     """The files behind `targets`: files, names, folders with everything below; without targets every workflow of the
-    project and of the current folder. Raises UserError `no-workflows` if there is none, and for unknown names."""
-    found = [path for target in targets for path in _behind(app, target)] if targets else _all(app)
+    project and of the current folder; with files of tests too if `with_cases`. Raises UserError `no-workflows` if there
+    is none, and for unknown names."""
+    patterns = ("*.wf", CASES) if with_cases else ("*.wf",)
+    found = [path for target in targets for path in _behind(app, target, patterns)] if targets else _all(app, patterns)
     if not found:
         where = "in " + ", ".join(f"`{target}`" for target in targets) if targets else "here"
         raise UserError(
@@ -31,18 +34,19 @@ def workflow_files(app: App, targets: Sequence[str]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _behind(app: App, target: str) -> Iterator[Path]:
+def _behind(app: App, target: str, patterns: Sequence[str]) -> Iterator[Path]:
     path = Path(target)
     if path.is_dir():
-        yield from sorted(file for file in path.rglob("*.wf") if file.is_file())
+        yield from sorted(file for pattern in patterns for file in path.rglob(pattern) if file.is_file())
     else:
         yield app.find_workflow(target)
 
 
-def _all(app: App) -> list[Path]:
+def _all(app: App, patterns: Sequence[str]) -> list[Path]:
     here = Path.cwd()
     folders = [here, *(app.settings.root / folder for folder in WORKFLOW_FOLDERS)]
-    return [shown(file) for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.wf"))]
+    there = [folder for folder in folders if folder.is_dir()]
+    return [shown(file) for folder in there for pattern in patterns for file in sorted(folder.glob(pattern))]
 
 
 def shown(path: Path) -> Path:

@@ -68,7 +68,7 @@ class _CaseBuilder(Builder):
         return case
 
     def answer(self, word: Token, step: _Step, options: Options | None = None) -> CaseBlock:
-        return self._block(word, step, options or Options((), (step.span.end)))
+        return self._block(word, step, options or Options((), step.span.end))
 
     def standing_answer(self, word: Token, options: Options) -> CaseBlock:
         return self._block(word, None, options)
@@ -84,6 +84,8 @@ class _CaseBuilder(Builder):
         return self._block(word, None, Options(entries, closing.end))
 
     def expected_outputs(self, word: Token, entries: MapValue) -> Entry:
+        for repeated in repeated_entries(entries.entries):
+            self._report(repeated)
         return self.inputs_block(word, entries)
 
     def expected_condition(self, word: Token, condition: Condition) -> Entry:
@@ -97,8 +99,7 @@ class _CaseBuilder(Builder):
         return _Step("".join([name.text for name in names]), self._between(names[0], names[-1].end))
 
     def _block(self, word: Token, step: _Step | None, options: Options) -> CaseBlock:
-        named = options.written if word.text != "expect" else [e for e in options.written if e.name not in _REPEATED]
-        for repeated in repeated_entries(tuple(named)):
+        for repeated in () if word.text == "expect" else repeated_entries(options.written):
             self._report(repeated)
         return CaseBlock(
             span=self._between(word, options.end),

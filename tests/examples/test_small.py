@@ -25,6 +25,13 @@ def test_an_example_is_valid_and_canonical(name, project):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_the_tests_of_an_example_pass(name, project):
+    tests = (EXAMPLES / name).with_suffix(".wftest")
+    project.runkon("test", str(tests))
+    project.runkon("fmt", "--check", str(tests))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_an_example_is_explained(name):
     text = (EXAMPLES / "README.md").read_text("utf-8")
     assert text.count(f"## `{name}`") == 1

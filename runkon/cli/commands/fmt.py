@@ -23,6 +23,7 @@ from runkon.model.output import JsonValue
 from runkon.named import NamedTuple
 
 STDIN = "-"
+CASE_SUFFIX = ".wftest"
 
 
 class _Wanted(NamedTuple):
@@ -37,7 +38,7 @@ class _Wanted(NamedTuple):
     summary="""Format workflow files in place. A file with errors stays as it is.
 
     FILES are files, names, or folders, or `-` to format standard input to standard output; without them, every
-    workflow of this folder and of the project.""",
+    workflow of this folder and of the project, and the tests beside them.""",
 )
 @click.argument("files", nargs=-1)
 @click.option("--check", cls=VariableOption, is_flag=True, help="change nothing; exit code 1 if a file would change")
@@ -48,7 +49,7 @@ def command(session: Session, files: tuple[str, ...], *, check: bool, diff: bool
     if STDIN in files:
         return _stdin(session, wanted)
     exit_code, entries = EXIT_OK, list[JsonValue]()
-    for path in workflow_files(session.app, files):
+    for path in workflow_files(session.app, files, with_cases=True):
         code, is_changed = _one(session, path, wanted)
         exit_code = max(exit_code, code)
         entries.append({"file": str(path), "ok": code in (EXIT_OK, EXIT_FAILED), "changed": is_changed})
@@ -101,9 +102,15 @@ def _stdin(session: Session, wanted: _Wanted) -> int:
 
 def _formatted(session: Session, source: SourceFile) -> str | None:
     """The canonical text; None after the errors were shown."""
-    from runkon.language.formatter import format_source  # late: it brings the whole layout engine
+    from runkon.language.formatter import format_cases, format_source  # late: it brings the whole layout engine
 
-    text, diagnostics = format_source(source, parsed=session.app.parsed_files.parse(source))
+    if source.path.endswith(CASE_SUFFIX):
+        from runkon.language.case_parser import parse_cases  # late: for files of tests only
+
+        cases = parse_cases(source)
+        text, diagnostics = format_cases(cases), cases.diagnostics
+    else:
+        text, diagnostics = format_source(source, parsed=session.app.parsed_files.parse(source))
     if text is None:
         show_findings(session.console, diagnostics, source)
     return text

@@ -1,0 +1,117 @@
+"""Which `.wftest` files are meant, and the workflows their tests name. For `runkon test` and for pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from runkon.app import App
+from runkon.cli.files import WORKFLOW_FOLDERS, shown
+from runkon.errors import EXIT_INVALID, EXIT_USAGE, UserError
+from runkon.language.case_nodes import ParsedCases
+from runkon.language.case_parser import SUFFIX, parse_cases
+from runkon.language.check import check
+from runkon.language.diagnostics import Severity
+from runkon.language.loader import read_source
+from runkon.language.program import Catalog, CheckedWorkflow, LoadedWorkflow, Located, NameKind, ResourceKind
+from runkon.language.source import SourceFile
+from runkon.named import NamedTuple
+
+_SKIPPED = frozenset({"node_modules", "__pycache__"})
+
+
+def case_files(app: App, targets: Sequence[str]) -> list[Path]:
+    """The files behind `targets`: files, folders with everything below; without targets all of the current folder and
+    of the project's workflow folders. Raises UserError `no-tests`, `file-not-found`."""
+    if targets:
+        found = [path for target in targets for path in _behind(Path(target))]
+    else:
+        folders = [Path(), *(app.settings.root / folder for folder in WORKFLOW_FOLDERS)]
+        found = [file for folder in folders for file in _below(folder)]
+    if not found:
+        where = "in " + ", ".join(f"`{target}`" for target in targets) if targets else "here"
+        help = f"a test of a workflow stands in a file that ends in `{SUFFIX}`"
+        raise UserError("no-tests", f"there are no tests {where}", help=help, exit_code=EXIT_USAGE)
+    return [shown(path) for path in {path.resolve(): path for path in found}.values()]
+
+
+def _behind(target: Path) -> list[Path]:
+    return _below(target) if target.is_dir() else [target]
+
+
+def _below(folder: Path) -> list[Path]:
+    """Everything below, but for folders with a dot and those nobody looks into."""
+    if not folder.is_dir():
+        return []
+    found = (file for file in folder.rglob(f"*{SUFFIX}") if file.is_file())
+    return sorted(file for file in found if not any(map(_is_skipped, file.relative_to(folder).parts[:-1])))
+
+
+def _is_skipped(name: str) -> bool:
+    return name in _SKIPPED or (name.startswith(".") and name not in (".runkon", ".conductor"))
+
+
+def read_cases(path: Path) -> ParsedCases:
+    """The tests of a file. Raises UserError if it can't be read."""
+    return parse_cases(read_source(path, str(path)))
+
+
+class TestedWorkflow(NamedTuple):
+    """A workflow that a test names, and the folder its runs work in."""
+
+    program: CheckedWorkflow
+    root: Path
+
+
+class ProjectWorkflows:
+    """The workflows of a project as `run` finds them, seen from the folder of the test first."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._known: dict[Path, TestedWorkflow] = {}
+
+    def find(self, name: str, beside: Path) -> TestedWorkflow:
+        """The workflow of that name or file, checked; executors need not exist. Raises UserError `workflow-not-found`
+        and `invalid-workflow`, which names the first error."""
+        near = [beside / name, beside / f"{name}.wf"]
+        path = next((file for file in near if file.is_file()), None) or self._app.find_workflow(name)
+        if path not in self._known:
+            self._known[path] = self._checked(path)
+        return self._known[path]
+
+    def _checked(self, path: Path) -> TestedWorkflow:
+        source = read_source(path, str(path))
+        parsed = self._app.parsed_files.parse(source)
+        found = list(parsed.diagnostics)
+        if parsed.is_whole and parsed.workflows:
+            result = check(parsed, parsed.workflows[0], _Answered(self._app.around(source.path).project))
+            if result.checked is not None and parsed.ok:
+                return TestedWorkflow(result.checked, self._app.settings.root)
+            found += result.diagnostics
+        first = next((one for one in found if one.severity is Severity.ERROR), None)
+        said = f": {first.message} ({first.span.file}:{first.span.line})" if first else ""
+        raise UserError(
+            "invalid-workflow",
+            f"the workflow `{path}` has errors{said}",
+            next=f"runkon validate {path}",
+            exit_code=EXIT_INVALID,
+        )
+
+
+class _Answered(Catalog):
+    """A project in which every executor exists, because tests answer for them."""
+
+    def __init__(self, project: Catalog) -> None:
+        self._project = project
+
+    def knows(self, kind: NameKind, name: str) -> bool:
+        return kind == "executor" or self._project.knows(kind, name)
+
+    def names(self, kind: NameKind) -> Sequence[str]:
+        return self._project.names(kind)
+
+    def locate(self, kind: ResourceKind, name: str, workflow: str, caller: SourceFile | None = None) -> Located:
+        return self._project.locate(kind, name, workflow, caller)
+
+    def workflow(self, name: str, caller: SourceFile) -> LoadedWorkflow:
+        return self._project.workflow(name, caller)

@@ -1,0 +1,8 @@
+"""Tests of workflows, written beside them in `.wftest` files: read, run in memory and in virtual time, judged."""
+
+from __future__ import annotations
+
+from runkon.testing.cases.running import CaseResult, Found, Workflows, run_case, run_file
+from runkon.testing.cases.updating import updated
+
+__all__ = ["CaseResult", "Found", "Workflows", "run_case", "run_file", "updated"]

@@ -1,0 +1,101 @@
+"""The decisions of a test: who answers which gate, and when. Time goes on to the next decision or deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runkon.engine.gate_terms import needed
+from runkon.errors import UserError
+from runkon.language.case_nodes import Case, CaseBlock
+from runkon.language.diagnostics import Diagnostic, Severity
+from runkon.language.program import CheckedWorkflow
+from runkon.model.decisions import APPROVED, NEEDED, REJECTED, SELECTED, VALUES
+from runkon.model.ids import RunID
+from runkon.model.output import JsonValue
+from runkon.model.ports import RunStore
+from runkon.model.records import GateAnswer, GateRecord
+from runkon.testing.cases.checking import gates_of
+from runkon.testing.cases.values import json_of, seconds_of
+from runkon.testing.clock import FakeClock
+
+_OWN = frozenset({"approve", "reject", "after", "by", "reason", "select"})
+SOMEBODY = "test"
+
+
+class Decisions:
+    """The `decide` blocks of one test, each given once: several for one gate serve its visits, or its approvers, in
+    turn."""
+
+    def __init__(self, case: Case, program: CheckedWorkflow, store: RunStore, run: RunID, clock: FakeClock) -> None:
+        self._needed = {gate.key: needed(gate) for gate in gates_of(program)}
+        self._left = list(case.blocks("decide"))
+        self._store = store
+        self._run = run
+        self._clock = clock
+
+    def next_one(self) -> bool:
+        """Move time to what comes first, a decision or a deadline, and decide. False if nothing will come."""
+        open_gates = [gate for gate in self._store.gates(self._run) if gate.decision is None]
+        due = [(self._due(gate, block), gate, block) for gate in open_gates if (block := self._for(gate)) is not None]
+        deadlines = [gate.deadline_at for gate in open_gates if gate.deadline_at is not None]
+        if not due and not deadlines:
+            return False
+        first = min(due, key=lambda one: one[0], default=None)
+        if first is None or (deadlines and min(deadlines) <= first[0]):
+            self._go_to(min(deadlines))
+            return True
+        at, gate, block = first
+        self._go_to(at)
+        self._left.remove(block)
+        try:
+            self._store.answer_gate(self._answer(gate, block))
+        except UserError as error:
+            if error.code != "gate-decided":
+                raise
+        return True
+
+    def unused(self) -> Iterator[Diagnostic]:
+        """What was never asked for."""
+        opened = {name for gate in self._store.gates(self._run) for name in _names(gate)}
+        for block in self._left:
+            why = "it had its decision before" if block.name in opened else "it was never open"
+            message = f"expected `{block.name}` to wait for this decision"
+            yield Diagnostic("expectation-failed", Severity.ERROR, message, block.name_span, label=why)
+
+    def _for(self, gate: GateRecord) -> CaseBlock | None:
+        names = _names(gate)
+        return next((block for block in self._left if block.name in names), None)
+
+    def _due(self, gate: GateRecord, block: CaseBlock) -> int:
+        after = block.entry("after")
+        seconds = None if after is None else seconds_of(after.value)
+        return gate.opened_at + round((seconds or 0.0) * 1000)
+
+    def _go_to(self, at: int) -> None:
+        self._clock.advance(max(0, at - self._clock.now_ms()) / 1000)
+
+    def _answer(self, gate: GateRecord, block: CaseBlock) -> GateAnswer:
+        said: dict[str, JsonValue] = {entry.name: json_of(entry.value) for entry in block.written}
+        is_rejected = said.get("approve") is False or said.get("reject") is True
+        form: dict[str, JsonValue] = {NEEDED: self._needed.get(gate.name, 1)}
+        values = {name: value for name, value in said.items() if name not in _OWN}
+        if values:
+            form[VALUES] = values
+        if "select" in said:
+            form[SELECTED] = said["select"] if isinstance(said["select"], list) else [said["select"]]
+        return GateAnswer(
+            run=self._run,
+            gate=gate.name,
+            choice=REJECTED if is_rejected else APPROVED,
+            by=str(said.get("by", SOMEBODY)),
+            via="test",
+            at=self._clock.now_ms(),
+            occurrence=gate.occurrence,
+            reason=str(said.get("reason", "")),
+            form=form,
+        )
+
+
+def _names(gate: GateRecord) -> tuple[str, ...]:
+    """What a test may call an open gate: by key, by path, by its number."""
+    return gate.name, str(gate.path), f"{gate.name}#{gate.occurrence}"
