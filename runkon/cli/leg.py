@@ -11,7 +11,7 @@ from runkon.cli.complaints import user_error
 from runkon.cli.console import json_text
 from runkon.cli.exit_codes import exit_code
 from runkon.cli.presenters import Picture, PlainLines, Presenter
-from runkon.cli.run_state import ask_lines_of, open_gates_of, short_id
+from runkon.cli.run_state import ask_lines_of, open_gates_of, short_id, state_left
 from runkon.cli.session import Session
 from runkon.cli.signals import carry_out
 from runkon.cli.streams import open_outlet, undelivered, unwritten
@@ -112,7 +112,7 @@ def report(session: Session, run: RunRecord, *, owns_stdout: bool = False) -> in
         from runkon.views.run_object import run_object  # late: where it was asked for
 
         gates = open_gates_of(session.app, run, steps)
-        console.data(run_object(run, steps, gates=gates))
+        console.data(run_object(run, steps, gates=gates, state=state_left(session.app, run.id)))
     elif run.outputs and not owns_stdout:
         for line in output_lines(run.outputs):
             console.result(line)

@@ -53,6 +53,8 @@ class _Build:
                 path = _path(node.key, prefix, seen)
                 label = node.name if node.workflow is None else f"{node.name} → {node.workflow}"
                 return Outline("foreach", label, path, line, self._inside(node.body or (), path))
+            case n.SetStatement():
+                return Outline("set", ", ".join(entry.name for entry in node.updates), "", line)
             case _:
                 key = result_key(node) or node.kind
                 return Outline(node.kind, _title(node, key), _path(key, prefix, seen), line)

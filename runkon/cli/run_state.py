@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from runkon.app import App
@@ -11,7 +11,9 @@ from runkon.errors import EXIT_USAGE, UserError
 from runkon.language.columns import visible
 from runkon.model.holder import is_alive
 from runkon.model.ids import RunID
+from runkon.model.output import JsonValue
 from runkon.model.records import GateRecord, RunRecord, StepRecord
+from runkon.model.state import StateSet
 from runkon.model.status import RunStatus, StepStatus
 from runkon.views.short_ids import shortened
 from runkon.views.status import shown_status
@@ -35,6 +37,13 @@ def is_held(run: RunRecord) -> bool:
         return False
     alive = is_alive(run.holder)
     return (run.lease_until or 0) >= now_ms() if alive is None else alive
+
+
+def state_left(app: App, run: RunID) -> Mapping[str, JsonValue]:
+    """What the state channels of a run held when its last leg ended; empty before the first end, and without any."""
+    found = app.store.events_of(run, {StateSet.kind})
+    whole = [one.event for one in found if isinstance(one.event, StateSet) and one.event.path is None]
+    return whole[-1].updates if whole else {}
 
 
 def record_of(app: App, text: str) -> RunRecord:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from runkon.model.output import JsonValue
 from runkon.model.records import GateRecord, RunRecord, StepRecord
@@ -18,11 +18,12 @@ def run_object(
     steps: Sequence[StepRecord],
     status: RunStatus | None = None,
     gates: Sequence[GateRecord] = (),
+    state: Mapping[str, JsonValue] | None = None,
 ) -> dict[str, JsonValue]:
     """The run with its steps, in program order. `status` is the one to show, if it is not the recorded one; `gates` are
-    the open ones, in program order."""
+    the open ones, in program order; `state` is what the state channels held when the last leg ended."""
     shown: list[JsonValue] = [_step_object(step, run.leg) for step in steps]
-    return {"schema": SCHEMA, **run_summary(run, status, gates), "steps": shown}
+    return {"schema": SCHEMA, **run_summary(run, status, gates), "state": dict(state or {}), "steps": shown}
 
 
 def run_summary(

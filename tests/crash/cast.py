@@ -12,7 +12,7 @@ from pathlib import Path
 
 from runkon.executors.script import ScriptExecutor
 from runkon.model.ids import RunID
-from runkon.model.output import Output
+from runkon.model.output import JsonValue, Output
 from runkon.model.ports import ActionExecutor, RunStore, StepRequest
 
 from .plays import Play
@@ -76,7 +76,8 @@ class Cast:
         context = f"{name} at {path} saw {_digest(request)}"
         if name in self._play.large:
             context = f"{context} " + "x" * LARGE
-        return Output(self._play.markers.get(path, frozenset()), context, {"at": path})
+        values: dict[str, JsonValue] = {"at": path, "log": [path]} if self._play.logs else {"at": path}
+        return Output(self._play.markers.get(path, frozenset()), context, values)
 
     def _meet(self) -> None:
         """Wait until the script beside this step has started its processes, then let it go on."""

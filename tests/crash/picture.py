@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runkon.errors import RunkonError
-from runkon.model.events import ChoiceMade, Envelope
+from runkon.model.events import ChoiceMade, Envelope, StateSet
 from runkon.model.fold import RunState, fold
 from runkon.model.ids import RunID
 from runkon.model.output import JsonValue, Output
@@ -47,7 +47,12 @@ def picture(store: RunStore, run: RunID) -> dict[str, Any]:
         "steps": {_place(str(step.path)): _step(step) for step in kept},
         "order": [_place(str(step.path)) for step in kept],
         "choices": _choices(events, last),
+        "state": next((_short(one.event.updates) for one in reversed(events) if _is_state(one)), None),
     }
+
+
+def _is_state(envelope: Envelope) -> bool:
+    return isinstance(envelope.event, StateSet) and envelope.event.path is None
 
 
 def _always_leg(path: str) -> int:

@@ -19,7 +19,8 @@ SECRET = "hunter2-and-more"
 class Play:
     """One workflow to kill. `markers` are those a path answers with; `fails` says how many times a path fails first
     (-1: always); `writers` are agents whose effect is `write`; `anew` are paths that may be called again after a kill
-    although their end is on record, because a failure nobody took is tried again and retries are granted afresh."""
+    although their end is on record, because a failure nobody took is tried again and retries are granted afresh. With
+    `logs` every answer has a field `log`, a list of its path."""
 
     name: str
     text: str
@@ -31,6 +32,7 @@ class Play:
     anew: frozenset[str] = frozenset()
     large: frozenset[str] = frozenset()
     scripts: bool = False
+    logs: bool = False
 
 
 def _marks(**paths: str) -> dict[str, frozenset[str]]:
@@ -148,6 +150,19 @@ ASK = Play(
   outputs { x = deploy.context y = c.context }
 }""",
     writers=frozenset({"deploy"}),
+)
+
+GATES = Play(
+    "gate",
+    """workflow w {
+  call a
+  gate human_review { prompt = "Ship {{a.context}}?" on_reject = continue }
+  if human_review.approved { call b { inputs = { said = "{{gate_feedback}}" } } } else { call never }
+  parallel p { gate human_approval { name = second } call c }
+  gate pr_checks { timeout = 0 on_timeout = continue }
+  if pr_checks.timed_out { call d } else { call never }
+  outputs { x = b.context y = human_review.decision z = second.by }
+}""",
 )
 
 SECRETS = Play(
@@ -276,6 +291,33 @@ workflow one { inputs { said required } call e always { call f } }
     anew=frozenset({"t[w]/u[0]/d", "p/v[0]/g"}),
 )
 
+STATE = Play(
+    "state",
+    """workflow w {
+  state { log list = ["begun"] reduce = append rounds integer = 0 reduce = sum last text seen list reduce = union }
+  call a
+  parallel p {
+    fail_fast = false
+    min_success = 2
+    call b
+    do { call c set { last = "{{c.context}}" rounds = 1 } call d }
+    call e
+  }
+  while state.rounds < 3 {
+    max_iterations = 4
+    parallel { call f do { call g set { seen = ["{{state.rounds}}", "x"] } } }
+    set { rounds = 1 log = ["{{state.seen}}"] }
+  }
+  foreach t in [1, 2] { call h set { rounds = 10 } }
+  if state.rounds == 23 { call i { inputs = { told = state.log } } }
+  outputs { log = state.log rounds = state.rounds last = state.last seen = state.seen }
+  always { call z { inputs = { told = "{{state.last}} {{state.rounds}}" } } }
+}""",
+    fails={"p/e": -1},
+    anew=frozenset({"p/e"}),
+    logs=True,
+)
+
 PLAYS = {
     play.name: play
     for play in (
@@ -288,11 +330,13 @@ PLAYS = {
         RETRY,
         ALWAYS,
         ASK,
+        GATES,
         SECRETS,
         LARGE,
         SCRIPTS,
         MIXED,
         CHILDREN,
         ITEMS,
+        STATE,
     )
 }

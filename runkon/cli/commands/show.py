@@ -19,6 +19,7 @@ from runkon.cli.run_state import (
     record_of,
     short_id,
     shown_steps,
+    state_left,
     step_named,
     true_status,
 )
@@ -55,7 +56,8 @@ def command(session: Session, run: str, step: str | None, *, source: bool) -> in
         _show_step(session, record, step_named(record, steps, step))
     elif session.as_json:
         gates = open_gates_of(session.app, record, steps)
-        session.console.data(run_object(record, steps, true_status(record), gates))
+        state = state_left(session.app, record.id)
+        session.console.data(run_object(record, steps, true_status(record), gates, state))
     elif source:
         _show_source(session, record, steps)
     else:
@@ -77,6 +79,9 @@ def _show_run(session: Session, run: RunRecord, steps: Sequence[StepRecord]) -> 
         console.result("")
         for line in output_lines(run.outputs):
             console.result(line)
+    state = state_left(session.app, run.id)
+    for line in output_lines({f"state.{name}": value for name, value in state.items()}):
+        console.result(line)
     if status is RunStatus.FAILED:
         texts = session.app.store.sources(run.id)
         for block in failure_blocks(steps, texts, end, color=console.out_color):
