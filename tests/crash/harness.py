@@ -28,6 +28,7 @@ from runkon.engine.config import RunConfig
 from runkon.engine.runner import Runner
 from runkon.errors import UserError
 from runkon.language.program import CheckedWorkflow
+from runkon.model.decisions import UNKNOWN
 from runkon.model.ids import RunID
 from runkon.model.ports import RunStore
 from runkon.model.records import GateAnswer
@@ -188,7 +189,7 @@ def _leg(case: Case, folder: Path, *, spec: str, whole: Whole | None) -> None:
 
 
 def to_the_end(runner: Runner, store: RunStore, play: Play, folder: Path, run: RunID | None) -> RunID:
-    """Run `play`, or resume `run`, answering every question with `rerun`, until it has ended."""
+    """Run `play`, or resume `run`, answering questions with `rerun` and gates with `approved`, until it has ended."""
     inputs = {**play.inputs, **play.secrets}
     if play.scripts:
         inputs["folder"] = str(folder)
@@ -205,7 +206,8 @@ def to_the_end(runner: Runner, store: RunStore, play: Play, folder: Path, run: R
         if runner.execute(run, program, config).status is RunStatus.WAITING:
             for gate in store.gates(run):
                 if gate.decision is None:
-                    store.answer_gate(GateAnswer(run, gate.name, "rerun", "tester", "cli", 1, gate.occurrence))
+                    choice = "rerun" if gate.type == UNKNOWN else "approved"
+                    store.answer_gate(GateAnswer(run, gate.name, choice, "tester", "cli", 1, gate.occurrence, "well"))
     append_line(folder / "findings", f"the run did not end within {MOST_LEGS} resumes")
     return run
 
