@@ -14,13 +14,17 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 from runkon.engine.cancellation import RunControl
 from runkon.executors.providers import Files, Lines, Range, Runs
 from runkon.executors.script import ScriptExecutor
+from runkon.model.decisions import Approved, GateRequest, Pending, Rejected, Resolution
 from runkon.model.events import Envelope
+from runkon.model.items import Item, ItemProvider, ItemRequest
 from runkon.model.output import Output, Usage, as_output
 from runkon.model.ports import ActionExecutor, StepRequest
 from runkon.testing import Hold, ScriptedExecutor, answers_from_json
@@ -31,10 +35,20 @@ PATIENCE = 30.0  # seconds until a wait is a failure of the case
 class Stage:
     """The executors of one case and everything they wait for. Also the sink that tells it what happened."""
 
-    def __init__(self, answers: Mapping[str, object], *, metered: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        answers: Mapping[str, object],
+        *,
+        metered: Sequence[str] = (),
+        providers: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
+        resolvers: Mapping[str, Sequence[Mapping[str, str]]] = MappingProxyType({}),
+    ) -> None:
         self.control = RunControl()
         self.scripted = ScriptedExecutor({key: self._answer(value) for key, value in answers.items()})
         self.most = 0
+        self.providers: dict[str, ItemProvider] = {one.name: one for one in (Files(), Lines(), Range(), Runs())}
+        self.providers |= {name: Listed(name, what) for name, what in providers.items()}
+        self.resolvers = {name: Saying(name, what) for name, what in resolvers.items()}
         self.interrupt_at: int | None = None
         self._running = 0
         self._metered = frozenset(metered)
@@ -51,10 +65,6 @@ class Stage:
 
     def names(self) -> Sequence[str]:
         return ("script",)
-
-    def things(self, kind: str) -> Mapping[str, object]:
-        """The item providers in the box."""
-        return {one.name: one for one in (Files(), Lines(), Range(), Runs())} if kind == "provider" else {}
 
     def play(self, request: StepRequest) -> Output:
         with self._changed:
@@ -154,6 +164,44 @@ class Player:
 
     def execute(self, request: StepRequest) -> Output:
         return self._stage.play(request)
+
+
+class Listed:
+    """A provider of the case: its `items`, `blocks` (pairs of ids, what blocks first), or what it raises."""
+
+    def __init__(self, name: str, what: Mapping[str, Any]) -> None:
+        self.name = name
+        self._what = what
+
+    def items(self, request: ItemRequest) -> Iterable[Item]:
+        if "error" in self._what:
+            raise RuntimeError(self._what["error"])
+        for one in self._what["items"]:
+            fields = {"id": one} if isinstance(one, str) else one
+            yield Item(fields["id"], fields.get("ref", ""), fields.get("context", {}))
+
+    def dependencies(self, request: ItemRequest) -> Iterable[tuple[str, str]]:
+        if "blocks" not in self._what:
+            raise RuntimeError("no order is known")
+        return [(first, then) for first, then in self._what["blocks"]]
+
+
+class Saying:
+    """A resolver of the case: what it says, one per question; the last again and again."""
+
+    interval = 0.01
+
+    def __init__(self, name: str, says: Sequence[Mapping[str, str]]) -> None:
+        self.name = name
+        self._says = says
+
+    def poll(self, request: GateRequest) -> Resolution:
+        says = self._says[min(request.poll, len(self._says) - 1)]
+        if "error" in says:
+            raise RuntimeError(says["error"])
+        if "approved" in says:
+            return Approved(says["approved"])
+        return Rejected(says["rejected"]) if "rejected" in says else Pending()
 
 
 def shown(request: StepRequest, path: str) -> str:

@@ -27,7 +27,7 @@ from runkon.model.ids import RunID
 from runkon.model.ports import RunStore
 from runkon.model.records import GateAnswer, StepRecord
 from runkon.store.memory import MemoryRunStore
-from runkon.testing import FakeClock, TextRun, check_text, resume_run
+from runkon.testing import FakeClock, TextRun, check_text
 from runkon.testing.running import recorded
 
 from .stage import Stage
@@ -40,7 +40,16 @@ CASES = sorted(
 )
 UPDATE = bool(os.environ.get("RUNKON_UPDATE"))
 CONFIG = ("fail_fast", "dry_run", "max_parallel", "until", "model", "executors", "injected")
-OPTIONS = {*CONFIG, "files", "metered", "time", "at_once", "count", "legs", "decide", "sweep"}
+OTHERS = ("providers", "resolvers")
+OPTIONS = {*CONFIG, "files", "metered", "time", "at_once", "count", "legs", "decide", "sweep", *OTHERS}
+STEADY = {
+    "fail_fast",
+    "sweep",
+    "decide",
+    "count",
+    "files",
+    *OTHERS,
+}  # options that leave a case as it is when it is cut
 
 
 class Case:
@@ -61,8 +70,12 @@ class Case:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             path.chmod(0o755)
-        self.stage = Stage(self.answers, metered=self.options.get("metered", ()))
+        self.stage = self.new_stage()
         self.legs = 1
+
+    def new_stage(self) -> Stage:
+        told = {key: self.options.get(key, {}) for key in OTHERS}
+        return Stage(self.answers, metered=self.options.get("metered", ()), **told)
 
     def sibling(self, suffix: str) -> Path:
         return self.path.with_name(self.path.name + suffix)
@@ -81,10 +94,14 @@ class Case:
 
     def leg(self, clock: FakeClock | None = None) -> TextRun:
         store, program = MemoryRunStore(), check_text(self.text)
-        runner = Runner(store, self.stage, sinks=[self.stage], clock=clock, providers=self.stage.things("provider"))
+        runner = self.runner(store, clock)
         run = runner.create(program, self.inputs, self.config)
         self.decide(store, run, 1)
         return recorded(runner.execute(run, program, self.config, self.stage.control), store, program)
+
+    def runner(self, store: RunStore, clock: FakeClock | None = None) -> Runner:
+        stage = self.stage
+        return Runner(store, stage, sinks=[stage], clock=clock, providers=stage.providers, resolvers=stage.resolvers)
 
     def decide(self, store: RunStore, run: RunID, leg: int) -> None:
         """Give the answers to gates that are there before this leg begins."""
@@ -93,12 +110,14 @@ class Case:
 
     def resumed(self, before: TextRun) -> TextRun:
         """One more leg, on a new stage as after a new start of the program: only the answers used up stay so."""
-        stage = Stage(self.answers, metered=self.options.get("metered", ()))
+        stage = self.new_stage()
         stage.scripted = self.stage.scripted
         self.stage = stage
         self.legs += 1
         self.decide(before.store, before.record.id, self.legs)
-        return resume_run(before, stage, config=replace(self.config, until=None), control=stage.control)
+        config = replace(self.config, until=None)
+        record = self.runner(before.store).execute(before.record.id, before.program, config, stage.control)
+        return recorded(record, before.store, before.program)
 
     def timed_leg(self, moves: Sequence[Mapping[str, float]]) -> TextRun:
         """A leg in virtual time: each move waits for so many calls and for a timer, then lets time pass."""
@@ -189,7 +208,7 @@ def can_be_cut(name: str) -> bool:
     answers = HERE / f"{name}.answers.json"
     options = HERE / f"{name}.options.json"
     given = json.loads(options.read_text("utf-8")) if options.exists() else {}
-    if set(given) - {"fail_fast", "sweep", "decide", "count", "files"} or set(given.get("decide", ())) - {"1"}:
+    if set(given) - STEADY or set(given.get("decide", ())) - {"1"}:
         return False
     if (HERE / f"{name}.status").read_text("utf-8").startswith(("refused", "interrupted", "cancelled")):
         return False
@@ -224,7 +243,7 @@ def facts_of(steps: Sequence[StepRecord]) -> list[tuple[object, ...]]:
 def error_of(step: StepRecord) -> tuple[str, str] | None:
     """Its error; what a block says of how many attempts a step below had is left out."""
     error = step.error
-    return error and (error.kind, re.sub(r" after \d+ attempts", "", error.message))
+    return None if error is None else (error.kind, re.sub(r" after \d+ attempts", "", error.message))
 
 
 def repeated(events: Sequence[Event]) -> list[str]:
