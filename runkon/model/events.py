@@ -128,9 +128,8 @@ class RunInterrupted:
 # ── steps and attempts ────────────────────────────────────────────────────────────────────────────
 @event
 class AttemptStarted:
-    """Durable before the executor is called. `number` counts a path's attempts from 0, over all legs. `effect` is what
-    it may do to the world, None for the usual `read`; `executor_version` is left out where it is `1`; `reserve` is what
-    is set aside for it where the run has limits: `cost_usd`, `tokens`, and whether its executor is `metered`."""
+    """Durable before the executor is called. `number` counts a path's attempts from 0, over all legs. `effect` may be
+    None for `read`, `executor_version` for `1`; `reserve` is what limits make it set aside: `cost_usd tokens metered`."""
 
     kind: ClassVar[str] = "attempt_started"
     path: StepPath

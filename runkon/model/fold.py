@@ -249,8 +249,8 @@ class RunState:
         record = self._closing(envelope, event.path, event.epoch, event.number)
         self._open.discard(event.path)
         lost = record.cut_offs + (event.cause in ("process_lost", "worker_lost"))
-        why, status = event.cause if event.certainty == "unknown" else None, StepStatus.INTERRUPTED
-        self.steps[event.path] = replace(record, status=status, cut_offs=lost, leg=envelope.leg, skip_reason=why)
+        record, why = replace(record, cut_offs=lost), event.cause if event.certainty == "unknown" else None
+        self.steps[event.path] = replace(record, status=StepStatus.INTERRUPTED, leg=envelope.leg, skip_reason=why)
         self._pay(event.usage)
 
     def _process_started(self, envelope: Envelope, event: ev.ProcessStarted) -> None:
@@ -287,13 +287,10 @@ class RunState:
         record = self._unsettled(envelope, event.path, event.epoch, event.info)
         self._close(record, envelope, StepStatus.TIMED_OUT, error=event.error, handled=event.handled)
 
-    def _step_skipped(self, envelope: Envelope, event: ev.StepSkipped) -> None:
+    def _step_left_out(self, envelope: Envelope, event: ev.StepSkipped | ev.StepCancelled) -> None:
         record = self._unsettled(envelope, event.path, event.epoch, event.info)
-        self._close(record, envelope, StepStatus.SKIPPED, skip_reason=event.reason)
-
-    def _step_cancelled(self, envelope: Envelope, event: ev.StepCancelled) -> None:
-        record = self._unsettled(envelope, event.path, event.epoch, event.info)
-        self._close(record, envelope, StepStatus.CANCELLED, skip_reason=event.reason)
+        status = StepStatus.SKIPPED if isinstance(event, ev.StepSkipped) else StepStatus.CANCELLED
+        self._close(record, envelope, status, skip_reason=event.reason)
 
     def _step_handled(self, envelope: Envelope, event: ev.StepHandled) -> None:
         record = self._current(envelope, event.path, event.epoch)
@@ -388,8 +385,8 @@ _ACTIONS: dict[type, Callable[[RunState, Envelope, Any], None]] = {  # each take
     ev.StepCompleted: RunState._step_completed,
     ev.StepFailed: RunState._step_failed,
     ev.StepTimedOut: RunState._step_timed_out,
-    ev.StepSkipped: RunState._step_skipped,
-    ev.StepCancelled: RunState._step_cancelled,
+    ev.StepSkipped: RunState._step_left_out,
+    ev.StepCancelled: RunState._step_left_out,
     ev.StepHandled: RunState._step_handled,
     ev.StepSuperseded: RunState._step_superseded,
     ev.GateOpened: RunState._gate_opened,

@@ -95,31 +95,20 @@ def command(
     session.flags |= {"plugins": plugins}
     app = session.app
     wish = ResumeWish(mode=_mode(step, only_failed=only_failed, restart=restart), step=step, fork=fork)
+    attends = wait or can_prompt(session)
+    options = RunOptions(
+        attends=attends, executors=executors, jobs=jobs, until=until, timeout=timeout, budget_usd=budget,
+        max_calls=max_calls,
+    )  # fmt: skip
     with ExitStack() as reads:
         reads.enter_context(app.store.together())
         record = newest_resumable(app) if run is None else record_of(app, run)
         session.next = f"runkon resume {record.id}"
-        is_plain = wish.is_normal and not with_edits
-        if record.status is RunStatus.COMPLETED and is_plain and not dry_run:
-            session.console.note(f"run {record.id} is completed; this is its result")
-            return report(session, record, owns_stdout=events == "-")
-        asks_nothing = not (
-            pairs
-            or executors
-            or jobs
-            or until
-            or timeout
-            or events
-            or dry_run
-            or budget is not None
-            or max_calls is not None
-        )
-        if is_plain and asks_nothing and is_held(record):
-            from runkon.cli.attach import attach, may_attach  # late: on a terminal, for a run that goes on
-
-            if may_attach(session, record):
-                reads.close()  # whoever watches leaves the file alone between two looks
-                return attach(session, record)
+        if wish.is_normal and not with_edits and not dry_run:
+            asks_nothing = options == RunOptions(attends=attends) and not (pairs or events)
+            shown = _shown_as_it_is(session, record, reads, events, may_attach=asks_nothing)
+            if shown is not None:
+                return shown
         if with_edits:
             from runkon.cli.resume_plan import edited_workflow  # late: where it was asked for
 
@@ -127,27 +116,40 @@ def command(
             if edited is None:
                 return EXIT_INVALID
             wish = replace(wish, edited=edited)
-        options = RunOptions(
-            attends=wait or can_prompt(session),
-            executors=executors,
-            jobs=jobs,
-            until=until,
-            timeout=timeout,
-            budget_usd=budget,
-            max_calls=max_calls,
-        )
         prepared = app.resuming.prepare(record.id, options, wish, given_inputs(pairs, None), is_preview=dry_run)
         if dry_run:
             from runkon.cli.resume_plan import preview  # late: where it was asked for
 
             return preview(session, prepared)
-        for note in prepared.notes:
-            session.console.note(f"note: {visible(note)}")
-        if with_edits or ((not is_plain or prepared.may_ask) and (fork or not is_held(record))):
-            from runkon.cli.resume_plan import show_before  # late: most resumes have nothing to decide
-
-            show_before(session, prepared, wants_yes=with_edits and not yes)
+        _say_before(session, prepared, wish, wants_yes=with_edits and not yes)
         return _carry_out(session, prepared, events)
+
+
+def _shown_as_it_is(
+    session: Session, record: RunRecord, reads: ExitStack, events: str | None, *, may_attach: bool
+) -> int | None:
+    """The exit code for a run of which only its result is wanted, or a look at it; None for one that is to go on."""
+    if record.status is RunStatus.COMPLETED:
+        session.console.note(f"run {record.id} is completed; this is its result")
+        return report(session, record, owns_stdout=events == "-")
+    if may_attach and is_held(record):
+        from runkon.cli import attach  # late: on a terminal, for a run that goes on
+
+        if attach.may_attach(session, record):
+            reads.close()  # whoever watches leaves the file alone between two looks
+            return attach.attach(session, record)
+    return None
+
+
+def _say_before(session: Session, prepared: Prepared, wish: ResumeWish, *, wants_yes: bool) -> None:
+    """What is to be known, and perhaps agreed to, before the leg begins."""
+    for note in prepared.notes:
+        session.console.note(f"note: {visible(note)}")
+    has_edits = wish.edited is not None
+    if has_edits or ((not wish.is_normal or prepared.may_ask) and (wish.fork or not is_held(prepared.record))):
+        from runkon.cli.resume_plan import show_before  # late: most resumes have nothing to decide
+
+        show_before(session, prepared, wants_yes=wants_yes)
 
 
 def _mode(step: str | None, *, only_failed: bool, restart: bool) -> str:
