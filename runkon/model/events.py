@@ -129,7 +129,7 @@ class RunInterrupted:
 @event
 class AttemptStarted:
     """Durable before the executor is called. `number` counts a path's attempts from 0, over all legs. `effect` may be
-    None for `read`, `executor_version` for `1`; `reserve` is what limits make it set aside: `cost_usd tokens metered`."""
+    None for `read`, `executor_version` for `1`; `reserve` is what is set aside: `cost_usd tokens metered`."""
 
     kind: ClassVar[str] = "attempt_started"
     path: StepPath
