@@ -69,10 +69,13 @@ def run_child(
         inside = _planned_once(child, leg)
     if leg.until is not None:
         leg.calls.append(path)
+    meta = child.workflow.meta
+    bounds = [one for one in (scope.env.facts.max_parallel, meta.max_parallel) if one is not None]
     facts = replace(
         scope.env.facts,
         workflow=child.workflow.name,
-        strict=child.workflow.meta.strict,
+        strict=meta.strict,
+        max_parallel=min(bounds, default=None),
         identity=identity or scope.env.facts.identity,
     )
     walk = _Child(child, scope, Environment(facts, dict(bound)), path, order, inside)

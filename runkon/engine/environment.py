@@ -43,7 +43,7 @@ Unknown: TypeAlias = Literal["empty", "keep", "fail"]
 class RunFacts:
     """What is fixed for a whole run. `injected` are the host's variables; `host_environment` holds the process
     variables that conditions may read; `strict` turns every unknown placeholder into a failure; `identity` is that of
-    steps that name none. A called workflow has facts of its own."""
+    steps that name none; `max_parallel` bounds the branches of each block. A called workflow has facts of its own."""
 
     run_id: str
     workflow: str
@@ -52,6 +52,7 @@ class RunFacts:
     injected: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)
     host_environment: Mapping[str, str] = field(default_factory=dict)
     identity: str | None = None
+    max_parallel: int | None = None
 
 
 class Environment:

@@ -242,6 +242,8 @@ def agent_leaf(ref: n.AgentRef, host: Step, run: Run, segment: str = "on_fail") 
     place = _Place({}, None, None)
     leaf = Leaf(node, run, _named(node), place)
     leaf.segment = segment
+    if isinstance(host, ChildCall):
+        leaf.order = f"~{LAST}{leaf.order}"  # behind everything inside
     leaf.path = None if host.path is None else StepPath(f"{host.path}/{segment}")
     if host.static_order is not None:
         leaf.static_order = f"{host.static_order}.{leaf.order}"

@@ -214,12 +214,12 @@ class StoredProgram(SyntaxOnly):
         return [source for source in self._sources if Path(source.path).name == name + EXTENSION]
 
     @staticmethod
-    def _distance(source: SourceFile, caller: SourceFile) -> tuple[bool, int, int]:
+    def _distance(source: SourceFile, caller: SourceFile) -> tuple[bool, bool, int, int]:
         """Beside the caller first, then the nearest project, there the folders in their order."""
         folder, own = Path(source.path).parent, Path(caller.path).parent
         ranks = [rank for rank, known in enumerate(places.PROJECT_FOLDERS) if folder.parts[-2:] == (known, "workflows")]
         project = Path(*folder.parts[:-2]) if ranks else folder
-        return folder != own, -len(project.parts), ranks[0] if ranks else len(places.PROJECT_FOLDERS)
+        return folder != own, not ranks, -len(project.parts), ranks[0] if ranks else len(places.PROJECT_FOLDERS)
 
 
 def _relative_to_project(candidates: Sequence[places.Candidate], root: Path) -> Iterator[places.Candidate]:

@@ -11,8 +11,8 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from runkon.engine.child import run_child
 from runkon.engine.cancellation import FAIL_FAST, INTERNAL, UNTIL_REACHED
+from runkon.engine.child import run_child
 from runkon.engine.ends import BodyFailed, Failure, GivenUp, Stopped, Waits
 from runkon.engine.group import Branch
 from runkon.engine.interpreter import run_body
@@ -178,7 +178,7 @@ class _Items:
         self.error: BaseException | None = None
         self.lost: list[Branch] = []
         self._lock = threading.Lock()
-        limit = max(1, min(node.max_parallel, len(found.items)))
+        limit = max(1, min(node.max_parallel, len(found.items), scope.env.facts.max_parallel or node.max_parallel))
         self.group = ItemGroup(scope.leg, self.token, limit, self._work, self._over, self._branch)
         at = {item.key: index for index, item in enumerate(found.items)}
         self.after: dict[int, list[int]] = {}

@@ -54,7 +54,7 @@ class _Block:
         self.token: Token = scope.token.child()
         leg = scope.leg
         self.started = leg.clock.monotonic()
-        self.limit = node.max_parallel or leg.pool.limit
+        self.limit = min(node.max_parallel or leg.pool.limit, scope.env.facts.max_parallel or leg.pool.limit)
         self.group = Group(leg, self.token, self.limit, self._work, self._over)
         self.lost: list[Branch] = []
         self.inner = scope.inside(f"{self.path}/", f"{scope.order_of(planned)}.", scope.iteration)

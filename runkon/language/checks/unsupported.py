@@ -7,15 +7,10 @@ from types import MappingProxyType
 
 from runkon.language.diagnostics import Diagnostic, diagnose
 from runkon.language.keys import all_statements
-from runkon.language.nodes import (
-    CallWorkflow,
-    ForEachBlock,
-    Statement,
-    Workflow,
-)
+from runkon.language.nodes import CallWorkflow, ForEachBlock, MetaSection, Statement, Workflow
 from runkon.language.program import CheckedWorkflow
-from runkon.language.source import Span
 
+LIMITS = frozenset({"budget_usd", "max_calls", "max_tokens"})  # of runs, in `meta`
 OPTIONS: Mapping[str, frozenset[str]] = {
     "call": frozenset({"cache", "isolation", "merge"}),
     "script": frozenset({"cache", "isolation", "merge", "stream"}),
@@ -41,7 +36,7 @@ def unsupported(
 
 
 def _below(call: CallWorkflow | ForEachBlock, child: CheckedWorkflow) -> Iterator[Diagnostic]:
-    for found in unsupported(child.workflow, child.children):
+    for found in (*_limits(child.workflow), *unsupported(child.workflow, child.children)):
         if found.span.file == call.span.file:
             yield found
             continue
@@ -51,16 +46,15 @@ def _below(call: CallWorkflow | ForEachBlock, child: CheckedWorkflow) -> Iterato
 
 
 def _statement(statement: Statement) -> Iterator[Diagnostic]:
-    match statement:
-        case _:
-            for entry in getattr(statement, "written", ()):
-                if entry.name in OPTIONS.get(statement.kind, ()):
-                    yield diagnose("unsupported-option", entry.name_span, option=entry.name, owner=statement.kind)
+    for entry in getattr(statement, "written", ()):
+        if entry.name in OPTIONS.get(statement.kind, ()):
+            yield diagnose("unsupported-option", entry.name_span, option=entry.name, owner=statement.kind)
 
 
-def _construct(statement: Statement, words: str) -> Diagnostic:
-    """The finding marks the keyword, not the whole block."""
-    span = statement.span
-    keyword = words.partition(" ")[0]
-    marked = Span(span.file, span.start, min(span.end, span.start + len(keyword)), span.line, span.column)
-    return diagnose("unsupported-construct", marked, construct=words)
+def _limits(child: Workflow) -> Iterator[Diagnostic]:
+    """Limits hold for whole runs: one that only a called workflow has would be kept by nobody."""
+    for section in child.items:
+        if isinstance(section, MetaSection):
+            for entry in section.written:
+                if entry.name in LIMITS:
+                    yield diagnose("unsupported-option", entry.name_span, option=entry.name, owner="call workflow")

@@ -274,3 +274,24 @@ def test_a_stored_program_needs_executors_but_no_files(project: Project, root: P
     assert not world.knows("executor", "gone")
     assert world.locate("agent", "gone", "w", at(root)).path is None
     assert world.locate("script", "gone.sh", "w", at(root)).path is not None
+
+
+def test_a_stored_program_finds_called_workflows_among_its_files(project: Project) -> None:
+    texts = {
+        "main.wf": "workflow main { call workflow kid } workflow own { call a }",
+        ".conductor/workflows/kid.wf": "workflow kid { call far }",
+        ".runkon/workflows/kid.wf": "workflow kid { call near }",
+        "sub/kid.wf": "workflow kid { call beside_the_caller_first }",
+        "sub/other.wf": "workflow other { call workflow kid }",
+    }
+    files = {path: SourceFile(path, text) for path, text in texts.items()}
+    world = StoredProgram(project, tuple(files.values()), ParsedFiles(None))
+
+    def found(name: str, caller: str) -> str | None:
+        source = world.workflow(name, files[caller]).source
+        return None if source is None else source.path
+
+    assert found("own", "main.wf") == "main.wf"
+    assert found("kid", "main.wf") == ".runkon/workflows/kid.wf"
+    assert found("kid", "sub/other.wf") == "sub/kid.wf"
+    assert found("nobody", "main.wf") is None
