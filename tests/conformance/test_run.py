@@ -208,6 +208,8 @@ def can_be_cut(name: str) -> bool:
     answers = HERE / f"{name}.answers.json"
     options = HERE / f"{name}.options.json"
     given = json.loads(options.read_text("utf-8")) if options.exists() else {}
+    if name.startswith("limits/"):  # an attempt that was cut off has used up its part
+        return False
     if set(given) - STEADY or set(given.get("decide", ())) - {"1"}:
         return False
     if (HERE / f"{name}.status").read_text("utf-8").startswith(("refused", "interrupted", "cancelled")):
