@@ -177,7 +177,7 @@ class Runner:
             if record.status is RunStatus.COMPLETED and how.is_normal:  # by another process, since it was read first
                 self._store.append(lease, (), release=True)
                 return record
-            begun = self._under(lease, held, self._beginning(record, program, body, how), config)
+            begun = self._under(lease, held, self._beginning(record, program, body, how), config, record.seq)
             items = ItemSources(self._store, record, how, self._providers)
             begun = begun._replace(ledger=self._ledger(record, program, config), items=items)
             decisions = Decisions(self._store, run, begun, self._resolvers, attends=config.attends)
@@ -284,10 +284,12 @@ class Runner:
 
         return open_ledger(meta, config, self._store.events_of(record.id, TOLD) if record.seq > 1 else ())
 
-    def _under(self, lease: Lease, held: str | None, begun: Beginning, config: RunConfig) -> Beginning:
-        """The beginning, with what only the holder of `lease` can see to; `held` is who had the run before."""
+    def _under(self, lease: Lease, held: str | None, begun: Beginning, config: RunConfig, seq: int) -> Beginning:
+        """The beginning, with what only the holder of `lease` can see to; `held` is who had the run before, `seq` the
+        number of the last event on record."""
         if begun.crashed:
             begun = self._without_orphans(begun, lease, held, config.kill_grace)
+            begun = begun._replace(closed=self._with_costs(lease.run, begun.closed, seq))
         if config.automatic:
             begun = begun._replace(failed_before=failures_of(self._store.events_of(lease.run, COUNTED)))
         return begun
@@ -298,18 +300,25 @@ class Runner:
 
         lost = end_lost(self._store, lease, held, begun.steps, grace)
         return begun._replace(
-            closed=self._with_costs(lease.run, with_evidence(begun.closed, lost.evidence)),
+            closed=tuple(with_evidence(begun.closed, lost.evidence)),
             changed=(*begun.changed, *lost.notes),
             unconfirmed=lost.evidence,
         )
 
-    def _with_costs(self, run: RunID, closed: Iterable[Event]) -> tuple[Event, ...]:
-        """The same; what a metered executor was lost with has cost something that nobody knows."""
-        events = tuple(closed)
-        if not events:
-            return events
-        told = (one.event for one in self._store.events_of(run, {"attempt_started"}))
-        names = {one.path: one.executor for one in told if isinstance(one, AttemptStarted)}
+    def _with_costs(self, run: RunID, events: Iterable[Event], seq: int) -> tuple[Event, ...]:
+        """The same; what a metered executor was lost with has cost something that nobody knows. `seq` is the number of
+        the last event on record."""
+        events = tuple(events)
+        paths = {one.path for one in events if isinstance(one, AttemptCutOff)}
+        names: dict[StepPath, str] = {}
+        count = 32
+        while paths - names.keys():  # what was open began a moment ago, as a rule
+            for one in (envelope.event for envelope in self._store.events(run, seq - count)):
+                if isinstance(one, AttemptStarted) and one.path in paths:
+                    names[one.path] = one.executor
+            if count >= seq:
+                break
+            count *= 32
 
         def is_metered(path: StepPath) -> bool:
             executor = self._executors.find(names.get(path, ""))

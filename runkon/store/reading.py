@@ -267,7 +267,7 @@ def page(connection: sqlite3.Connection, run: RunID, after: int, size: int) -> l
 def events_of(connection: sqlite3.Connection, run: RunID, kinds: Collection[str]) -> list[Envelope]:
     """Events of these kinds. Raises UserError `corrupt-run` for an unreadable payload; a gap is not seen here."""
     found = connection.execute(sql.SELECT_EVENTS_OF, (run, dumps(sorted(kinds)))).fetchall()
-    return [envelope(connection, run, row) for row in found]
+    return [envelope(connection, run, row, payload) for row, payload in with_payloads(found)]
 
 
 def with_payloads(rows: Sequence[_Row]) -> Iterator[tuple[_Row, Any]]:
