@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from runkon.app import App
@@ -57,10 +57,11 @@ def read_cases(path: Path) -> ParsedCases:
 
 
 class TestedWorkflow(NamedTuple):
-    """A workflow that a test names, and the folder its runs work in."""
+    """A workflow that a test names, the folder its runs work in, and the item providers it sees, by name."""
 
     program: CheckedWorkflow
     root: Path
+    providers: Mapping[str, object]
 
 
 class ProjectWorkflows:
@@ -84,9 +85,11 @@ class ProjectWorkflows:
         parsed = self._app.parsed_files.parse(source)
         found = list(parsed.diagnostics)
         if parsed.is_whole and parsed.workflows:
-            result = check(parsed, parsed.workflows[0], _Answered(self._app.around(source.path).project))
+            around = self._app.around(source.path)
+            result = check(parsed, parsed.workflows[0], _Answered(around.project))
             if result.checked is not None and parsed.ok:
-                return TestedWorkflow(result.checked, self._app.settings.root)
+                providers = around.loaded.registry.things("provider")
+                return TestedWorkflow(result.checked, self._app.settings.root, providers)
             found += result.diagnostics
         first = next((one for one in found if one.severity is Severity.ERROR), None)
         said = f": {first.message} ({first.span.file}:{first.span.line})" if first else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from runkon.engine.conditions import evaluate, same
 from runkon.engine.environment import Environment, RunFacts
@@ -29,8 +30,15 @@ def has_run(step: StepRecord) -> bool:
     return step.attempts > 0 or step.status in (StepStatus.COMPLETED, *FAILED)
 
 
-def judge(expected: CaseBlock, run: TextRun) -> Iterator[Diagnostic]:
-    """What did not come as expected, in the order of the file."""
+def judge(expected: CaseBlock, run: TextRun) -> list[Diagnostic]:
+    """What did not come as expected, in the order of the file; the first says why the run failed, if it did."""
+    found = list(_judge(expected, run))
+    if found and run.record.error and not any(one.help for one in found):
+        found[0] = replace(found[0], help=f"the run {run.record.status.value}: {_cut(run.record.error)}")
+    return found
+
+
+def _judge(expected: CaseBlock, run: TextRun) -> Iterator[Diagnostic]:
     for entry in expected.written:
         match entry.name:
             case "status":
@@ -53,8 +61,7 @@ def not_met(span: Span, message: str, found: str, help: str | None = None) -> Di
 def _status(entry: nodes.Entry, run: TextRun) -> Iterator[Diagnostic]:
     wanted, found = getattr(entry.value, "text", ""), run.record.status.value
     if wanted != found:
-        help = f"the run says: {_cut(run.record.error)}" if run.record.error else None
-        yield not_met(entry.value.span, f"expected the run to be `{wanted}`", f"found `{found}`", help)
+        yield not_met(entry.value.span, f"expected the run to be `{wanted}`", f"found `{found}`")
 
 
 def _error(entry: nodes.Entry, run: TextRun) -> Iterator[Diagnostic]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -34,12 +34,14 @@ _MOST_LEGS = 1000  # of one test, each ended at a gate
 
 
 class Found(Protocol):
-    """A workflow that a test names, and the folder its runs work in."""
+    """A workflow that a test names, the folder its runs work in, and the item providers it sees, by name."""
 
     @property
     def program(self) -> CheckedWorkflow: ...
     @property
     def root(self) -> Path: ...
+    @property
+    def providers(self) -> Mapping[str, object]: ...
 
 
 class Workflows(Protocol):
@@ -142,7 +144,7 @@ def _outcome(case: Case, source: SourceFile, workflows: Workflows) -> tuple[list
         paths = sorted(answers.unanswered, key=lambda path: (order.get(path, ""), path))
         return [_unanswered(case, [(path, answers.unanswered[path]) for path in paths])], True, run
     expected = next(case.blocks("expect"), None)
-    wrong = [] if expected is None else list(judge(expected, run))
+    wrong = [] if expected is None else judge(expected, run)
     if expected is None and run.record.status is not RunStatus.COMPLETED:
         said = f"found `{run.record.status.value}`"
         wrong = [not_met(case.name.span, "expected the run to be `completed`", said, run.record.error)]
@@ -151,7 +153,7 @@ def _outcome(case: Case, source: SourceFile, workflows: Workflows) -> tuple[list
 
 def _run(case: Case, found: Found) -> tuple[TextRun, CaseAnswers, Decisions]:
     store, clock, answers = MemoryRunStore(), VirtualClock(), CaseAnswers(case)
-    runner = Runner(store, answers, clock=clock)
+    runner = Runner(store, answers, clock=clock, providers=found.providers)
     config = RunConfig(working_dir=found.root)
     run = runner.create(found.program, _given(case), config)
     decisions = Decisions(case, found.program, store, run, clock)

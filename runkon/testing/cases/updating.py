@@ -52,4 +52,3 @@ def _expect(run: TextRun, before: Iterable[Entry]) -> str:
         lines.append(f"outputs {written_object(outputs)}")
     lines += [f"that = {condition_text(entry.value)}" for entry in before if entry.name == "that"]  # type: ignore[arg-type]
     return "expect {\n" + "\n".join(lines) + "\n}"
-

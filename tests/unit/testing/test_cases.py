@@ -39,6 +39,7 @@ workflow gated {
 class Given(NamedTuple):
     program: CheckedWorkflow
     root: Path
+    providers: dict
 
 
 class Texts:
@@ -50,7 +51,7 @@ class Texts:
     def find(self, name, beside):
         if name not in self.texts:
             raise UserError("workflow-not-found", f"there is no workflow `{name}`")
-        return Given(check_text(self.texts[name]), Path.cwd())
+        return Given(check_text(self.texts[name]), Path.cwd(), {})
 
 
 def results(text, **texts):
@@ -161,6 +162,11 @@ def test_without_expectations_a_run_has_to_complete():
     assert "boom" in found.findings[0].help
 
 
+def test_the_first_finding_says_why_a_run_failed():
+    found = one('default {} answer ship { error = "boom" } expect { outputs { scope = "x" } ran = [fix] }')
+    assert [f.help and "boom" in f.help for f in found.findings] == [True, None]
+
+
 # ── mistakes ──────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize(
     ("body", "code", "help"),
@@ -239,6 +245,39 @@ def test_a_decision_that_comes_too_late_is_told():
     assert said(found) == [
         ("expectation-failed", "expected `human_review` to wait for this decision", "it had its decision before")
     ]
+
+
+# ── what stands inside ────────────────────────────────────────────────────────────────────────────
+def test_items_and_called_workflows_are_answered_by_key_or_path():
+    text = """
+        workflow w {
+          call scan
+          foreach file in scan.files {
+            max_parallel = 2
+            key = "{{file}}"
+            call look { retries = 1 delay = 6h backoff = fixed }
+          }
+          call workflow kid
+          outputs { n = file.succeeded }
+        }
+        workflow kid { call look call inner }
+    """
+    found = one(
+        """
+        answer scan { files = ["a", "b.py", "c"] }
+        answer look {}
+        answer "file[a]/look" { error = "first" }
+        answer "file[a]/look" { after = 1h }
+        answer kid/inner {}
+        expect { ran = ["file[b.py]/look", "kid/look"] outputs { n = 3 } }
+        """,
+        "w",
+        w=text,
+    )
+    assert said(found) == []
+    run = found.run.record
+    assert found.run.step("file[a]/look").attempts == 2
+    assert run.ended_at - run.started_at == 7 * 3_600_000
 
 
 # ── update ────────────────────────────────────────────────────────────────────────────────────────
