@@ -8,15 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from runkon.cli.given_inputs import given_inputs
-from runkon.cli.run_state import is_held, now_ms, record_of, short_id
+from runkon.cli.run_state import now_ms, short_id
 from runkon.errors import EXIT_NOT_FOUND, EXIT_USAGE, UserError
-from runkon.language.columns import visible
 from runkon.language.keys import all_statements
 from runkon.language.nodes import GateStep
 from runkon.language.suggest import closest
 from runkon.model.decisions import APPROVED, NEEDED, SELECTED, UNKNOWN, VALUES
 from runkon.model.gates import ANY, WITHDRAWN
-from runkon.model.ids import RunID
 from runkon.model.output import JsonValue
 from runkon.model.records import GateAnswer, GateRecord, RunRecord
 from runkon.model.secrets import redact, redact_json, secret_name
@@ -27,7 +25,6 @@ from runkon.views.times import iso
 
 if TYPE_CHECKING:
     from runkon.app import App
-    from runkon.cli.session import Session
     from runkon.language.program import CheckedWorkflow
 
 
@@ -49,16 +46,6 @@ class Said(NamedTuple):
     values: Mapping[str, JsonValue] = {}
     given: Mapping[str, str] = {}
     via: str = "cli"
-
-
-def decide(session: Session, target: str, said: Said, *, goes_on: bool) -> int:
-    """Keep a decision and say what follows. Raises UserError for a gate that is not there, is decided, or is not for
-    this person, and for options it does not have."""
-    text, _, gate = target.partition(":")
-    run = record_of(session.app, text)
-    kept = keep(session.app, run, meant_by(session.app, run, gate), said)
-    now = session.app.store.run(run.id) or run
-    return go_on(session, run.id, said.given) if goes_on and not is_held(now) else say(session, kept, now)
 
 
 def keep(app: App, run: RunRecord, meant: Meant, said: Said) -> GateAnswer:
@@ -231,42 +218,3 @@ def secrets_of(run: RunRecord, given: Mapping[str, str]) -> dict[str, str]:
                 exit_code=EXIT_USAGE,
             )
     return {name: as_text(value) for name, value in given_inputs(given, None).items()}
-
-
-# ── what follows ──────────────────────────────────────────────────────────────────────────────────
-def say(session: Session, answer: GateAnswer, run: RunRecord) -> int:
-    """Who takes the answer: the process that advances the run, or the next one that does."""
-    console, listens = session.console, is_held(run)
-    command = f"runkon resume {short_id(session.app, run.id)}"
-    if session.as_json:
-        console.data(
-            {
-                "schema": "runkon.answer/1",
-                "answer": {
-                    "run_id": run.id, "gate": answer.gate, "occurrence": answer.occurrence, "decision": answer.choice,
-                    "by": answer.by, "via": answer.via, "at": iso(answer.at), "reason": answer.reason,
-                },
-                "listening": listens,
-                "next": None if listens else command,
-            }
-        )  # fmt: skip
-        return 0
-    number = "#*" if answer.occurrence == ANY else f"#{answer.occurrence}" if answer.occurrence > 1 else ""
-    console.result(visible(f"{answer.gate}{number}: {answer.choice}, by {answer.by}"))
-    if listens and answer.gate.startswith(f"{UNKNOWN}:"):
-        console.note("the run is being advanced; the answer counts once nothing else is left to do")
-    elif listens:
-        console.note("the run is being advanced and takes the decision")
-    else:
-        console.note(f"next: {command}")
-    return 0
-
-
-def go_on(session: Session, run: RunID, given: Mapping[str, str]) -> int:
-    """Continue the run here and now; the exit code is the run's."""
-    from runkon.cli.commands.resume import command as resume  # late: only where it is asked for
-
-    secrets = [word for name, text in given.items() for word in ("-i", f"{name}={text}")]
-    context = resume.make_context("resume", [run, *secrets], obj=session)
-    with context:
-        return int(resume.invoke(context))

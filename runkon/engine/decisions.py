@@ -13,11 +13,15 @@ from runkon.model.status import StepStatus
 if TYPE_CHECKING:
     from runkon.engine.asks import Asks
     from runkon.engine.cancellation import CancelReason
+    from runkon.engine.gate_terms import Decided
     from runkon.engine.gates import Gates
     from runkon.engine.resume import Beginning
+    from runkon.engine.scope import Scope
+    from runkon.language.nodes import GateStep
     from runkon.model.decisions import GateResolver
     from runkon.model.events import Event
     from runkon.model.ports import Clock, Recorder, RunStore
+    from runkon.model.records import StepInfo
 
 
 class Decisions:
@@ -52,6 +56,14 @@ class Decisions:
 
                 self._gates = Gates(self._store, self._run, self._recorded, self._resolvers, attends=self._attends)
             return self._gates
+
+    def decide(self, node: GateStep, scope: Scope, path: StepPath, info: StepInfo) -> Decided:
+        """How a gate is decided. Raises what `Gates.decide` raises."""
+        return self.gates.decide(node, scope, path, info)
+
+    def deadline_of(self, path: StepPath) -> int | None:
+        """The deadline of a gate that an earlier leg opened."""
+        return self.gates.deadline_of(path)
 
     @property
     def names(self) -> tuple[str, ...]:

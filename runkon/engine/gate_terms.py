@@ -1,9 +1,9 @@
-"""What a gate offers, who may decide it, and what its decision comes to: from its text and the scope it is reached in."""
+"""What a gate offers, who may decide it, and what its decision comes to, in the scope in which it is reached."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from runkon.engine.environment import Environment
 from runkon.language.nodes import GateStep
@@ -18,8 +18,10 @@ from runkon.model.decisions import (
     VALUES,
     deciding,
 )
+from runkon.model.events import Event
 from runkon.model.failures import ValueFailure
 from runkon.model.gates import ANY
+from runkon.model.ids import StepPath
 from runkon.model.output import JsonValue, Output
 from runkon.model.records import GateAnswer
 from runkon.model.secrets import redact, redact_json
@@ -59,6 +61,25 @@ class Verdict(NamedTuple):
             "at": _iso(self.at),
         }
         return Output(markers=frozenset(markers), values=values, text=f"{self.decision}, by {self.by}")
+
+
+class Opened(NamedTuple):
+    """One opening of a gate. `order` is that of its step, None for a step that was put aside."""
+
+    path: StepPath
+    name: str
+    occurrence: int
+    epoch: int
+    order: str | None
+    deadline_at: int | None
+    node: GateStep | None = None
+
+
+class Decided(NamedTuple):
+    """How a gate was decided, and the events that have to be recorded before the end of its step."""
+
+    verdict: Verdict
+    before: tuple[Event, ...]
 
 
 def needed(node: GateStep) -> int:
@@ -196,8 +217,3 @@ def duration(milliseconds: int) -> str:
 
 def _iso(at: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at // 1000)) + f".{at % 1000:03d}Z"
-
-
-def in_order(gates: Iterable[tuple[str | None, str, str]]) -> tuple[str, ...]:
-    """Names of gates by the order text of their step, then its path: `(order, path, name)` each."""
-    return tuple(name for _, _, name in sorted(gates, key=lambda one: (one[0] or "", one[1])))

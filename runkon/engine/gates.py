@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from runkon.engine.cancellation import Waiter
 from runkon.engine.ends import Stopped, Waits
-from runkon.engine.gate_terms import Verdict, at_timeout, options_of, prompt_of, terms_of, verdict_of
+from runkon.engine.gate_terms import Decided, Opened, Verdict, at_timeout, options_of, prompt_of, terms_of, verdict_of
 from runkon.engine.resolving import Polling
 from runkon.engine.watcher import watcher
 from runkon.errors import UserError
@@ -25,31 +25,11 @@ from runkon.model.gates import WITHDRAWN
 from runkon.model.ids import RunID, StepPath, is_in_always
 from runkon.model.records import GateAnswer, GateRecord, StepInfo, StepRecord
 from runkon.model.status import StepStatus
-from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
     from runkon.engine.cancellation import CancelReason
     from runkon.engine.scope import Scope
     from runkon.model.ports import Recorder, RunStore
-
-
-class Opened(NamedTuple):
-    """One opening of a gate. `order` is that of its step, None for a step that was put aside."""
-
-    path: StepPath
-    name: str
-    occurrence: int
-    epoch: int
-    order: str | None
-    deadline_at: int | None
-    node: GateStep | None = None
-
-
-class Decided(NamedTuple):
-    """How a gate was decided, and the events that have to be recorded before the end of its step."""
-
-    verdict: Verdict
-    before: tuple[Event, ...]
 
 
 class Gates:

@@ -120,7 +120,8 @@ class LegRun:
             secrets=inputs.secrets,
             progress=progress,
         )
-        self._decisions = self._leg.decisions = decisions
+        self._decisions = decisions
+        self._leg.decide_gate, self._leg.deadline_of = decisions.decide, decisions.deadline_of
         self._leg.settle_unseen = None if decisions.asks is None else decisions.asks.settle
         self._leg.withdraw = partial(decisions.withdraw, recorder)
         self._fence = lease.fence

@@ -23,7 +23,7 @@ from runkon.model.events import Note
 from runkon.model.records import GateAnswer
 
 if TYPE_CHECKING:
-    from runkon.engine.gates import Opened
+    from runkon.engine.gate_terms import Opened
     from runkon.engine.scope import Scope
     from runkon.language.nodes import GateStep
     from runkon.model.ports import RunStore

@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from runkon.digest import hex_digest
 from runkon.engine.cancellation import FINAL, UNTIL, CancelReason, Token
 from runkon.engine.ends import BodyFailed, Failure, Stopped
 from runkon.engine.scheduler import Grace
@@ -23,8 +24,8 @@ from runkon.model.ids import RunID, StepPath
 if TYPE_CHECKING:
     from runkon.engine.conditions import Choice
     from runkon.engine.config import RunConfig
-    from runkon.engine.decisions import Decisions
     from runkon.engine.environment import Environment
+    from runkon.engine.gate_terms import Decided
     from runkon.engine.plan import ChildBodies, Planned, Step
     from runkon.engine.results import StepResult
     from runkon.engine.resume import Beginning
@@ -34,7 +35,12 @@ if TYPE_CHECKING:
     from runkon.model.state import Reducer
 
     SettleUnseen: TypeAlias = Callable[..., StepResult | None]  # (attempts): its result, None if it may be attempted
+    DecideGate: TypeAlias = Callable[..., Decided]  # (node, scope, path, info): may raise Waits
+    DeadlineOf: TypeAlias = Callable[[StepPath], int | None]
     Withdraw: TypeAlias = Callable[[frozenset[StepPath], CancelReason], None]
+
+
+_LONGEST_NAME = 200  # bytes of a path in the name of a file, which has 255 at most
 
 
 class Leg:
@@ -80,7 +86,8 @@ class Leg:
         self.progress = progress
         self.settle_unseen: SettleUnseen | None = None  # where steps are in question: what follows for one of them
         self.withdraw: Withdraw | None = None  # its question, because its block needs it no more
-        self.decisions: Decisions | None = None  # of the leg as it runs
+        self.decide_gate: DecideGate | None = None
+        self.deadline_of: DeadlineOf | None = None  # of a gate that an earlier leg has opened
         self.items = begun.items
         self.until = config.until
         self.calls: list[StepPath] = []  # of workflows, kept where the run is to stop at a step
@@ -115,7 +122,12 @@ class Leg:
 
     def log_path(self, path: StepPath) -> Path | None:
         """The file an executor may keep the step's raw output in; nothing is created here."""
-        return None if self._log_dir is None else self._log_dir / (path.replace("/", "~") + ".log")
+        if self._log_dir is None:
+            return None
+        name = path.replace("/", "~")
+        if len(name.encode()) > _LONGEST_NAME:
+            name = f"{name[: _LONGEST_NAME // 4]}~{hex_digest(path.encode())[:16]}"
+        return self._log_dir / f"{name}.log"
 
     def epoch_of(self, path: StepPath) -> int:
         """The epoch of a step's current record."""

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from runkon.app import App
-from runkon.cli.deciding import Said, decide, go_on, say, secret_names, secrets_of, user
+from runkon.cli.answering import decide, go_on, say
+from runkon.cli.deciding import Said, secret_names, secrets_of, user
 from runkon.cli.options import VariableOption, as_pairs
 from runkon.cli.options import command as runkon_command
 from runkon.cli.run_state import is_held, now_ms, record_of, short_id, shown_steps

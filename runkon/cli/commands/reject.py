@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import click
 
-from runkon.cli.deciding import Said, decide
+from runkon.cli.answering import decide
+from runkon.cli.deciding import Said
 from runkon.cli.options import VariableOption, as_pairs
 from runkon.cli.options import command as runkon_command
 from runkon.cli.session import Session

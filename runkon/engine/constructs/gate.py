@@ -82,8 +82,8 @@ def _settle(node: GateStep, scope: Scope, path: StepPath, info: StepInfo) -> Ste
             return _close(node, scope, path, verdict, (), info)
         if leg.config.dry_run:
             return _close(node, scope, path, Verdict(APPROVED, DRY_RUN, DRY_RUN, leg.clock.now_ms()), (), info)
-        assert leg.decisions is not None
-        decided = leg.decisions.gates.decide(node, scope, path, info)
+        assert leg.decide_gate is not None
+        decided = leg.decide_gate(node, scope, path, info)
     except StepFailure as failure:
         error = StepError("value", failure.message)
         leg.recorder.append(StepFailed(path=path, error=error, info=info, epoch=leg.epoch_of(path)))
@@ -123,7 +123,7 @@ def _replayed(node: GateStep, scope: Scope, record: StepRecord) -> StepResult:
     failpoint("during_replay", record.path)
     output = record.output
     if record.status is StepStatus.TIMED_OUT:
-        assert scope.leg.decisions is not None
-        due = scope.leg.decisions.gates.deadline_of(record.path)
+        assert scope.leg.deadline_of is not None
+        due = scope.leg.deadline_of(record.path)
         output = at_timeout(node, due or record.ended_at or 0).output()
     return StepResult(node.key, record.status, output, record.error, 0, scope.iteration, block=True)
