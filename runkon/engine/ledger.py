@@ -136,7 +136,8 @@ class Ledger:
         metered = bool(executor.metered)
         said = wanted.said if wanted.said is not None else getattr(executor, "max_cost_usd", None)
         cost = round(said * MICRO) if isinstance(said, int | float) else None
-        tokens = getattr(executor, "max_tokens", None)
+        told = getattr(executor, "max_tokens", None)
+        tokens = told if isinstance(told, int) else None
         most = account.most.get(name)
         if most is not None:
             cost = most[0] if cost is None else cost

@@ -58,6 +58,8 @@ class ObjectExecutor:
         self.effect: str = getattr(wrapped, "effect", "read")
         self.metered = bool(getattr(wrapped, "metered", False))
         self.streams: bool | None = getattr(wrapped, "streams", None)
+        self.max_cost_usd: float | None = getattr(wrapped, "max_cost_usd", None)  # of one call, at most
+        self.max_tokens: int | None = getattr(wrapped, "max_tokens", None)
         self._execute: Callable[[StepRequest], object] = getattr(wrapped, "execute")  # noqa: B009
         stop = getattr(wrapped, "cancel", None)
         if callable(stop):

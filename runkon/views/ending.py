@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from runkon.model.failures import UNSTORABLE
@@ -73,16 +74,18 @@ def _next(run: RunRecord, status: RunStatus, short: str, steps: Sequence[StepRec
 
 
 def _after_limit(run: RunRecord, short: str) -> tuple[str, str]:
-    error = run.error or ""
-    if error.startswith("unpriced-call"):
-        return f"RUNKON_ALLOW_UNPRICED=true runkon resume {short}", "calls without a known price then run unbounded"
-    if "calls is reached" in error:
-        return f"runkon resume {short} --max-calls {max(1, run.calls * 2)}", "counts the calls so far, too"
-    if "tokens" in error:
-        return f"runkon resume {short} --with-edits", "once `max_tokens` in the file is higher"
-    import math  # late: on the way to an error
+    """What makes room: twice the limit that the error names."""
+    import re  # late: on the way to an error
 
-    return f"runkon resume {short} --budget {max(1, math.ceil(run.cost_usd * 2))}", "what is spent so far counts, too"
+    error, resume = run.error or "", f"runkon resume {short}"
+    if error.startswith("unpriced-call"):
+        return f"RUNKON_ALLOW_UNPRICED=true {resume}", "calls without a known price then run unbounded"
+    found = re.search(r"of \$?([0-9.]+)", error)
+    twice = max(1, math.ceil(float(found[1]) * 2)) if found else 1
+    if "tokens" in error:
+        return f"{resume} --with-edits", "once `max_tokens` in the file is higher"
+    option = "--max-calls" if "calls is reached" in error else "--budget"
+    return f"{resume} {option} {twice}", "what is used so far counts, too"
 
 
 def _lies_in_the_text(run: RunRecord, steps: Sequence[StepRecord]) -> bool:
