@@ -114,10 +114,10 @@ def _kinds(session: Session, run: RunID) -> Mapping[str, str]:
     """What stands where, for the live view only; nothing where this process can't use the run's workflow."""
     if not session.console.live:
         return {}
-    from runkon.cli.outline import outline_of  # late: on a terminal only
+    from runkon.cli.outline import program_outline  # late: on a terminal only
 
     try:
         checked = session.app.stored_program(run)
     except UserError:
         return {}
-    return outline_of(checked.workflow, checked.source).kinds()
+    return program_outline(checked).kinds()

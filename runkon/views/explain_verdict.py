@@ -77,7 +77,11 @@ def _completed(step: StepRecord, own: Sequence[Envelope]) -> str:
     if last is not None and last.decided_by is not None:
         return f"completed, because {last.decided_by} decided that attempt {step.attempts} had done its work"
     if step.output.degraded:
-        return f"completed by its fallback in attempt {step.attempts}, after its own attempts failed"
+        own_tries = "its workflow" if step.info.kind == "call_workflow" else "its own attempts"
+        place = "" if step.info.kind == "call_workflow" else f" in attempt {step.attempts}"
+        return f"completed by its fallback{place}, after {own_tries} failed"
+    if step.info.kind == "call_workflow":
+        return f"completed: the workflow `{step.info.name}` came to its end"
     if step.info.kind in BLOCKS:
         return f"completed: {_counts(step)}"
     return f"completed in attempt {step.attempts}"

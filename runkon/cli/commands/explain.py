@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
 from runkon.cli.options import command as runkon_command
-from runkon.cli.outline import outline_of
+from runkon.cli.outline import outline_of, program_outline
 from runkon.cli.run_state import ask_lines_of, record_of, short_id, shown_steps, step_named, true_status
 from runkon.cli.session import Session
 from runkon.errors import UserError
 from runkon.language.columns import visible
+from runkon.language.keys import all_statements
+from runkon.language.nodes import CallWorkflow
 from runkon.language.source import SourceFile
 from runkon.model.output import JsonValue
 from runkon.model.records import RunRecord, StepRecord
@@ -67,6 +70,9 @@ def _outline(session: Session, run: RunRecord) -> Outline:
     source = SourceFile(file, text)
     workflows = session.app.parsed_files.parse(source).workflows
     named = [workflow for workflow in workflows if workflow.name == run.workflow]
+    if named and any(isinstance(one, CallWorkflow) for one in all_statements(named[0])):
+        with suppress(UserError):
+            return program_outline(session.app.stored_program(run.id))
     return outline_of(named[0], source) if named else Outline("workflow", run.workflow)
 
 

@@ -147,9 +147,9 @@ def _kinds(session: Session, checked: CheckedWorkflow) -> Mapping[str, str]:
     """What stands where, for the live view only."""
     if not session.console.live:
         return {}
-    from runkon.cli.outline import outline_of  # late: on a terminal only
+    from runkon.cli.outline import program_outline  # late: on a terminal only
 
-    return outline_of(checked.workflow, checked.source).kinds()
+    return program_outline(checked).kinds()
 
 
 def _on_created(session: Session, watched: Watched, title: str, run: RunID, *, is_new: bool) -> None:
