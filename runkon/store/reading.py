@@ -270,16 +270,16 @@ def events_of(connection: sqlite3.Connection, run: RunID, kinds: Collection[str]
     return [envelope(connection, run, row, payload) for row, payload in with_payloads(found)]
 
 
-def with_payloads(rows: Sequence[_Row]) -> Iterator[tuple[_Row, Any]]:
+def with_payloads(rows: Sequence[_Row]) -> Iterator[tuple[_Row, object]]:
     """The rows of events, each with what `envelope` takes besides."""
     return zip(rows, _loaded([row[8] for row in rows]), strict=True)
 
 
-def envelope(connection: sqlite3.Connection, run: RunID, row: _Row, payload: Any = _ALONE) -> Envelope:
+def envelope(connection: sqlite3.Connection, run: RunID, row: _Row, known: object = _ALONE) -> Envelope:
     """The event of a row; a value kept apart that can't be used says so. Raises UserError `corrupt-run`."""
     seq, at, leg, fence, kind, path, epoch, attempt, text, crc = row
-    if type(payload) is not dict or crc != codec.proof(text):
-        payload = _payload(run, seq, text, crc)
+    is_sound = isinstance(known, dict) and crc == codec.proof(text)
+    payload = cast("codec.Payload", known) if is_sound else _payload(run, seq, text, crc)
     if codec.MARK in text:
         from runkon.store import artifacts  # late: most runs have none
 
