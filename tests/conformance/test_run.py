@@ -24,6 +24,7 @@ from runkon.language.keys import all_statements
 from runkon.language.nodes import ForEachBlock, ParallelBlock
 from runkon.model.events import Event
 from runkon.model.ids import RunID
+from runkon.model.output import Output
 from runkon.model.ports import RunStore
 from runkon.model.records import GateAnswer, StepRecord
 from runkon.store.memory import MemoryRunStore
@@ -31,7 +32,7 @@ from runkon.testing import FakeClock, TextRun, check_text
 from runkon.testing.running import recorded
 
 from .stage import Stage
-from .trace import trace
+from .trace import timeless, trace
 
 HERE = Path(__file__).parent
 NOT_RUN = ("errors", "reference", "language", "output")
@@ -239,7 +240,11 @@ def test_interrupted_anywhere_it_ends_as_if_it_had_not_been(name: str, tmp_path:
 def facts_of(steps: Sequence[StepRecord]) -> list[tuple[object, ...]]:
     """What a step came to, apart from when, in which leg, and how often it was cut off."""
     body = [step for step in steps if not re.search(r"(^|/)always#", str(step.path))]
-    return [(s.path, s.info.key, s.status, s.handled, s.output, error_of(s), s.skip_reason) for s in body]
+    return [(s.path, s.info.key, s.status, s.handled, output_of(s), error_of(s), s.skip_reason) for s in body]
+
+
+def output_of(step: StepRecord) -> Output:
+    return replace(step.output, values=timeless(step.output))
 
 
 def error_of(step: StepRecord) -> tuple[str, str] | None:

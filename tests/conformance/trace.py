@@ -118,9 +118,15 @@ def facts(event: ev.Event) -> Iterator[str]:
 def result(output: Output) -> str:
     words = [f"[{' '.join(sorted(output.markers))}]"] if output.markers else []
     words += [as_json(output.context)] if output.context else []
-    words += [as_json(dict(output.values))] if output.values else []
+    values = timeless(output)
+    words += [as_json(values)] if values else []
     words += ["degraded"] if output.degraded else []
     return " ".join(words)
+
+
+def timeless(output: Output) -> dict[str, object]:
+    """The fields without the instant at which a gate was decided."""
+    return {name: value for name, value in output.values.items() if name != "at" or "decision" not in output.values}
 
 
 def as_json(value: object) -> str:
