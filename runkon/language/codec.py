@@ -121,13 +121,15 @@ class _Decoder:
         if kind >= 0:
             class_, names = _BY_NUMBER[kind]
             given: dict[str, object] = {}
+            file, new = self._file, tuple.__new__
             rest = iter(value)
             next(rest)
             for number, field in zip(rest, rest, strict=True):
                 if type(field) is not list:
                     given[names[number]] = field
                 elif field[0] == _SPAN and len(field) == _SPAN_LENGTH:
-                    given[names[number]] = tuple.__new__(Span, (self._file, *field[1:]))
+                    field[0] = file  # nobody reads the list again
+                    given[names[number]] = new(Span, field)
                 elif field[0] == _LATER:
                     given[names[number]] = Later(partial(_now, field[1], self._file))
                 else:
