@@ -16,7 +16,6 @@ from runkon.model.status import StepStatus
 
 if TYPE_CHECKING:
     from runkon.engine.environment import Environment
-    from runkon.engine.group import Branch
     from runkon.engine.results import StepResult
     from runkon.engine.scope import Scope
     from runkon.language.nodes import Workflow
@@ -74,16 +73,13 @@ def join_state(scope: Scope, branches: Iterable[Sequence[Update]]) -> StepFailur
     return None
 
 
-def updates_of_branch(branch: Branch, inner: Scope) -> list[Update]:
-    """What one branch of a block wrote; `inner` is the scope in which its branches stand."""
-    state = inner.env.state
-    if state is None or branch.end is None:
+def updates_of_branch(path: StepPath, result: StepResult | None, own: Environment, block: Environment) -> list[Update]:
+    """What one branch of a block wrote: what stands in its `own` environment, if that is not the block's, and what the
+    step that it is gave."""
+    state = block.state
+    if state is None:
         return []
-    found: list[Update] = []
-    env = None if branch.scope is None else branch.scope.env
-    if env is not None and env is not inner.env and env.state is not None:
-        found += env.state.log
-    result = branch.result
+    found = [] if own is block or own.state is None else list(own.state.log)
     if result is not None and result.status is StepStatus.COMPLETED:
-        found += state.updates_of(inner.path_of(branch.planned), result.output.values)
+        found += state.updates_of(path, result.output.values)
     return found

@@ -313,8 +313,12 @@ class _Block:
         """Take over what the branches wrote into state channels; those that failed count where the block took it."""
         if self.scope.env.state is None:
             return None
-        counted = [one for one in self.branches if is_enough or one.end is not StepStatus.FAILED]
-        return join_state(self.scope, [updates_of_branch(one, self.inner) for one in counted])
+        inner, written = self.inner, []
+        for one in self.branches:
+            if one.end is not None and (is_enough or one.end is not StepStatus.FAILED):
+                env = inner.env if one.scope is None else one.scope.env
+                written.append(updates_of_branch(inner.path_of(one.planned), one.result, env, inner.env))
+        return join_state(self.scope, written)
 
     def _too_few(self, good: int) -> StepError:
         names = ", ".join(f"`{branch.planned.key}`" for branch in self.branches if branch.end is StepStatus.FAILED)

@@ -176,6 +176,12 @@ def test_all_nine_hooks_reach_their_table():
         def __init__(self, name):
             self.name = name
 
+        def __call__(self, old, new):
+            return new
+
+        def poll(self, request):
+            return None
+
     class Sink:
         def emit(self, envelope):
             pass

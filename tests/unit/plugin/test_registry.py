@@ -16,6 +16,28 @@ class Thing:
     def __repr__(self):
         return "<thing>"
 
+    def __call__(self, old, new):
+        return new
+
+    def poll(self, request):
+        return None
+
+
+def test_a_reducer_has_to_be_callable():
+    class Named:
+        name = "average"
+
+    with pytest.raises(UserError, match="can't be called with the old and the new value") as raised:
+        Registry().register("reducer", Named(), "p")
+    assert raised.value.code == "invalid-plugin"
+
+
+def test_a_reducer_is_found_by_its_name():
+    registry, thing = Registry(), Thing("average")
+    registry.register("reducer", thing, "p")
+    assert registry.reducer("average") is thing
+    assert registry.reducer("other") is None
+
 
 class Sink:
     def emit(self, envelope):
