@@ -165,6 +165,30 @@ GATES = Play(
 }""",
 )
 
+UNTIL = Play(
+    "until",
+    """workflow w {
+  parallel p { max_parallel = 1 until = b.found call a do two { call b call c } call d call e }
+  if d.status == "skipped" { call f }
+  parallel q { max_parallel = 1 until = g.never call g call h }
+  outputs { x = p.skipped y = f.context }
+}""",
+    markers={"p/two/b": frozenset({"found"})},
+)
+
+LIMITS = Play(
+    "limits",
+    """workflow w {
+  meta { budget_usd = 50 max_calls = 900 max_tokens = 1000 }
+  call a { max_cost_usd = 0.40 }
+  parallel p { call b { max_cost_usd = 0.40 } call c { retries = 1 } call d }
+  call e { retries = 2 }
+  outputs { x = e.context }
+  always { call z }
+}""",
+    fails={"p/c": 1, "e": 2},
+)
+
 SECRETS = Play(
     "secret",
     """workflow w {
@@ -332,6 +356,8 @@ PLAYS = {
         ASK,
         GATES,
         SECRETS,
+        UNTIL,
+        LIMITS,
         LARGE,
         SCRIPTS,
         MIXED,
