@@ -1,7 +1,8 @@
 """Time that moves by itself, and only when nothing else can happen: a wait of two days takes a millisecond.
 
-Whether a thread waits is read off its innermost frame: the engine waits in three places only, and each has a lock or a
-queue that tells a thread that waits from one that was woken and has not run yet.
+Whether a thread waits is read off its innermost frame: the engine waits in a few places only, and each has a lock or a
+queue that tells a thread that waits from one that was woken. A thread that was woken and has not run since is one that
+the machine calls runnable.
 """
 
 from __future__ import annotations
@@ -66,9 +67,19 @@ class VirtualClock(FakeClock):
 
 def _all_wait() -> bool:
     frames = sys._current_frames()
-    names = {thread.ident: thread.name for thread in threading.enumerate()}
-    engine = [number for number, name in names.items() if name.startswith("runkon-") and name not in _OTHERS]
-    return all(number in frames and _waits(frames[number]) for number in engine if number is not None)
+    engine = [one for one in threading.enumerate() if one.name.startswith("runkon-") and one.name not in _OTHERS]
+    found = [(frames.get(thread.ident), thread.native_id) for thread in engine if thread.ident is not None]
+    return all(frame is not None and _waits(frame) for frame, _ in found) and not any(_is_due(one) for _, one in found)
+
+
+def _is_due(thread: int | None) -> bool:
+    """True if the machine would run the thread now: it was woken, and has not come to do anything yet. False where
+    that can't be told."""
+    try:
+        with open(f"/proc/self/task/{thread}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] == b"R"
+    except (OSError, IndexError):
+        return False
 
 
 def _waits(frame: FrameType) -> bool:
