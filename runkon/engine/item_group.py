@@ -30,11 +30,12 @@ class ItemGroup(Group):
         super().__init__(leg, token, limit, work, on_over)
         self.ready: deque[int] = deque()
         self.is_halted = False
+        self.is_ordered = False  # the end of one item may make several ready
         self._make = make
 
     def over(self, strand: Strand) -> None:
         super().over(strand)
-        if len(self.ready) > 1:  # the strand that has ended takes one itself; others may have become ready with it
+        if self.is_ordered:
             self._fill_but_one()
 
     def _has_next(self) -> bool:

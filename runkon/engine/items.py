@@ -2,88 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runkon.digest import hex_digest
 from runkon.engine.conditions import same
 from runkon.errors import UserError
 from runkon.language.nodes import Entry, ForEachBlock, Word
-from runkon.model.failures import ValueFailure
+from runkon.model.events import Note, StepSkipped
+from runkon.model.failures import StepFailure, ValueFailure
 from runkon.model.ids import StepPath, escape_key
 from runkon.model.items import Item, ItemRequest, ItemsCollected, ListedItem
 from runkon.model.json_text import check_json
 from runkon.model.output import JsonValue
-from runkon.model.records import RunRecord
-from runkon.model.status import RunStatus
 from runkon.model.value_text import as_text
 from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from runkon.engine.environment import Environment
-    from runkon.engine.resume import Resumption
-    from runkon.engine.scope import Leg, Scope
-    from runkon.model.ports import RunStore
+    from runkon.engine.scope import Scope
 
+GONE = "gone"  # why an item is skipped that a list collected again does not hold any more
 LONGEST_KEY = 120  # characters of a key that stand in a path; the rest is told by a digest
 _LONGEST_LABEL = 80
 _SHOWN = 5  # keys in one message
 
 
-# ── where items come from ─────────────────────────────────────────────────────────────────────────
-class ItemSources:
-    """Providers by name, and the lists that earlier legs have collected."""
-
-    def __init__(
-        self, store: RunStore, run: RunRecord, how: Resumption, providers: Mapping[str, object] | None = None
-    ) -> None:
-        self.providers = providers or {}
-        self._store = store
-        self._run = run
-        self._how = how
-        self._lists: dict[StepPath, ItemsCollected] | None = None
-
-    def runs(self) -> Sequence[RunRecord]:
-        """The recorded runs, newest first."""
-        return self._store.runs()
-
-    def recorded(self, path: StepPath, leg: Leg) -> ItemsCollected | None:
-        """The list of an earlier leg, once: who comes to the same place again in one leg collects anew. None too where
-        the resume was asked to run all of the items again."""
-        if self._lists is None:
-            self._lists = self._read()
-        found = self._lists.pop(path, None)
-        if found is None or self._how.mode == "restart":
-            return None
-        if self._how.step is not None and not _is_partly_kept(path, leg):
-            return None
-        return found
-
-    def _read(self) -> dict[StepPath, ItemsCollected]:
-        run, found = self._run, {}
-        origin = run.forked_from if run.status is RunStatus.PENDING else None
-        if run.status is RunStatus.PENDING and origin is None:
-            return {}
-        for envelope in self._store.events_of(origin or run.id, {ItemsCollected.kind}):
-            if isinstance(envelope.event, ItemsCollected):
-                found[envelope.event.path] = envelope.event
-        return found
-
-    @property
-    def is_fork(self) -> bool:
-        """True where lists come from another run, so that this one has to keep them too."""
-        return self._run.status is RunStatus.PENDING
+# ── the list ────────────────────────────────────────────────────────────────────────────────────
+def the_list(node: ForEachBlock, scope: Scope, path: StepPath) -> ItemsCollected:
+    """The list of an earlier leg, else as it is now, which is recorded. Raises StepFailure for one nobody can use."""
+    leg = scope.leg
+    found = None if leg.items is None else leg.items.recorded(path, leg.recorded)
+    if found is None:
+        scope.check()
+        found = collect(node, scope, path)
+        order = without_circles((item.key for item in found.items), found.blockers)
+        if order.circles:
+            circle = " → ".join(f"`{key}`" for key in order.circles[0])
+            if node.on_cycle == "fail":
+                raise StepFailure("value", f"items wait for each other in a circle: {circle}")
+            text = f"items of `{path}` wait for each other in a circle ({circle}); its last link is not looked at"
+            leg.recorder.append(Note(level="warning", code="item-circle", text=text, path=path))
+            found = replace(found, blockers=order.blockers)
+        leg.recorder.append(found, *_gone(path, scope, found))
+    elif leg.items is not None and leg.items.is_fork:
+        leg.recorder.append(found)
+    return found
 
 
-def _is_partly_kept(path: StepPath, leg: Leg) -> bool:
-    """True if the resume keeps anything inside: the list it was made with is kept, too."""
-    prefix = f"{path}["
-    return any(one.startswith(prefix) and record.is_settled for one, record in leg.recorded.items())
+def _gone(path: StepPath, scope: Scope, found: ItemsCollected) -> Iterator[StepSkipped]:
+    """The ends of items that an earlier list had and this one has not."""
+    leg = scope.leg
+    if not leg.recorded:
+        return
+    paths = {item_path(path, item.key) for item in found.items}
+    for one, record in leg.recorded.items():
+        is_own = one.startswith(f"{path}[") and one.count("/") == path.count("/")
+        if is_own and record.info.kind == "item" and one not in paths and not record.is_settled:
+            yield StepSkipped(path=one, reason=GONE, info=record.info, epoch=record.epoch)
 
 
-# ── collecting ────────────────────────────────────────────────────────────────────────────────────
 def collect(node: ForEachBlock, scope: Scope, path: StepPath) -> ItemsCollected:
     """The list as it is now. Raises ValueFailure for one that can't be worked on: before anything of it runs."""
     word = provider_word(node, scope.env)
@@ -157,7 +136,7 @@ def _with_keys(node: ForEachBlock, env: Environment, items: list[ListedItem]) ->
     """The items with the keys that the statement gives them."""
     if node.item_key is None:
         return items
-    keyed_items = []
+    keyed_items: list[ListedItem] = []
     for item in items:
         seen = env.with_inputs(variables_of(node, item))
         key = seen.render(node.item_key, unknown="fail").strip()
@@ -216,7 +195,7 @@ def _map(entries: Iterable[Entry], env: Environment) -> dict[str, JsonValue]:
 def _provided(word: str, provider: object, request: ItemRequest) -> list[Item]:
     try:
         return [_as_item(one) for one in provider.items(request)]  # type: ignore[attr-defined]  # a plugin's
-    except Exception as error:  # noqa: BLE001  a plugin's own failure fails the step that asked
+    except Exception as error:
         raise _failed(word, error) from error
 
 
@@ -226,7 +205,7 @@ def _edges(word: str, provider: object, request: ItemRequest) -> list[tuple[str,
         return []
     try:
         return [(str(first), str(then)) for first, then in ask(request)]
-    except Exception as error:  # noqa: BLE001  as above
+    except Exception as error:
         raise _failed(word, error) from error
 
 
@@ -282,8 +261,8 @@ class Order(NamedTuple):
 def without_circles(keys: Iterable[str], blockers: Sequence[tuple[str, str]]) -> Order:
     """Walks from each item to those that wait for it; a pair that leads back to an item on the way closes a circle."""
     after: dict[str, list[str]] = {}
-    for first, then in blockers:
-        after.setdefault(first, []).append(then)
+    for first, later in blockers:
+        after.setdefault(first, []).append(later)
     done: set[str] = set()
     dropped: set[tuple[str, str]] = set()
     circles = []
@@ -293,7 +272,7 @@ def without_circles(keys: Iterable[str], blockers: Sequence[tuple[str, str]]) ->
         way: dict[str, Iterator[str]] = {key: iter(after[key])}
         while way:
             here = next(reversed(way))
-            then = next(way[here], None)
+            then: str | None = next(way[here], None)
             if then is None:
                 way.popitem()
                 done.add(here)

@@ -21,7 +21,7 @@ from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
     from runkon.engine.choices import Choices
-    from runkon.engine.items import ItemSources
+    from runkon.engine.item_sources import ItemSources
     from runkon.engine.ledger import Ledger
     from runkon.language.program import CheckedWorkflow
     from runkon.model.output import JsonValue

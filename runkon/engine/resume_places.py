@@ -43,6 +43,7 @@ class Places:
         self._body: Sequence[Planned] | None = body
         self._leaves: dict[str, Leaf] = {}
         self._branches: dict[str, dict[str, int]] = {}
+        self._unordered: set[str] = set()
 
     @property
     def leaves(self) -> dict[str, Leaf]:
@@ -53,6 +54,11 @@ class Places:
     def branches(self) -> dict[str, dict[str, int]]:
         self._look()
         return self._branches
+
+    @property
+    def unordered(self) -> set[str]:
+        self._look()
+        return self._unordered
 
     def _look(self) -> None:
         """Once somebody asks: most resumes keep all they find."""
@@ -74,6 +80,8 @@ class Places:
             adds = is_loop or is_parallel or (isinstance(node, n.DoBlock) and node.name is not None)
             if adds:
                 self._mark(form, inside)
+            if isinstance(node, n.ForEachBlock) and not node.ordered:
+                self._unordered.add(form)
             below = (f"{form}[]/" if is_loop else f"{form}/") if adds else prefix
             if is_parallel:
                 self._branches[form] = {}
@@ -108,8 +116,13 @@ class Places:
             self._branches[block][form] = number
 
     def are_beside(self, one: str, other: str) -> bool:
-        """True if the two stand in different branches of one execution of a parallel block."""
+        """True if the two stand in different branches of one execution of a parallel block, or in different items of a
+        `foreach` that has no order among them."""
         for block in _outer(one):
+            if form_of(block) in self.unordered and other.startswith(f"{block}["):
+                items = {path[len(block) :].partition("]")[0] for path in (one, other)}
+                if "" not in items and len(items) > 1:
+                    return True
             branches = self.branches.get(form_of(block))
             if branches is None or not other.startswith(f"{block}/"):
                 continue
@@ -202,7 +215,7 @@ def is_at_or_below(path: str, block: str) -> bool:
 
 def is_around(block: StepPath, path: str) -> bool:
     """True if the record `block` is that of a block in which `path` lies."""
-    return path.startswith(f"{block}/")
+    return path.startswith((f"{block}/", f"{block}["))
 
 
 def has_choices(body: Sequence[Planned]) -> bool:
@@ -229,5 +242,6 @@ def calls_workflows(body: Sequence[Planned]) -> bool:
     return any(
         isinstance(planned, ChildCall)
         or (isinstance(planned, ForEachPlace) and planned.child is not None)
-        or any(calls_workflows(inner) for inner in planned.bodies) for planned in body
+        or any(calls_workflows(inner) for inner in planned.bodies)
+        for planned in body
     )

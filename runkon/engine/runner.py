@@ -21,7 +21,7 @@ from runkon.engine.config import RunConfig
 from runkon.engine.constructs import constructs
 from runkon.engine.decisions import Decisions
 from runkon.engine.inputs import BoundInputs, bind_inputs
-from runkon.engine.items import ItemSources
+from runkon.engine.item_sources import ItemSources
 from runkon.engine.lease import lost, take
 from runkon.engine.leg import LegRun
 from runkon.engine.plan import Planned, names_of, plan_always, plan_body
@@ -178,7 +178,7 @@ class Runner:
                 self._store.append(lease, (), release=True)
                 return record
             begun = self._under(lease, held, self._beginning(record, program, body, how), config, record.seq)
-            items = ItemSources(self._store, record, how, self._providers)
+            items = self._items(record, how)
             begun = begun._replace(ledger=self._ledger(record, program, config), items=items)
             decisions = Decisions(self._store, run, begun, self._resolvers, attends=config.attends)
             recorder = BatchRecorder(self._store, lease, self._clock, record.seq, self._sinks)
@@ -328,6 +328,10 @@ class Runner:
             replace(one, usage=Usage()) if isinstance(one, AttemptCutOff) and is_metered(one.path) else one
             for one in events
         )
+
+    def _items(self, record: RunRecord, how: Resumption) -> ItemSources:
+        is_anew, is_from = how.mode == "restart", how.step is not None
+        return ItemSources(self._store, record, self._providers, is_anew=is_anew, is_from=is_from)
 
     def _inputs(self, run: RunID, program: CheckedWorkflow, record: RunRecord, how: Resumption) -> BoundInputs:
         """The inputs as recorded, or as this leg gives them; only the values of secrets come from outside."""

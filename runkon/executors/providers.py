@@ -36,10 +36,13 @@ class Lines:
     name = "lines"
 
     def items(self, request: ItemRequest) -> Iterator[Item]:
-        """Raises ValueError for a scope without a path, OSError for a file that can't be read."""
+        """Raises ValueError for a scope without a path, and for a file that can't be read as UTF-8."""
         path = _text(request.scope, "path")
         _only(request.scope, "path")
-        text = (request.working_dir / path).read_text("utf-8")
+        try:
+            text = (request.working_dir / path).read_text("utf-8")
+        except OSError as error:
+            raise ValueError(f"`{path}` can't be read: {error.strerror}") from None
         for number, line in enumerate(text.splitlines(), 1):
             fields: dict[str, JsonValue] = {"text": line.strip(), "number": number}
             if line.strip() and _is_kept(fields, request):

@@ -14,6 +14,7 @@ from runkon.errors import EXIT_NOT_FOUND, LeaseLost, UserError
 from runkon.model import events as ev
 from runkon.model.fold import fold
 from runkon.model.ids import StepPath, new_run_id
+from runkon.model.items import ListedItem
 from runkon.model.output import Output, Usage
 from runkon.model.ports import RunStore
 from runkon.model.records import RunRecord
@@ -104,6 +105,8 @@ class StoreContract(HistoryContract):
         story.write(
             completed("a", Output(frozenset({"x"}), "c", value_zoo(), Usage(None, 1, 2, 3), degraded=True, text="t")),
             ev.ChoiceMade(path=StepPath("if"), construct="if", text="a.x", operands={"a.x": True}, result=True),
+            ev.ItemsCollected(path=StepPath("f"), items=(ListedItem("k", "K", {"n": [1]}), ListedItem("l", "", None))),
+            ev.ItemsCollected(path=StepPath("g"), items=(), blockers=(("k", "l"),), provider="p", epoch=2),
         )
         assert list(store.events(story.run)) == story.envelopes
         assert list(store.events(story.run, after=3)) == story.envelopes[3:]

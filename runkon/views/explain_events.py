@@ -40,6 +40,10 @@ def told(event: ev.Event) -> str | None:
             return f"`{event.construct} {event.text}` was {str(event.result).lower()}" + (f" ({saw})" if saw else "")
         case ev.StateSet():
             return ", ".join(f"state.{name} = {as_json(value)}" for name, value in event.updates.items())
+        case ev.ItemsCollected():
+            source = f" from `{event.provider}`" if event.provider else ""
+            order = f", {len(event.blockers)} links between them" if event.blockers else ""
+            return f"its list was fixed: {len(event.items)} items{source}{order}"
         case ev.Note():
             return f"{event.level}: {first_line(event.text)}"
         case _:

@@ -57,6 +57,8 @@ def line_of(event: ev.Event, *, is_verbose: bool = False) -> Line | None:
             return Line("choice", event.path, f"{event.construct} {event.text} is {str(event.result).lower()}", "quiet")
         case ev.StateSet(path=path) if is_verbose and path is not None:
             return Line("set", path, ", ".join(event.updates), "quiet")
+        case ev.ItemsCollected():
+            return Line("items", event.path, f"{len(event.items)} to go through", "info")
         case ev.Note() if is_verbose or event.level != "info":
             word = "note" if event.level == "info" else event.level
             return Line(word, event.path or "", first_line(event.text), "warning" if word != "note" else "quiet")

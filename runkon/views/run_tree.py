@@ -58,21 +58,32 @@ class TreeNode:
         )
 
     @property
+    def is_item(self) -> bool:
+        """True for one item of a `foreach`; rounds of loops have the keyword of their loop."""
+        return self.segment.endswith("]") and self.keyword not in _LOOPS
+
+    @property
     def keyword(self) -> str:
         """The segment without number, round or item key."""
         return self.segment.partition("[")[0].partition("#")[0]
 
 
-KEYWORDS = frozenset({"parallel", "while", "do", "always", "on_fail"})
+_LOOPS = frozenset({"while", "do"})
+KEYWORDS = _LOOPS | {"parallel", "always", "on_fail"}
 
 
 def run_tree(steps: Iterable[StepRecord]) -> TreeNode:
-    """The tree of the records, which come in program order; its root has the empty path."""
+    """The tree of the records, which come in program order; its root has the empty path. Items stand below their
+    `foreach`."""
     root = TreeNode("", "")
     for step in steps:
-        node = root
+        node, path = root, ""
         for segment in step.path.split("/"):
-            path = f"{node.path}/{segment}" if node.path else segment
-            node = node.children.setdefault(segment, TreeNode(segment, path))
+            path = f"{path}/{segment}" if path else segment
+            inner = TreeNode(segment, path)
+            if inner.is_item:
+                block = segment[: segment.rindex("[")]
+                node = node.children.setdefault(block, TreeNode(block, path[: path.rindex("[")]))
+            node = node.children.setdefault(segment, inner)
         node.record = step
     return root

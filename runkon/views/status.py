@@ -51,7 +51,8 @@ def root_failures(steps: Sequence[StepRecord]) -> list[StepRecord]:
     return [
         step
         for step in failed
-        if step.info.kind not in BLOCKS or not any(path.startswith(f"{step.path}/") for path in paths)
+        if step.info.kind not in BLOCKS
+        or not any(path.startswith((f"{step.path}/", f"{step.path}[")) for path in paths)
     ]
 
 

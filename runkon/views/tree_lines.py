@@ -25,6 +25,7 @@ _ORDER = (
     (StepStatus.CANCELLED, "cancelled"),
     (StepStatus.INTERRUPTED, "interrupted"),
 )
+MANY_ITEMS = 10  # of a `foreach`; of more only those stand for themselves that run or have failed
 
 
 class TreeLine(NamedTuple):
@@ -98,10 +99,29 @@ class _Draw:
         self._kinds = kinds
 
     def children(self, node: TreeNode, depth: int, *, folds: bool) -> Iterator[TreeLine]:
+        has_many = len(node.children) > MANY_ITEMS
+        folded: list[TreeNode] = []
         for child in node.children.values():
+            if has_many and child.is_item and child.is_quiet:
+                folded.append(child)
+                continue
+            yield from self._folded(folded, depth)
+            folded = []
             yield self._line(child, depth, is_folded=folds and child.is_quiet)
             if child.children and not (folds and child.is_quiet):
                 yield from self.children(child, depth + 1, folds=folds)
+        yield from self._folded(folded, depth)
+
+    def _folded(self, items: Sequence[TreeNode], depth: int) -> Iterator[TreeLine]:
+        """One line for items beside each other of which there is nothing to tell."""
+        if not items:
+            return
+        counts = Counter(item.status for item in items)
+        told = " · ".join(f"{counts[status]} {word}" for status, word in _ORDER if counts[status])
+        ends = [items[0].segment, items[-1].segment] if len(items) > 1 else [items[0].segment]
+        yield TreeLine(
+            depth, "▸", "item" if len(items) == 1 else "items", " … ".join(ends), "", told, "", items[0].status
+        )
 
     def _line(self, node: TreeNode, depth: int, *, is_folded: bool) -> TreeLine:
         status, record = node.status, node.record
@@ -117,6 +137,8 @@ class _Draw:
             kind = node.record.info.kind.replace("_", " ")
         else:
             kind = self._kinds.get(static_path(node.path), "").replace("_", " ")
+        if node.record is None and node.is_item:
+            kind = "item"
         if not kind and node.keyword in KEYWORDS:
             kind = node.keyword
         if node.keyword != kind.partition(" ")[0]:

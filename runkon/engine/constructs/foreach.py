@@ -8,7 +8,7 @@ ten thousand items cost ten thousand small records and no table of results.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from runkon.engine.cancellation import FAIL_FAST, INTERNAL, UNTIL_REACHED
@@ -17,7 +17,8 @@ from runkon.engine.ends import BodyFailed, Failure, GivenUp, Stopped, Waits
 from runkon.engine.group import Branch
 from runkon.engine.interpreter import run_body
 from runkon.engine.item_group import ItemGroup
-from runkon.engine.items import collect, item_path, listed, variables_of, without_circles
+from runkon.engine.item_result import ItemEnd, judged
+from runkon.engine.items import GONE, item_path, the_list, variables_of
 from runkon.engine.outcome import close_stopped, stopped_before, supersede
 from runkon.engine.plan import ForEachPlace, Planned, order_text
 from runkon.engine.results import StepResult
@@ -25,12 +26,11 @@ from runkon.engine.scope import Scope, replay_mismatch
 from runkon.engine.updates import join_state
 from runkon.failpoints import failpoint
 from runkon.language.nodes import ForEachBlock
-from runkon.model.events import ItemsCollected, Note, StepCompleted, StepFailed, StepSkipped
+from runkon.model.events import ItemsCollected, StepCompleted, StepFailed, StepSkipped
 from runkon.model.failures import StepFailure
 from runkon.model.output import EMPTY, NO_OUTPUT, Output
 from runkon.model.records import StepError, StepInfo
 from runkon.model.status import StepStatus
-from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
     from runkon.engine.environment import Environment
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from runkon.model.records import StepRecord
 
 BEHIND_A_FAILURE = "dependency"  # why an item is skipped that waits for one that failed
-GONE = "gone"  # why one is skipped that a list collected again does not hold any more
 _CAUSES = 3  # of failed items in one message
 
 
@@ -57,7 +56,7 @@ def run_foreach(planned: Planned, scope: Scope) -> None:
         _leave(planned, scope, record.status, record.output, record.error)
         return
     try:
-        found = _the_list(planned, node, scope)
+        found = the_list(node, scope, path)
     except StepFailure as failure:
         help = getattr(failure, "help", None)
         error = StepError(failure.kind, f"{failure.message}\nhelp: {help}" if help else failure.message)
@@ -78,41 +77,6 @@ def run_foreach(planned: Planned, scope: Scope) -> None:
 def _walks_again(scope: Scope) -> bool:
     """True where what is settled is walked all the same: for what it would see now, and for the state it left."""
     return scope.leg.looks_again or scope.env.state is not None
-
-
-def _the_list(planned: Planned, node: ForEachBlock, scope: Scope) -> ItemsCollected:
-    """The list of an earlier leg, else as it is now, which is recorded. Raises StepFailure for one nobody can use."""
-    leg, path = scope.leg, scope.path_of(planned)
-    found = None if leg.items is None else leg.items.recorded(path, leg)
-    if found is None:
-        scope.check()
-        found = collect(node, scope, path)
-        order = without_circles((item.key for item in found.items), found.blockers)
-        if order.circles:
-            circle = " → ".join(f"`{key}`" for key in order.circles[0])
-            if node.on_cycle == "fail":
-                raise StepFailure("value", f"items wait for each other in a circle: {circle}")
-            text = f"items of `{path}` wait for each other in a circle ({circle}); its last link is not looked at"
-            leg.recorder.append(Note(level="warning", code="item-circle", text=text, path=path))
-            found = ItemsCollected(
-                path=path, items=found.items, blockers=order.blockers, provider=found.provider, epoch=found.epoch
-            )
-        leg.recorder.append(found, *_gone(planned, scope, found))
-    elif leg.items is not None and leg.items.is_fork:
-        leg.recorder.append(found)
-    return found
-
-
-def _gone(planned: Planned, scope: Scope, found: ItemsCollected) -> Iterator[StepSkipped]:
-    """The ends of items that an earlier list had and this one has not."""
-    leg, path = scope.leg, scope.path_of(planned)
-    if not leg.recorded:
-        return
-    paths = {item_path(path, item.key) for item in found.items}
-    for one, record in leg.recorded.items():
-        if record.info.kind == "item" and one.startswith(f"{path}[") and one not in paths:
-            if one.count("/") == path.count("/") and not record.is_settled:
-                yield StepSkipped(path=one, reason=GONE, info=record.info, epoch=record.epoch)
 
 
 def _info(planned: Planned, scope: Scope) -> StepInfo:
@@ -147,13 +111,6 @@ def _leave(
     scope.fail(failure)
 
 
-class _End(NamedTuple):
-    """How an item ended, and what the step's result says of it."""
-
-    status: StepStatus
-    values: Mapping[str, JsonValue] | None = None
-
-
 class _Items:
     """One execution of the step, with its list."""
 
@@ -169,7 +126,7 @@ class _Items:
         self.order = scope.order_of(planned)
         self.token = scope.token.child()
         self.started = scope.leg.clock.monotonic()
-        self.ends: dict[int, _End] = {}
+        self.ends: dict[int, ItemEnd] = {}
         self.markers: set[str] = set()
         self.updates: dict[int, Sequence[Update]] = {}  # of state channels, by completed items
         self.failures: dict[int, list[Failure]] = {}
@@ -180,6 +137,7 @@ class _Items:
         self._lock = threading.Lock()
         limit = max(1, min(node.max_parallel, len(found.items), scope.env.facts.max_parallel or node.max_parallel))
         self.group = ItemGroup(scope.leg, self.token, limit, self._work, self._over, self._branch)
+        self.group.is_ordered = bool(found.blockers)
         at = {item.key: index for index, item in enumerate(found.items)}
         self.after: dict[int, list[int]] = {}
         self.before: dict[int, int] = {}  # how many items an item still waits for
@@ -269,11 +227,14 @@ class _Items:
         return end.output.values or end.results.prior_values or EMPTY
 
     def _inputs_of(self, index: int, env: Environment) -> dict[str, JsonValue]:
-        """What the workflow of an item is given: the `inputs` of the statement, and the item's fields by dotted name."""
+        """What the workflow of an item is given: the `inputs` of the statement, and the fields as `item.NAME`."""
         item = self.items[index]
         given = {entry.name: env.extras[entry.name] for entry in self.node.inputs}
         fields = item.value if isinstance(item.value, Mapping) else {"value": item.value}
-        return {**given, **{f"item.{name}": value for name, value in {"id": item.key, "ref": item.label, **fields}.items()}}
+        return {
+            **given,
+            **{f"item.{name}": value for name, value in {"id": item.key, "ref": item.label, **fields}.items()},
+        }
 
     def _scope_of(self, branch: Branch, index: int) -> Scope:
         item = self.items[index]
@@ -335,7 +296,7 @@ class _Items:
             self._follow(branch.index, is_running=True)
 
     def _ended(self, index: int, status: StepStatus, output: Output) -> None:
-        self.ends[index] = _End(status, output.values or None)
+        self.ends[index] = ItemEnd(status, output.values or None)
         self.markers |= output.markers
 
     def _follow(self, index: int, *, is_running: bool) -> None:
@@ -360,7 +321,7 @@ class _Items:
             stack += self.after.get(then, ())
             path = self._path(then)
             record = leg.recorded.get(path)
-            self.ends[then] = _End(StepStatus.SKIPPED)
+            self.ends[then] = ItemEnd(StepStatus.SKIPPED)
             if record is None or record.skip_reason != BEHIND_A_FAILURE or not record.is_settled:
                 epoch = leg.epoch_of(path)
                 leg.recorder.append(StepSkipped(path=path, reason=BEHIND_A_FAILURE, info=self._info(then), epoch=epoch))
@@ -388,47 +349,11 @@ class _Items:
         self._judge()
 
     def _judge(self) -> None:
-        ends = [self.ends.get(index) for index in range(len(self.items))]
-        statuses = [None if end is None else end.status for end in ends]
-        succeeded, skipped = statuses.count(StepStatus.COMPLETED), statuses.count(StepStatus.SKIPPED)
-        left = [index for index, status in enumerate(statuses) if status is None]
-        failed = len(ends) - succeeded - skipped - len(left)
-        counts: dict[str, JsonValue] = {
-            "succeeded": succeeded, "failed": failed, "skipped": skipped, "total": len(ends),
-        }  # fmt: skip
-        counts["items"] = [self._entry(index, end) for index, end in enumerate(ends) if end is not None or self.is_body]
-        context = self._context(succeeded, failed, skipped)
-        output = Output(markers=frozenset(self.markers), context=context, values=counts)
-        error = None if not failed and not left else StepError("exception", self._message(failed, left))
+        output, error = judged(self.node, self.found, self.ends, self.markers, is_halted=self.group.is_halted)
         problem = join_state(self.scope, [found for _, found in sorted(self.updates.items())])
         if problem is not None:
             error = error or StepError(problem.kind, problem.message)
         self._end(output, error)
-
-    @property
-    def is_body(self) -> bool:
-        return self.node.body is not None
-
-    def _entry(self, index: int, end: _End | None) -> JsonValue:
-        values: JsonValue = None if end is None or end.values is None else dict(end.values)
-        if self.is_body:
-            return values
-        assert end is not None
-        return {"item_id": self.items[index].key, "status": end.status.value, "output": values}
-
-    def _context(self, succeeded: int, failed: int, skipped: int) -> str:
-        if not self.items:
-            return "no items"
-        source = f" from `{self.found.provider}`" if self.found.provider else ""
-        return f"{succeeded} completed, {failed} failed, {skipped} skipped of {len(self.items)} items{source}"
-
-    def _message(self, failed: int, left: list[int]) -> str:
-        bad = [self.items[index].key for index, end in sorted(self.ends.items()) if end.status is StepStatus.FAILED]
-        text = f"{failed} of {len(self.items)} items failed: {listed(bad)}" if bad else "not every item could run"
-        if left:
-            why = "were not begun" if self.group.is_halted else "wait for one that failed"
-            text += f"; {len(left)} {why}: {listed([self.items[index].key for index in left])}"
-        return text
 
     def _end(self, output: Output, error: StepError | None) -> None:
         scope, path = self.scope, self.path

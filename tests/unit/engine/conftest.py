@@ -40,6 +40,7 @@ class Flow:
         self.sinks: tuple[EventSink, ...] = ()
         self.progress: Callable[[StepPath, str], None] | None = None
         self.inputs: Mapping[str, JsonValue] = {}
+        self.providers: Mapping[str, object] = {}
         self.run_id = RunID("")
 
     def answers(self, answers: Mapping[str, object], **options: object) -> ScriptedExecutor:
@@ -54,7 +55,14 @@ class Flow:
         return self
 
     def runner(self) -> Runner:
-        return Runner(self.store, self.executor, sinks=self.sinks, clock=self.clock, progress=self.progress)
+        return Runner(
+            self.store,
+            self.executor,
+            sinks=self.sinks,
+            clock=self.clock,
+            progress=self.progress,
+            providers=self.providers,
+        )
 
     def start(self, control: RunControl | None = None) -> RunRecord:
         runner = self.runner()

@@ -9,6 +9,7 @@ import pytest
 from runkon.model import events as ev
 from runkon.model.events import Envelope, Event
 from runkon.model.ids import RunID, StepPath
+from runkon.model.items import ListedItem
 from runkon.model.output import Output, Usage
 from runkon.model.records import GateRecord, RunRecord, Seen, StepError, StepInfo, StepRecord
 from runkon.model.status import RunStatus, StepStatus
@@ -102,6 +103,11 @@ SENTENCES: list[tuple[Event, str]] = [
     (
         made(ev.ChoiceMade, PATH, "if", "b.ok", {"b.ok": False, "n": "x"}, result=False),
         '`if b.ok` was false (b.ok = false, n = "x")',
+    ),
+    (made(ev.ItemsCollected, PATH, (ListedItem("k", "K", 1),)), "its list was fixed: 1 items"),
+    (
+        made(ev.ItemsCollected, PATH, (), (("a", "b"),), "tickets"),
+        "its list was fixed: 0 items from `tickets`, 1 links between them",
     ),
     (made(ev.Note, "warning", "late", "it was late", PATH), "warning: it was late"),
 ]  # fmt: skip
@@ -352,6 +358,7 @@ def test_a_question_for_programs() -> None:
         "options": ["rerun", "done", "failed"],
         "opened_at": "1970-01-01T00:00:01.000Z",
         "deadline_at": None,
+        "occurrence": 1,
         "answer_with": "runkon answer R:unknown:a --set decision=CHOICE",
     }
 

@@ -105,3 +105,35 @@ def test_a_step_with_steps_below_it_keeps_its_own_status() -> None:
     lines = drawn(tree_lines(run_tree(steps), now=0))
     assert lines[0].startswith("✗ call deploy")
     assert lines[1] == "  ✓ script on_fail 0.4s"
+
+
+def test_items_stand_below_their_foreach() -> None:
+    steps = [
+        step("f", StepStatus.FAILED, "foreach", error=StepError("exception", "1 of 2 items failed")),
+        step("f[a]", kind="item"),
+        step("f[a]/x"),
+        step("f[b]/x", StepStatus.RUNNING),
+        step("while[0]/x"),
+    ]
+    assert drawn(tree_lines(run_tree(steps), now=3000)) == [
+        "▾ foreach f 0.4s 1 ok · 1 running · 1 of 2 items failed x.wf:7",
+        "  ▾ item f[a] 0.4s 1 ok",
+        "    ✓ script x 0.4s",
+        "  ▾ item f[b] 2.0s 1 running",
+        "    ● script x 2.0s",
+        "▾ while [0] 0.4s 1 ok",
+        "  ✓ script x 0.4s",
+    ]
+
+
+def test_of_many_items_only_those_that_run_or_failed_stand_for_themselves() -> None:
+    steps = [step(f"f[{number}]/x") for number in range(5)]
+    steps += [step("f[5]/x", StepStatus.FAILED, error=StepError("exit", "broke"))]
+    steps += [step(f"f[{number}]/x") for number in range(6, 12)]
+    steps += [step("f[12]", StepStatus.SKIPPED, "item", skip_reason="dependency")]
+    assert [line.strip() for line in drawn(tree_lines(run_tree(steps), now=3000))][1:] == [
+        "▸ items f[0] … f[4] 5 ok",
+        "▾ item f[5] 0.4s 1 failed",
+        "✗ script x 0.4s broke x.wf:7",
+        "▸ items f[6] … f[12] 6 ok · 1 skipped",
+    ]
