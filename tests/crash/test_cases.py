@@ -183,3 +183,30 @@ def test_a_torn_blob_is_never_used(place: str, tmp_path: Path) -> None:
     assert life.step("b").output.context == large
     assert life.calls == {"a": 1, "b": 2, "c": 1}
     life.assert_sound()
+
+
+# ── a workflow inside the run ─────────────────────────────────────────────────────────────────────
+CALLER = """workflow x { call a call workflow kid { retries = 1 } call e outputs { x = kid.said } }
+workflow kid {
+  outputs { said = b.context }
+  call b
+  script once { effect = pure run = "test -e once || { touch once; exit 1; }" }
+  always { call d }
+}"""
+
+
+@pytest.mark.parametrize(
+    ("place", "begun"),
+    [
+        ("before_retry:path=kid", 1),
+        ("after_retry:path=kid", 2),
+        ("child_left:path=kid", 1),
+    ],
+)
+def test_a_retry_of_a_called_workflow_begins_all_of_it_anew_or_nothing(place: str, begun: int, tmp_path: Path) -> None:
+    life = Life(tmp_path, CALLER).killed(place).resumed()
+    assert life.run.status == "completed"
+    assert life.out == "x = did kid/b\n"
+    assert life.calls == {"a": 1, "kid/b": begun, "kid/always/d": 2, "e": 1}
+    assert life.step("kid/once").status == life.step("kid/always/d").status == "completed"
+    life.assert_sound()
