@@ -77,6 +77,7 @@ def check_case(case: Case, program: CheckedWorkflow) -> Iterator[Diagnostic]:
                 yield from _answer(item, known)
             case "decide":
                 yield from _decision(item, known)
+                yield from _approver(item, gates_of(program))
             case "expect":
                 yield from _expectation(item, known)
 
@@ -108,6 +109,17 @@ def _decision(block: CaseBlock, known: Known) -> Iterator[Diagnostic]:
     after = block.entry("after")
     if after is not None and seconds_of(after.value) is None:
         yield _invalid(after, "a duration such as `90s` or `48h`")
+
+
+def _approver(block: CaseBlock, gates: Sequence[nodes.GateStep]) -> Iterator[Diagnostic]:
+    by = block.entry("by")
+    gate = next((gate for gate in gates if gate.key == block.name), None)
+    if gate is None or not gate.approvers:
+        return
+    if by is None:
+        yield diagnose("missing-option", block.name_span, owner="decide", option="by", about="one of its approvers")
+    elif getattr(by.value, "text", None) not in gate.approvers:
+        yield _invalid(by, _one_of(gate.approvers))
 
 
 def _expectation(block: CaseBlock, known: Known) -> Iterator[Diagnostic]:

@@ -13,6 +13,7 @@ from runkon.language.case_nodes import CaseBlock
 from runkon.language.diagnostics import Diagnostic, Severity
 from runkon.language.keys import all_statements, result_key
 from runkon.language.source import Span
+from runkon.model.events import StateSet
 from runkon.model.output import JsonValue
 from runkon.model.records import StepRecord
 from runkon.model.status import StepStatus
@@ -126,8 +127,8 @@ def _condition(entry: nodes.Entry, run: TextRun) -> Iterator[Diagnostic]:
 
 
 def _environment(run: TextRun) -> Environment:
-    """What a condition sees once the run is over: the last result of each step, the inputs, `outputs.NAME`, and
-    `workflow_status`."""
+    """What a condition sees once the run is over: the last result of each step, the inputs, `outputs.NAME`,
+    `state.NAME` and `workflow_status`."""
     results = Results()
     own = {result_key(statement) for statement in all_statements(run.program.workflow)}
     calls = tuple(f"{step.path}/" for step in run.steps if step.info.kind in ("call_workflow", "item"))
@@ -142,9 +143,16 @@ def _environment(run: TextRun) -> Environment:
     extras: Mapping[str, JsonValue] = {
         "outputs": dict(run.record.outputs or {}),
         "workflow_status": run.record.status.value,
+        "state": _channels(run),
     }
     facts = RunFacts(run_id=str(run.record.id), workflow=run.record.workflow)
     return Environment(facts, dict(run.record.inputs), results, extras=extras)
+
+
+def _channels(run: TextRun) -> dict[str, JsonValue]:
+    """The state channels as the last leg left them."""
+    left = [event for event in run.events if isinstance(event, StateSet) and event.path is None]
+    return dict(left[-1].updates) if left else {}
 
 
 def shown(value: JsonValue) -> str:

@@ -247,6 +247,27 @@ def test_a_decision_that_comes_too_late_is_told():
     ]
 
 
+def test_only_approvers_may_decide():
+    text = 'workflow w { gate human_review { approvers = ["kim", "lee"] } }'
+    assert said(one('decide human_review { approve = true by = "lee" }', "w", w=text)) == []
+    stranger = one('decide human_review { approve = true by = "ann" }', "w", w=text)
+    nobody = one("decide human_review { approve = true }", "w", w=text)
+    assert [f.message for f in (*stranger.findings, *nobody.findings)] == [
+        "invalid `by`: expected one of `kim`, `lee`",
+        "`decide` needs the option `by`",
+    ]
+
+
+def test_conditions_read_state_and_inputs():
+    text = """
+        workflow w { inputs { n integer default = 2 } state { score number = 1 reduce = sum } call a call b }
+    """
+    found = one(
+        "answer a { score = 3 } answer b { score = 4 } expect { that = state.score == 8 and n == 2 }", "w", w=text
+    )
+    assert said(found) == []
+
+
 # ── what stands inside ────────────────────────────────────────────────────────────────────────────
 def test_items_and_called_workflows_are_answered_by_key_or_path():
     text = """
