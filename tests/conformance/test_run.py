@@ -40,7 +40,7 @@ CASES = sorted(
     str(path.relative_to(HERE).with_suffix("")) for path in HERE.glob("*/*.wf") if path.parent.name not in NOT_RUN
 )
 UPDATE = bool(os.environ.get("RUNKON_UPDATE"))
-CONFIG = ("fail_fast", "dry_run", "max_parallel", "until", "model", "executors", "injected")
+CONFIG = ("fail_fast", "dry_run", "max_parallel", "until", "model", "executors", "injected", "attends")
 OTHERS = ("providers", "resolvers")
 OPTIONS = {*CONFIG, "files", "metered", "time", "at_once", "count", "legs", "decide", "sweep", *OTHERS}
 STEADY = {
