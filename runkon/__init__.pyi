@@ -11,6 +11,11 @@ from runkon.errors import InternalError as InternalError
 from runkon.errors import RunkonError as RunkonError
 from runkon.errors import Transient as Transient
 from runkon.errors import UserError as UserError
+from runkon.model.decisions import Approved as Approved
+from runkon.model.decisions import GateRequest as GateRequest
+from runkon.model.decisions import GateResolver as GateResolver
+from runkon.model.decisions import Pending as Pending
+from runkon.model.decisions import Rejected as Rejected
 from runkon.model.failures import StepFailure as StepFailure
 from runkon.model.output import JsonValue as JsonValue
 from runkon.model.output import Output as Output

@@ -82,7 +82,7 @@ def _check_options(meant: Meant, selected: Sequence[str]) -> None:
     options = [key for key, _ in node.choices or ()] if meant.record is None else list(meant.record.options)
     if not options:
         raise UserError(
-            "unknown-option",
+            "unknown-choice",
             f"gate `{node.key}` has no options to select from",
             help="approve or reject it without `--select`",
             exit_code=EXIT_USAGE,
@@ -92,7 +92,7 @@ def _check_options(meant: Meant, selected: Sequence[str]) -> None:
             close = closest(one, options)
             listed = ", ".join(f"`{option}`" for option in options)
             raise UserError(
-                "unknown-option",
+                "unknown-choice",
                 f"gate `{node.key}` has no option `{one}`",
                 help=f"did you mean `{close}`?" if close else f"its options are {listed}",
                 exit_code=EXIT_USAGE,

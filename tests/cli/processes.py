@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import select
 import subprocess
 import sys
 import time
@@ -89,6 +91,43 @@ class Place:
         for process in self.processes:
             process.kill()
             process.communicate()
+
+
+class Terminal:
+    """A command on a pseudo-terminal."""
+
+    def __init__(self, place: Place, *words: str) -> None:
+        self._end, inner = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "runkon", *words],
+            cwd=place.folder,
+            env=environment(TERM="xterm", NO_COLOR="1", COLUMNS="120", LINES="40"),
+            stdin=inner,
+            stdout=inner,
+            stderr=inner,
+            start_new_session=True,
+        )
+        os.close(inner)
+        self.text = ""
+
+    def read_until(self, words: str) -> None:
+        while words not in self.text:
+            ready, _, _ = select.select([self._end], [], [], PATIENCE)
+            assert ready, f"`{words}` did not come: {self.text}"
+            piece = os.read(self._end, 65_536).decode("utf-8", "replace")
+            self.text += piece.replace("\r\n", "\n")
+
+    def type(self, text: str) -> None:
+        """Text as if somebody typed it; a line ends with a newline."""
+        os.write(self._end, text.encode())
+
+    def finish(self) -> int:
+        try:
+            while True:
+                self.text += os.read(self._end, 65_536).decode("utf-8", "replace").replace("\r\n", "\n")
+        except OSError:  # the other end is closed
+            os.close(self._end)
+        return self.process.wait(PATIENCE)
 
 
 def environment(**variables: str) -> dict[str, str]:

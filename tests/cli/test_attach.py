@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
-import select
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.processes import PATIENCE, Place, environment, wait_for
+from tests.cli.processes import PATIENCE, Place, Terminal, wait_for
 
 
 @pytest.fixture
@@ -153,39 +149,6 @@ def test_logs_follow_what_a_step_of_another_process_prints(place):
 
 
 # ── attaching on a terminal ───────────────────────────────────────────────────────────────────────
-class Terminal:
-    """A command on a pseudo-terminal."""
-
-    def __init__(self, place: Place, *words: str) -> None:
-        self._end, inner = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "runkon", *words],
-            cwd=place.folder,
-            env=environment(TERM="xterm", NO_COLOR="1", COLUMNS="120", LINES="40"),
-            stdin=inner,
-            stdout=inner,
-            stderr=inner,
-            start_new_session=True,
-        )
-        os.close(inner)
-        self.text = ""
-
-    def read_until(self, words: str) -> None:
-        while words not in self.text:
-            ready, _, _ = select.select([self._end], [], [], PATIENCE)
-            assert ready, f"`{words}` did not come: {self.text}"
-            piece = os.read(self._end, 65_536).decode("utf-8", "replace")
-            self.text += piece.replace("\r\n", "\n")
-
-    def finish(self) -> int:
-        try:
-            while True:
-                self.text += os.read(self._end, 65_536).decode("utf-8", "replace").replace("\r\n", "\n")
-        except OSError:  # the other end is closed
-            os.close(self._end)
-        return self.process.wait(PATIENCE)
-
-
 @pytest.mark.parametrize("plain", [(), ("--plain",)], ids=["live", "plain"])
 def test_resuming_a_held_run_on_a_terminal_shows_it_to_its_end(place, plain):
     place.write("x.wf", (place.folder / "x.wf").read_text().replace("echo after;", "exit 3;"))
