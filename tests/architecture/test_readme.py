@@ -194,11 +194,9 @@ def test_the_values_of_options_are_those_there_are():
 def test_what_this_version_refuses_is_said():
     refused = unsupported.OPTIONS["call"] | unsupported.OPTIONS["script"]
     assert listed("refuses the options") == refused
-    assert unsupported.OPTIONS["parallel"] <= refused
-    for construct in ("gate human { }", 'foreach x in ["a"] { script b { run = "c" } }', "call workflow b { }"):
-        workflow = parse(SourceFile("t.wf", f"workflow t {{ {construct} }}")).workflows[0]
-        word = unsupported.unsupported(workflow)[0].message
-        assert any(f"`{name}`" in word and f"`{name}`" in PROSE for name in ("gate", "foreach", "call workflow"))
+    assert unsupported.OPTIONS["parallel"] | unsupported.OPTIONS["foreach"] <= refused
+    assert listed("of `call workflow` also") == unsupported.OPTIONS["call_workflow"] - refused
+    assert listed("So it does with") == unsupported.LIMITS
 
 
 def test_an_agent_file_is_found_and_refused_as_is_said(tmp_path):
