@@ -158,7 +158,8 @@ class Ledger:
         if not reserve.is_call:
             return None
         if limits.calls is not None and account.calls >= limits.calls:
-            return f"the limit of {limits.calls} calls is reached before step `{path}`"
+            calls = "1 call" if limits.calls == 1 else f"{limits.calls} calls"
+            return f"the limit of {calls} is reached before step `{path}`"
         if limits.cost is not None and reserve.metered and name in account.unpriced and not self._allow_unpriced:
             return (
                 f"unpriced-call: `{name}` does not say what its calls cost, so the budget can't bound step `{path}`; "

@@ -84,7 +84,7 @@ def _after_limit(run: RunRecord, short: str) -> tuple[str, str]:
     twice = max(1, math.ceil(float(found[1]) * 2)) if found else 1
     if "tokens" in error:
         return f"{resume} --with-edits", "once `max_tokens` in the file is higher"
-    option = "--max-calls" if "calls is reached" in error else "--budget"
+    option = "--max-calls" if "is reached before" in error else "--budget"
     return f"{resume} {option} {twice}", "what is used so far counts, too"
 
 

@@ -74,7 +74,7 @@ def test_a_run_over_budget_says_so_and_goes_on_with_a_new_one(case: Case) -> Non
 
 def test_limits_of_the_command_line(case: Case) -> None:
     made(case).run("run", "x.wf", "--max-calls", "1").exits(7)
-    assert "the limit of 1 calls is reached before step `b`" in case.err
+    assert "the limit of 1 call is reached before step `b`" in case.err
     case.run("resume", "--max-calls", "2").exits(7)
     assert "before step `c`" in case.err
     assert "--max-calls 4" in case.err
