@@ -11,9 +11,17 @@ from runkon.errors import EXIT_INVALID, EXIT_USAGE, UserError
 from runkon.language.case_nodes import ParsedCases
 from runkon.language.case_parser import SUFFIX, parse_cases
 from runkon.language.check import check
-from runkon.language.diagnostics import Severity
+from runkon.language.diagnostics import Diagnostic, Severity
 from runkon.language.loader import read_source
-from runkon.language.program import Catalog, CheckedWorkflow, LoadedWorkflow, Located, NameKind, ResourceKind
+from runkon.language.program import (
+    Catalog,
+    CheckedWorkflow,
+    CheckResult,
+    LoadedWorkflow,
+    Located,
+    NameKind,
+    ResourceKind,
+)
 from runkon.language.source import SourceFile
 from runkon.named import NamedTuple
 
@@ -54,6 +62,35 @@ def _is_skipped(name: str) -> bool:
 def read_cases(path: Path) -> ParsedCases:
     """The tests of a file. Raises UserError if it can't be read."""
     return parse_cases(read_source(path, str(path)))
+
+
+class CaseCheck(NamedTuple):
+    """What is wrong with a file of tests, in the shape of a checked workflow file."""
+
+    source: SourceFile
+    diagnostics: tuple[Diagnostic, ...]
+    results: tuple[CheckResult, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not any(found.severity is Severity.ERROR for found in self.diagnostics)
+
+
+def check_cases(app: App, path: Path, *, syntax_only: bool = False) -> CaseCheck:
+    """All that shows in a file of tests before any of them runs. Raises UserError if it can't be read."""
+    from runkon.testing.cases import mistakes_of  # late: brings the engine
+
+    parsed = read_cases(path)
+    found = list(parsed.diagnostics)
+    if not syntax_only:
+        workflows = ProjectWorkflows(app)
+        found += [
+            one
+            for case in parsed.cases
+            if case.entry("workflow")
+            for one in mistakes_of(case, parsed.source, workflows)
+        ]
+    return CaseCheck(parsed.source, tuple(sorted(set(found), key=lambda one: one.span.start)))
 
 
 class TestedWorkflow(NamedTuple):

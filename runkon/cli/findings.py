@@ -12,6 +12,7 @@ from runkon.model.output import JsonValue
 
 if TYPE_CHECKING:
     from runkon.app import FileCheck
+    from runkon.cli.case_files import CaseCheck
 
 
 def show_findings(console: Console, diagnostics: Sequence[Diagnostic], source: SourceFile) -> None:
@@ -25,7 +26,7 @@ def show_findings(console: Console, diagnostics: Sequence[Diagnostic], source: S
         console.error(render(found, near, color=console.err_color) + "\n")
 
 
-def finding_objects(check: FileCheck) -> list[JsonValue]:
+def finding_objects(check: FileCheck | CaseCheck) -> list[JsonValue]:
     """All findings of a file. Lines and columns count from 1, columns in characters; ends are exclusive."""
     return [finding_object(found, check.source) for found in check.diagnostics]
 

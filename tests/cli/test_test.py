@@ -144,6 +144,18 @@ def test_fmt_formats_them_too(hello):
     assert "error[unexpected-token]" in hello.err
 
 
+def test_validate_checks_them_too(hello):
+    hello.file("good.wftest", GOOD).run("validate", "good.wftest").exits(0).stdout("good.wftest: ok\n").stderr("")
+    hello.file("typo.wftest", BAD.replace("answer greet", "answer gret")).run("validate", "typo.wftest").exits(3)
+    assert hello.out == "typo.wftest: 1 error\n"
+    assert "error[unknown-step]: the workflow has no step `gret`" in hello.err
+    assert "did you mean `greet`?" in hello.err
+    hello.run("validate", "--syntax", "typo.wftest").exits(0)
+    hello.run("validate", "--json", "typo.wftest").exits(3)
+    (file,) = hello.json()["files"]
+    assert (file["ok"], file["facts"], file["diagnostics"][0]["line"]) == (False, None, 3)
+
+
 # ── pytest ────────────────────────────────────────────────────────────────────────────────────────
 def by_pytest(folder, *words):
     """What pytest says in a process of its own, which knows the plugin by `-p` unless it is installed."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from runkon.app import FileCheck
 from runkon.cli.complaints import user_error
-from runkon.cli.files import workflow_files
+from runkon.cli.files import CASES, workflow_files
 from runkon.cli.findings import finding_objects, show_findings
 from runkon.cli.options import VariableOption
 from runkon.cli.options import command as runkon_command
@@ -21,12 +22,16 @@ from runkon.language.program import Facts
 from runkon.model.output import JsonValue
 from runkon.views.times import counted
 
+if TYPE_CHECKING:
+    from runkon.cli.case_files import CaseCheck
+
 
 @runkon_command(
     "validate",
     summary="""Check workflow files and print what each needs: calls at most, gates, scripts, inputs, executors.
 
-    FILES are files, names, or folders; without them, every workflow of this folder and of the project.""",
+    FILES are files, names, or folders; without them, every workflow of this folder and of the project,
+    and the tests beside them.""",
 )
 @click.argument("files", nargs=-1)
 @click.option("--strict", cls=VariableOption, is_flag=True, help="warnings fail too")
@@ -34,12 +39,20 @@ from runkon.views.times import counted
 @click.pass_obj
 def command(session: Session, files: tuple[str, ...], *, strict: bool, syntax: bool) -> int:
     report = _Report(session, is_strict=strict)
-    for path in workflow_files(session.app, files):
+    for path in workflow_files(session.app, files, with_cases=True):
         try:
-            report.take(path, session.app.check_file(path, syntax_only=syntax))
+            report.take(path, _checked(session, path, is_syntax=syntax))
         except UserError as error:
             report.unreadable(path, error)
     return report.close()
+
+
+def _checked(session: Session, path: Path, *, is_syntax: bool) -> FileCheck | CaseCheck:
+    if path.suffix == CASES.lstrip("*"):
+        from runkon.cli.case_files import check_cases  # late: for files of tests only
+
+        return check_cases(session.app, path, syntax_only=is_syntax)
+    return session.app.check_file(path, syntax_only=is_syntax)
 
 
 class _Report:
@@ -51,7 +64,7 @@ class _Report:
         self._files: list[JsonValue] = []
         self._exit = EXIT_OK
 
-    def take(self, path: Path, check: FileCheck) -> None:
+    def take(self, path: Path, check: FileCheck | CaseCheck) -> None:
         """A file that could be read."""
         warnings = any(found.severity is Severity.WARNING for found in check.diagnostics)
         is_ok = check.ok and not (self._is_strict and warnings)
@@ -98,7 +111,7 @@ class _Report:
         return self._exit
 
 
-def _verdict(check: FileCheck) -> str:
+def _verdict(check: FileCheck | CaseCheck) -> str:
     """How many findings a file has."""
     numbers = {severity: sum(1 for d in check.diagnostics if d.severity is severity) for severity in Severity}
     return ", ".join(counted(number, str(severity)) for severity, number in numbers.items() if number)
@@ -118,7 +131,7 @@ def _facts_lines(facts: Facts) -> Iterator[str]:
             yield f"{name}: {', '.join(values)}"
 
 
-def _refused_lines(check: FileCheck) -> Iterator[str]:
+def _refused_lines(check: FileCheck | CaseCheck) -> Iterator[str]:
     """What `run` would refuse, for a file that is right: `gate` (line 3)."""
     checked = check.results[0].checked
     refused = unsupported(checked.workflow, checked.children) if checked is not None else ()

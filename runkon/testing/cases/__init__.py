@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runkon.testing.cases.running import CaseResult, Found, Workflows, run_case, run_file
+from runkon.testing.cases.running import CaseResult, Found, Workflows, mistakes_of, run_case, run_file
 from runkon.testing.cases.updating import updated
 
-__all__ = ["CaseResult", "Found", "Workflows", "run_case", "run_file", "updated"]
+__all__ = ["CaseResult", "Found", "Workflows", "mistakes_of", "run_case", "run_file", "updated"]

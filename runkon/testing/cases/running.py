@@ -117,26 +117,20 @@ def run_case(case: Case, source: SourceFile, workflows: Workflows) -> CaseResult
     )
 
 
+def mistakes_of(case: Case, source: SourceFile, workflows: Workflows) -> list[Diagnostic]:
+    """What is wrong with a test that parsed, as far as it shows before anything runs. Never raises."""
+    found = _found(case, source, workflows)
+    return found if isinstance(found, list) else []
+
+
 def _outcome(case: Case, source: SourceFile, workflows: Workflows) -> tuple[list[Diagnostic], bool, TextRun | None]:
-    named = case.entry("workflow")
-    assert named is not None  # a test without one is reported by the parser
-    if not isinstance(named.value, Text | Word):
-        return [_error("invalid-value", named.value.span, "invalid `workflow`: expected a name or a file")], True, None
+    found = _found(case, source, workflows)
+    if isinstance(found, list):
+        return found, True, None
     try:
-        found = workflows.find(named.value.text, Path(source.path).parent)
-        refused = unsupported(found.program.workflow, found.program.children)
-        if refused:
-            first = refused[0]
-            place = f"{first.span.file}:{first.span.line}"
-            return [_error(first.code, named.value.span, f"{first.message} ({place})")], True, None
-        mistakes = list(check_case(case, found.program))
-        if mistakes:
-            return mistakes, True, None
         run, answers, decisions = _run(case, found)
     except UserError as error:
-        entry = case.entry("inputs")
-        at = entry.value.span if error.exit_code == EXIT_USAGE and entry is not None else named.value.span
-        return [_error(error.code, at, error.message, error.help)], True, None
+        return [_refused(case, error)], True, None
     except TimeoutError as error:
         return [_error("test-stuck", case.name.span, str(error))], True, None
     if answers.unanswered:
@@ -149,6 +143,29 @@ def _outcome(case: Case, source: SourceFile, workflows: Workflows) -> tuple[list
         said = f"found `{run.record.status.value}`"
         wrong = [not_met(case.name.span, "expected the run to be `completed`", said, run.record.error)]
     return [*wrong, *decisions.unused()], False, run
+
+
+def _found(case: Case, source: SourceFile, workflows: Workflows) -> Found | list[Diagnostic]:
+    """The workflow of a test, or what is wrong with either."""
+    named = case.entry("workflow")
+    assert named is not None  # a test without one is reported by the parser
+    if not isinstance(named.value, Text | Word):
+        return [_error("invalid-value", named.value.span, "invalid `workflow`: expected a name or a file")]
+    try:
+        found = workflows.find(named.value.text, Path(source.path).parent)
+    except UserError as error:
+        return [_error(error.code, named.value.span, error.message, error.help)]
+    refused = unsupported(found.program.workflow, found.program.children)
+    if refused:
+        place = f"{refused[0].span.file}:{refused[0].span.line}"
+        return [_error(refused[0].code, named.value.span, f"{refused[0].message} ({place})")]
+    return list(check_case(case, found.program)) or found
+
+
+def _refused(case: Case, error: UserError) -> Diagnostic:
+    """A run that could not begin: for its inputs, mostly."""
+    entry = case.entry("inputs") if error.exit_code == EXIT_USAGE else None
+    return _error(error.code, case.name.span if entry is None else entry.value.span, error.message, error.help)
 
 
 def _run(case: Case, found: Found) -> tuple[TextRun, CaseAnswers, Decisions]:
