@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -190,3 +191,36 @@ def test_a_call_that_can_never_fit_does_not_begin(flow: Make, budget: float) -> 
     scripted = case.answers({}, metered=True)
     assert case.start().reason == "budget"
     assert scripted.paths == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_mixture_of_branches_exceeds_a_limit_or_waits_for_ever(flow: Make, seed: int) -> None:
+    dice = Random(seed)
+    bounds = {f"s{number}": dice.choice([0.1, 0.2, 0.3]) for number in range(24)}
+    calls = [f"call {name} {{ max_cost_usd = {bound} retries = 1 }}" for name, bound in bounds.items()]
+    inner = " ".join(calls[:6])
+    body = f"parallel {{ fail_fast = false parallel {{ max_parallel = 3 {inner} }} do {{ {calls[6]} {calls[7]} }} "
+    case = flow(f"meta {{ budget_usd = 2 }} {body} {' '.join(calls[8:])} }}").configure(max_parallel=6)
+    running: list[float] = []
+    most = [0.0]
+    lock = threading.Lock()
+
+    def answer(bound: float, cost: float) -> Callable[[Any], Any]:
+        def pay(request: Any) -> Any:
+            with lock:
+                running.append(bound)
+                most[0] = max(most[0], sum(running))
+            request.cancel.wait(0.001)
+            with lock:
+                running.remove(bound)
+                running.append(cost)  # what was set aside becomes what was spent
+            return paid(cost)
+
+        return pay
+
+    paths = {name: answer(bound, bound * dice.random()) for name, bound in bounds.items()}
+    case.answers(paths, metered=True)
+    record = case.start()
+    assert record.status in ("completed", "failed")
+    assert record.cost_usd <= 2.0
+    assert most[0] <= 2.0 + 1e-9
