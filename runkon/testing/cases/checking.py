@@ -69,6 +69,9 @@ def _with_called(program: CheckedWorkflow) -> list[CheckedWorkflow]:
 def check_case(case: Case, program: CheckedWorkflow) -> Iterator[Diagnostic]:
     """The mistakes of a test, in no order."""
     known = known_names(program)
+    given = case.entry("inputs")
+    if given is not None and not (isinstance(given.value, nodes.MapValue) and _is_plain(given.value)):
+        yield _invalid(given, "`{ name = value }`")
     for item in case.items:
         if not isinstance(item, CaseBlock):
             continue

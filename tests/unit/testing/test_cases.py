@@ -186,6 +186,7 @@ def test_the_first_finding_says_why_a_run_failed():
         ('answer lint { error = "x" kind = bad }', "invalid-value", None),
         ("answer lint { error = 3 }", "invalid-value", None),
         ("answer lint { if = a.b }", "invalid-value", None),
+        ("inputs = 3", "invalid-value", None),
         ("inputs { skope = 1 }", "unknown-input", "inputs of this workflow: `scope`"),
     ],
 )
