@@ -96,8 +96,7 @@ def test_an_invalid_file_is_refused_before_anything_is_recorded(case):
 @pytest.mark.parametrize(
     ("statement", "code"),
     [
-        ('gate human_approval { prompt = "ok?" }', "unsupported-construct"),
-        ("call workflow other", "unsupported-construct"),
+        ("call workflow other { max_turns = 3 }", "unsupported-option"),
         ('script a { run = "true" cache = true }', "unsupported-option"),
     ],
 )
