@@ -256,8 +256,21 @@ def with_answers(
             if answer is not None and answer.choice in _ANSWERED:
                 said = f"answered: {answer.choice}, by {answer.by}"
                 line = line._replace(decision=_ANSWERED[answer.choice], reason=said)
+        elif line.decision == RERUN and (step := by_path.get(line.path)) is not None and step.info.kind == "gate":
+            line = _of_gate(line, step, gates, answers)
         lines.append(line)
     return plan._replace(lines=tuple(lines))
+
+
+def _of_gate(line: PlanLine, step: StepRecord, gates: Sequence[GateRecord], answers: Sequence[GateAnswer]) -> PlanLine:
+    """What follows for a gate that is still open: it waits, or its decision counts."""
+    gate = next((one for one in gates if one.path == step.path and one.decision is None), None)
+    if gate is None or step.status is not StepStatus.WAITING:
+        return line
+    answer = answer_for(gate.name, gate.occurrence, answers)
+    if answer is None:
+        return line._replace(decision=ASK, reason="waits for a decision")
+    return line._replace(reason=f"answered: {answer.choice}, by {answer.by}")
 
 
 def with_failed_attempts(plan: ResumePlan, steps: Sequence[StepRecord], failed: Sequence[Envelope]) -> ResumePlan:

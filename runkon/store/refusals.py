@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 
 from runkon.errors import EXIT_ENVIRONMENT, EXIT_NOT_FOUND, UserError
-from runkon.model.decisions import deciding
 from runkon.model.gates import ANY
 from runkon.model.ids import RunID
 from runkon.model.records import GateAnswer, GateRecord
@@ -45,6 +44,8 @@ def check_undecided(answer: GateAnswer, gate: GateRecord | None, before: Sequenc
         raise _decided(answer, gate.decision, gate.by or "?", gate.via or "?", gate.decided_at or 0)
     if answer.occurrence == ANY:
         return
+    from runkon.model.decisions import deciding  # late: only where somebody decides
+
     first = deciding(before)
     if first is not None:
         raise _decided(answer, first.choice, first.by, first.via, first.at)

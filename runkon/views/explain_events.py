@@ -70,7 +70,7 @@ def _settled(event: ev.Event) -> str | None:
         case ev.StepSuperseded():
             return f"put aside, to run again: {first_line(event.why)}"
         case ev.GateOpened():
-            return f"asked: {event.prompt}"
+            return f"asked: {first_line(event.prompt, len(event.prompt))}"
         case ev.GateDecided():
             return f"decided: {decision_text(event.decision, event.by, event.reason)}, via {event.via}"
         case _:

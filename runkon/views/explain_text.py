@@ -58,7 +58,7 @@ def _attempt(one: Mapping[str, Any]) -> tuple[str, ...]:
 def _gate(gate: Mapping[str, Any]) -> Iterator[str]:
     number = f"#{gate['occurrence']}" if gate["occurrence"] > 1 else ""
     yield f"question {gate['gate']}{number}, asked {gate['opened_at']}:"
-    yield f"    {gate['prompt']}"
+    yield from (f"    {line}" for line in gate["prompt"].splitlines())
     if (answer := gate["answer"]) is not None:
         said = decision_text(answer["decision"], answer["by"], answer["reason"])
         yield f"    answered: {said}, via {answer['via']}, {answer['at']}; the next leg takes it"

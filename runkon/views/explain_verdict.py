@@ -84,6 +84,9 @@ def _completed(step: StepRecord, own: Sequence[Envelope]) -> str:
         return f"completed: the workflow `{step.info.name}` came to its end"
     if step.info.kind in BLOCKS:
         return f"completed: {_counts(step)}"
+    if step.info.kind == "gate":
+        values = step.output.values
+        return f"completed: {', '.join(sorted(step.output.markers))}, by {values.get('by')}"
     return f"completed in attempt {step.attempts}"
 
 
