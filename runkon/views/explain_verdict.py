@@ -121,4 +121,5 @@ def _no_more(step: StepRecord, own: Sequence[Envelope]) -> str:
 def _counts(step: StepRecord) -> str:
     values = step.output.values
     told = [f"{values[name]} {name}" for name in ("succeeded", "failed", "skipped") if values.get(name)]
-    return ", ".join(told) + f" of {values.get('total', '?')} branches"
+    parts = "items" if step.info.kind == "foreach" else "branches"
+    return (", ".join(told) or "none") + f" of {values.get('total', '?')} {parts}"

@@ -102,7 +102,7 @@ class _Draw:
         has_many = len(node.children) > MANY_ITEMS
         folded: list[TreeNode] = []
         for child in node.children.values():
-            if has_many and child.is_item and child.is_quiet:
+            if has_many and child.is_item and child.status in (StepStatus.COMPLETED, StepStatus.SKIPPED):
                 folded.append(child)
                 continue
             yield from self._folded(folded, depth)
@@ -139,6 +139,8 @@ class _Draw:
             kind = self._kinds.get(static_path(node.path), "").replace("_", " ")
         if node.record is None and node.is_item:
             kind = "item"
+        elif not kind and any(child.is_item for child in node.children.values()):
+            kind = "foreach"
         if not kind and node.keyword in KEYWORDS:
             kind = node.keyword
         if node.keyword != kind.partition(" ")[0]:

@@ -114,6 +114,7 @@ def test_items_stand_below_their_foreach() -> None:
         step("f[a]/x"),
         step("f[b]/x", StepStatus.RUNNING),
         step("while[0]/x"),
+        step("g[a]/x", StepStatus.RUNNING),
     ]
     assert drawn(tree_lines(run_tree(steps), now=3000)) == [
         "▾ foreach f 0.4s 1 ok · 1 running · 1 of 2 items failed x.wf:7",
@@ -123,6 +124,9 @@ def test_items_stand_below_their_foreach() -> None:
         "    ● script x 2.0s",
         "▾ while [0] 0.4s 1 ok",
         "  ✓ script x 0.4s",
+        "▾ foreach g 2.0s 1 running",
+        "  ▾ item g[a] 2.0s 1 running",
+        "    ● script x 2.0s",
     ]
 
 
