@@ -40,10 +40,10 @@ def findings(case: str) -> tuple[str, list[Diagnostic]]:
     found = list(parsed.diagnostics)
     if parsed.ok:
         project = Project(ERRORS, {"executor": EXECUTORS}, files)
-        for workflow in parsed.workflows:
-            found += check(parsed, workflow, project).diagnostics
-        if case.startswith("unsupported"):
-            found += unsupported(parsed.workflows[0])
+        results = [check(parsed, workflow, project) for workflow in parsed.workflows]
+        found += [finding for result in results for finding in result.diagnostics]
+        if case.startswith("unsupported") and (checked := results[0].checked) is not None:
+            found += unsupported(checked.workflow, checked.children)
     found = list(dict.fromkeys(found))
     return render_all(found, source) + "\n", found
 
