@@ -31,6 +31,13 @@ def true_status(run: RunRecord) -> RunStatus:
     return shown_status(run, is_held=is_held(run))
 
 
+def status_of(run: RunRecord, steps: Sequence[StepRecord]) -> RunStatus:
+    """`true_status`, but `waiting` also for a run whose process stays while only decisions are left to wait for."""
+    status, found = true_status(run), {step.status for step in steps}
+    is_busy = StepStatus.RUNNING in found or StepStatus.BACKOFF in found
+    return RunStatus.WAITING if status is RunStatus.RUNNING and StepStatus.WAITING in found and not is_busy else status
+
+
 def is_held(run: RunRecord) -> bool:
     """True if somebody is advancing the run: its process lives, or, where that can't be seen, its lease is good."""
     if run.holder is None:

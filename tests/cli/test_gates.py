@@ -181,6 +181,38 @@ def test_a_run_that_waits_goes_on_with_the_decision_of_another_process(place):
     assert [event["type"] for event in place.events()].count("run_resumed") == 0
 
 
+def test_a_run_that_stays_at_a_gate_is_shown_as_waiting(place):
+    owner = place.start("run", "x.wf", "--wait")
+    wait_for(lambda: is_open(place))
+    shown = json.loads(place.run("show", "@last", "--json").stdout)
+    assert (shown["status"], shown["waiting"]["gate"]) == ("waiting", "human_approval")
+    place.run("cancel", "@last")
+    owner.communicate(timeout=PATIENCE)
+    assert place.status() == "cancelled"
+    assert place.run("approve", "@last").returncode == 6
+
+
+def test_a_run_whose_process_is_killed_at_a_gate_goes_on_there(place):
+    owner = place.start("run", "x.wf", "--wait")
+    wait_for(lambda: is_open(place))
+    owner.kill()
+    owner.communicate(timeout=PATIENCE)
+    assert place.status() == "interrupted"
+    decided = place.run("approve", "@last", "--as", "ann")
+    assert decided.stderr.startswith("next: runkon resume ")
+    assert place.run("resume").stdout == "decision = approved\nsaid = -\nby = ann\n"
+    assert [event["type"] for event in place.events()].count("gate_opened") == 1
+    assert place.run("db", "check").returncode == 0
+
+
+def test_a_run_without_a_terminal_of_its_own_stays_at_its_gate(place):
+    begun = place.run("run", "x.wf", "--detach")
+    assert begun.returncode == 0
+    wait_for(lambda: is_open(place))
+    assert place.run("approve", "@last", "--as", "ann").returncode == 0
+    wait_for(lambda: place.status() == "completed")
+
+
 def test_a_resolver_decides_without_anybody(place):
     place.write("x.wf", "workflow w { gate pr_checks {} outputs { by = pr_checks.by said = pr_checks.feedback } }")
     place.write("checks.py", RESOLVED)

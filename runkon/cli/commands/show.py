@@ -20,6 +20,7 @@ from runkon.cli.run_state import (
     short_id,
     shown_steps,
     state_left,
+    status_of,
     step_named,
     true_status,
 )
@@ -57,7 +58,7 @@ def command(session: Session, run: str, step: str | None, *, source: bool) -> in
     elif session.as_json:
         gates = open_gates_of(session.app, record, steps)
         state = state_left(session.app, record.id)
-        session.console.data(run_object(record, steps, true_status(record), gates, state))
+        session.console.data(run_object(record, steps, status_of(record, steps), gates, state))
     elif source:
         _show_source(session, record, steps)
     else:
@@ -66,7 +67,7 @@ def command(session: Session, run: str, step: str | None, *, source: bool) -> in
 
 
 def _show_run(session: Session, run: RunRecord, steps: Sequence[StepRecord]) -> None:
-    console, status = session.console, true_status(run)
+    console, status = session.console, status_of(run, steps)
     short = short_id(session.app, run.id)
     end = ending(run, steps, short, status, with_time=True)
     console.result(console.paint_out("bold", visible(f"{run.workflow} · {run.file} · run {run.id}")))
