@@ -3,8 +3,8 @@
 Besides the answers of `runkon.testing`, an object may hold one of these keys; its other keys are the answer itself.
   $show         names of fields of the request: the context tells what they held
   $hold         wait until the step is cancelled
-  $after        wait until the step at that path has ended;  $when_started: until its first attempt has begun;
-                either way also until every attempt that began is with its executor
+  $after        wait until the step at that path has ended;  $when_started: until its first attempt has begun, or the
+                gate there is open; either way also until every attempt that began is with its executor
   $meet         wait until that many calls run at once
   $interrupt    ask the run to pause: `cut` stops as told, `finish` answers all the same;  $cancel: end the run
   $usage        what the attempt cost: `cost_usd`, `input_tokens`, `output_tokens`; beside any other of these
@@ -55,6 +55,7 @@ class Stage:
         self._changed = threading.Condition()
         self._started: set[str] = set()
         self._called: set[str] = set()
+        self._opened: set[str] = set()
         self._ended: set[str] = set()
 
     # ── as a set of executors ─────────────────────────────────────────────────────────────────────
@@ -85,6 +86,8 @@ class Stage:
         with self._changed:
             if kind == "attempt_started":
                 self._started.add(path)
+            elif kind == "gate_opened":
+                self._opened.add(path)
             elif kind in ("step_completed", "step_failed", "step_timed_out", "step_cancelled", "step_skipped"):
                 self._ended.add(path)
             self._changed.notify_all()
@@ -119,7 +122,7 @@ class Stage:
             case "$after", str(path):
                 self._wait(lambda: path in self._ended and self._started <= self._called, request)
             case "$when_started", str(path):
-                self._wait(lambda: path in self._started and self._started <= self._called, request)
+                self._wait(lambda: path in self._started | self._opened and self._started <= self._called, request)
             case "$meet", int(count):
                 self._wait(lambda: self.most >= count, request)
             case "$interrupt", str(how):
