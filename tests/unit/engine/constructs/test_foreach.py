@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from runkon.engine.cancellation import RunControl
 from runkon.engine.resume import Resumption
 from runkon.model.events import ItemsCollected
 from runkon.model.items import Item, ItemRequest
@@ -279,3 +280,59 @@ def test_log_files_of_items_have_names_that_a_disk_takes(flow: Make, tmp_path: P
     scripted = case.answers({})
     assert case.start().status == "completed"
     assert len(str(scripted.calls[0].log_path.name).encode()) <= 255
+
+
+# ── stops and questions inside ────────────────────────────────────────────────────────────────────
+def test_an_item_that_does_not_stop_is_given_up_and_runs_again(flow: Make) -> None:
+    case = flow('foreach t in ["x", "y", "z"] { key = "{{t}}" max_parallel = 2 call a }')
+    entered, leave, control = threading.Event(), threading.Event(), RunControl()
+
+    def deaf(_request: StepRequest) -> str:
+        entered.set()
+        leave.wait(30)
+        return "late"
+
+    case.answers({"t[y]/a": deaf})
+    end = case.begin(control)
+    assert entered.wait(30)
+    control.interrupt()
+    assert end().status == "interrupted"
+    leave.set()
+    assert "t" not in case.statuses
+    assert case.statuses["t[y]/a"] == "interrupted"
+    scripted = case.answers({"a": "fine"})
+    assert case.resume().status == "completed"
+    assert "t[y]/a" in scripted.paths
+    assert case.steps["t[y]/a"].output.context == "fine"
+
+
+def test_an_item_in_question_waits_and_the_others_go_on(flow: Make) -> None:
+    case = flow('foreach t in ["x", "y", "z"] { key = "{{t}}" call a { effect = write } }')
+    case.answers({"a": "fine"})
+    case.start()
+    case.kill_in("t[y]/a")
+    scripted = case.answers({"a": "again"})
+    assert case.resume().status == "waiting"
+    assert scripted.paths == ["t[z]/a"]
+    case.answer("t[y]/a", "rerun")
+    assert case.resume().status == "completed"
+    assert scripted.paths == ["t[z]/a", "t[y]/a"]
+
+
+def test_a_failure_beside_it_stops_its_items(flow: Make) -> None:
+    case = flow('parallel p { foreach t in ["x", "y"] { key = "{{t}}" call a } call b }')
+    begun = threading.Event()
+
+    def hold(request: StepRequest) -> str:
+        begun.set()
+        request.cancel.wait(30)
+        request.cancel.raise_if_cancelled()
+        return "never"
+
+    def fail(_request: StepRequest) -> str:
+        assert begun.wait(30)
+        raise ValueError("no")
+
+    case.answers({"a": hold, "b": fail})
+    assert case.start().status == "failed"
+    assert case.statuses == {"p": "failed", "p/b": "failed", "p/t[x]/a": "cancelled"}
