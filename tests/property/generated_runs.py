@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from runkon.engine.cancellation import RunControl
 from runkon.errors import UserError
 from runkon.language.checks.unsupported import unsupported
+from runkon.language.keys import all_statements
+from runkon.language.nodes import GateStep
 from runkon.language.program import CheckedWorkflow
 from runkon.model.output import JsonValue, Output
 from runkon.model.ports import StepRequest
@@ -66,7 +68,7 @@ class Generated:
 
 
 def runnable(seeds: Sequence[int]) -> list[Generated]:
-    """The generated programs of `seeds` that this version can run; a secret would have to be given again."""
+    """The generated programs of `seeds` that run without people: no gate waits, no secret has to be given again."""
     found = []
     for seed in seeds:
         text = lay_out(tokens_of(seed, 1 + seed % 3), [" ", "\n"])
@@ -74,6 +76,8 @@ def runnable(seeds: Sequence[int]) -> list[Generated]:
             program = None if "secret" in text else check_text(text)
         except UserError:
             continue
-        if program is not None and not unsupported(program.workflow):
+        if program is None or any(isinstance(one, GateStep) for one in all_statements(program.workflow)):
+            continue
+        if not unsupported(program.workflow):
             found.append(Generated(seed, text, program))
     return found

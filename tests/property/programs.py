@@ -7,7 +7,7 @@ references. `token_lists()` gives the same before layout, for tests that choose 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 
 from hypothesis import strategies as st
@@ -132,7 +132,7 @@ class _Writer:
         return ["{", *(t for key in keys for t in (key, "=", self.pick(*STRINGS), *self.separator())), "}"]
 
     def reference(self) -> str:
-        choices = ["inputs.flag", "flag", "workflow.name"]
+        choices = ["inputs.flag", "flag", "workflow.name", "state.count", "state.said"]
         choices += [f"{self.pick(*self.known)}.{self.pick(*WORDS)}"] * 3 if self.known else []
         return self.pick(*choices)
 
@@ -197,7 +197,7 @@ class _Writer:
         return [token for _ in range(count) for token in self.statement(depth)]
 
     def statement(self, depth: int) -> Tokens:
-        leaves = (self.call, self.call, self.script, self.call_workflow, self.gate, self.foreach)
+        leaves = (self.call, self.call, self.script, self.call_workflow, self.gate, self.foreach, self.set)
         blocks = (self.if_block, self.while_loop, self.do, self.do_while, self.parallel, self.foreach_in, self.always)
         number = self.count(len(leaves) + (len(blocks) if depth else 0) - 1)
         return leaves[number]() if number < len(leaves) else blocks[number - len(leaves)](depth - 1)
@@ -250,6 +250,13 @@ class _Writer:
         )
         return ["foreach", self.fresh("each"), *self.block(*required, *rest, *self.inputs_block())]
 
+    def set(self) -> Tokens:
+        updates = {"said": self.pick(*STRINGS), "count": self.pick("1", "-3", "null"), "log": '["x", "{{state.said}}"]'}
+        return ["set", *self.block(*(t for name in self.some(updates) for t in (name, "=", updates[name])))]
+
+    def some(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if self.flip()]
+
     def foreach_in(self, depth: int) -> Tokens:
         options = self.options(("max_parallel", self.words("2")), ("key", lambda: ['"{{file}}"']))
         source = self.list(1) if self.flip() else [self.pick("plan.files", "inputs.list", '"files"')]
@@ -293,7 +300,7 @@ class _Writer:
     # ── workflow ─────────────────────────────────────────────────────────────────────────────────
     def workflow(self, name: str) -> Tokens:
         tokens = ["workflow", name, "{", *self.meta(), "inputs", *self.block("flag", "boolean", *self.declarations())]
-        tokens += ["call", "plan"]
+        tokens += ["state", *self.block(*self.channels()), "call", "plan"]
         self.known.append("plan")
         tokens += self.body(3)
         if self.flip():
@@ -301,6 +308,12 @@ class _Writer:
         if self.flip():
             tokens += ["outputs", *self.map(2)]
         return [*tokens, *self.body(1), "}"]
+
+    def channels(self) -> Tokens:
+        first = ["=", self.pick("0", "7")] if self.flip() else []
+        reducer = ["reduce", "=", "sum"] if self.flip() else []
+        tokens = ["said", "text", *self.separator(), "count", "integer", *first, *reducer]
+        return [*tokens, *self.separator(), "log", "list", "=", '["begun"]', "reduce", "=", "append"]
 
     def meta(self) -> Tokens:
         options = self.options(

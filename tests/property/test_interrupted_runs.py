@@ -14,6 +14,8 @@ from runkon.engine.cancellation import RunControl
 from runkon.engine.config import RunConfig
 from runkon.errors import Fatal, UserError
 from runkon.language.checks.unsupported import unsupported
+from runkon.language.keys import all_statements
+from runkon.language.nodes import GateStep
 from runkon.language.program import CheckedWorkflow
 from runkon.model.output import JsonValue, Output
 from runkon.model.ports import StepRequest
@@ -65,7 +67,9 @@ def programs_to_run(seeds: Sequence[int]) -> list[tuple[int, str, dict[str, Json
     for seed in seeds:
         text = lay_out(tokens_of(seed, 1 + seed % 3), [" ", "\n"])
         program = _checked(text)
-        if program is not None and not unsupported(program.workflow):
+        if program is None or any(isinstance(one, GateStep) for one in all_statements(program.workflow)):
+            continue  # a gate waits for people
+        if not unsupported(program.workflow):
             declared = program.workflow.inputs
             found.append((seed, text, {each.name: GIVEN.get(each.type, "x") for each in declared if each.required}))
     return found
