@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from runkon.engine.answers import Answer, Failed
 from runkon.engine.ends import BodyFailed, Failure
-from runkon.engine.state import State, Update
 from runkon.model.events import StateSet
 from runkon.model.failures import StepFailure
 from runkon.model.ids import StepPath
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from runkon.engine.environment import Environment
     from runkon.engine.results import StepResult
     from runkon.engine.scope import Scope
+    from runkon.engine.state import Update
     from runkon.language.nodes import Workflow
 
 
@@ -26,6 +26,8 @@ def begin_state(workflow: Workflow, scope: Scope) -> None:
     value of one."""
     if not workflow.state:
         return
+    from runkon.engine.state import State  # late: few workflows have channels
+
     try:
         scope.env.state = State.of(workflow.state, scope.leg.reducer)
     except StepFailure as failure:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from runkon.engine.ends import Failure
 from runkon.engine.plan import Planned
 from runkon.engine.scope import Scope
-from runkon.engine.state import Update
 from runkon.language.nodes import SetStatement
 from runkon.model.events import StateSet
 from runkon.model.failures import StepFailure
@@ -15,6 +14,8 @@ from runkon.model.secrets import redact_json
 
 def run_set(planned: Planned, scope: Scope) -> None:
     """Compute all values, then make all updates or none. Values that can't be computed or do not fit end the walk."""
+    from runkon.engine.state import Update  # late: few workflows have channels
+
     node, path, state = planned.node, scope.path_of(planned), scope.env.state
     assert isinstance(node, SetStatement)
     assert state is not None  # a check has seen that all channels are declared
