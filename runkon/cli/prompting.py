@@ -108,6 +108,7 @@ class Prompter(EventSink):
             if line is None:
                 return True
             if not line:
+                console.error("nobody is asked here any more; `runkon gates` says how to decide")
                 return False
             reply = parsed(line, record.options)
             if reply is None:

@@ -126,6 +126,7 @@ class Group:
         it again, or the block is cancelled."""
         with self._lock:
             self._aside += 1
+            self._back.notify_all()
         self._fill()
 
         def back() -> None:

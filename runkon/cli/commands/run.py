@@ -29,8 +29,8 @@ from runkon.model.records import RunRecord
 
     The outputs are printed to standard output, everything else to standard error. ^C pauses: the run can be resumed.
 
-    Exit codes: 0 completed, 1 failed, 2 wrong use or inputs, 3 invalid workflow, 5 environment, 7 budget or limit of
-    calls, 124 timeout of the run, 130 ^C, 143 SIGTERM.""",
+    Exit codes: 0 completed, 1 failed, 2 wrong use or inputs, 3 invalid workflow, 4 it waits for a decision,
+    5 environment, 7 budget or limit of calls, 124 timeout of the run, 130 ^C, 143 SIGTERM.""",
 )
 @click.argument("target", metavar="FILE|NAME")
 @click.option(

@@ -477,3 +477,28 @@ def test_a_quality_gate_may_go_on_below_its_threshold() -> None:
     play = Play(body)
     assert play.leg().record.status is RunStatus.COMPLETED
     assert calls(play) == ["score", "other"]
+
+
+def test_two_gates_in_one_place_take_turns() -> None:
+    body = """
+      parallel {
+        max_parallel = 1
+        do { gate human_review {} call before }
+        do { gate human_approval {} call other }
+      }
+    """
+    play = Play(body)
+    opened: list[str] = []
+
+    def both() -> None:
+        deadline = time.monotonic() + PATIENCE
+        while len(play.store.gates(play.run)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        opened.extend(gate.name for gate in play.store.gates(play.run))
+        play.answer(said())
+        play.scripted.wait_for_calls(1)
+        play.answer(said(gate="human_approval"))
+
+    assert play.attended(both).record.status is RunStatus.COMPLETED
+    assert sorted(opened) == ["human_approval", "human_review"]
+    assert sorted(calls(play)) == ["before", "other"]
