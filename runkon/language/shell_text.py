@@ -112,6 +112,8 @@ class _Reading:
         if following.startswith("(("):
             self.doubtful = True
             self.at += 1
+        elif following[:1] == "$":
+            self.at += 2  # `$$` is a number; what follows it opens nothing by it
         elif following[:1] == "(":
             self.stack.append("(")
             self.at += 2

@@ -30,7 +30,6 @@ CLEAN = {
     "run facts": 'W{ if workflow.name == "w" and workflow.run_id != "" { call a } }',
     "the end of the run in always": 'W{ call a always { if workflow_status == "failed" { call b } } }',
     "a host variable compared": "W{ if ticket_id != null { call a } }",
-    "env": 'W{ if env.CI == "true" { call a } }',
     "a step called workflow": 'W{ script workflow { run = "x" } if workflow.inputs { call a } }',
     "a quality gate after its source": "W{ call rt gate quality_gate { source = rt threshold = 80 } }",
     "outputs read the body": "W{ call a outputs { verdict = a.verdict word = plain } }",

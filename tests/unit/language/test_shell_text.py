@@ -72,6 +72,7 @@ def test_places_in_the_open_are_protected(command: str) -> None:
 
 UNPROTECTED = [
     'echo "{{x}}"',
+    'echo "$$({{x}})"',
     "echo '{{x}}'",
     'echo "a $b {{x}} c"',
     "echo `echo {{x}}`",
