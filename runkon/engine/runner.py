@@ -309,6 +309,8 @@ class Runner:
         """The same; what a metered executor was lost with has cost something that nobody knows. `seq` is the number of
         the last event on record."""
         events = tuple(events)
+        if not any(one is not None and one.metered for one in map(self._executors.find, self._executors.names())):
+            return events
         paths = {one.path for one in events if isinstance(one, AttemptCutOff)}
         names: dict[StepPath, str] = {}
         count = 32

@@ -153,6 +153,8 @@ def is_alive(one: Found) -> bool:
 
 
 def _family(is_own: Callable[[Owner], bool], sessions: Sequence[int]) -> list[Found]:
+    if not sessions and not any(is_own(owner) for chain in _chains() for owner in _owners(chain)):
+        return []  # as a rule; a third of the cost of looking at everything
     everybody = {one.pid: one for one in _everybody()}
     marked = {one.pid: one for one in everybody.values() if any(map(is_own, _owners(one.owners)))}
     own = [*marked.values()]
@@ -197,7 +199,15 @@ def _spared(everybody: Mapping[int, Found]) -> set[int]:
     return spared
 
 
-def _everybody() -> Iterator[Found]:
+def _chains() -> Iterator[str]:
+    """The chains of owners of all processes that have one."""
+    for pid in _pids():
+        chain = _chain(pid) if os.path.exists(_PROC) else getattr(_look_elsewhere(pid), "owners", "")
+        if chain:
+            yield chain
+
+
+def _pids() -> list[int]:
     try:
         pids = [int(name) for name in os.listdir(_PROC) if name.isdecimal()]
     except OSError:
@@ -206,7 +216,11 @@ def _everybody() -> Iterator[Found]:
         import psutil  # late: only where there is no /proc
 
         pids = psutil.pids()
-    for pid in pids:
+    return pids
+
+
+def _everybody() -> Iterator[Found]:
+    for pid in _pids():
         one = _look(pid, with_owners=True)
         if one is not None:
             yield one

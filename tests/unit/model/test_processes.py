@@ -15,7 +15,8 @@ import pytest
 from runkon.model import processes
 from runkon.model.processes import Found, Owner
 
-RUN = "01TESTRUNOFPROCESSES000000"
+RUN = f"01TESTRUNOFPROCESS{os.getpid():08d}"  # tests of other workers run at the same time
+INNER, ANOTHER = f"INNER{os.getpid()}", f"01ANOTHERRUN{os.getpid()}"
 Spawn = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -39,7 +40,7 @@ def spawn() -> Iterator[Spawn]:
         return child
 
     yield start
-    everything = [one for run in (RUN, "INNER", "01ANOTHERRUN") for one in processes.of_leg(run)]
+    everything = [one for run in (RUN, INNER, ANOTHER) for one in processes.of_leg(run)]
     for one in everything:
         processes.send(one, signal.SIGKILL)
     for child in children:
@@ -90,7 +91,7 @@ def test_a_broken_chain_names_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_leg_is_found_by_its_fences(spawn: Spawn) -> None:
     old = spawn("echo up; exec sleep 300", Owner(RUN, 1, 0))
     new = spawn("echo up; exec sleep 300", Owner(RUN, 2, 0))
-    spawn("echo up; exec sleep 300", Owner("01ANOTHERRUN", 1, 0))
+    spawn("echo up; exec sleep 300", Owner(ANOTHER, 1, 0))
     assert pids(processes.of_leg(RUN)) == {old.pid, new.pid}
     assert pids(processes.of_leg(RUN, last=1)) == {old.pid}
     assert pids(processes.of_leg(RUN, first=2)) == {new.pid}
@@ -105,10 +106,10 @@ def test_what_lost_its_mark_is_found_by_its_parent_or_session(spawn: Spawn) -> N
 
 def test_what_an_inner_run_started_is_nested(spawn: Spawn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(processes.OWNERS, f"{RUN}/1/0")
-    child = spawn("echo up; exec sleep 300", Owner("INNER", 4, 0))
+    child = spawn("echo up; exec sleep 300", Owner(INNER, 4, 0))
     found = processes.of_leg(RUN)
     assert [(one.pid, one.is_nested) for one in found] == [(child.pid, True)]
-    assert [one.is_nested for one in processes.of_leg("INNER")] == [False]
+    assert [one.is_nested for one in processes.of_leg(INNER)] == [False]
 
 
 def test_this_process_and_its_ancestors_are_never_found() -> None:
