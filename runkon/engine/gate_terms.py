@@ -179,7 +179,7 @@ def _counts(answer: GateAnswer, node: GateStep, deadline_at: int | None) -> bool
 
 def at_timeout(node: GateStep, at: int) -> Verdict:
     """What follows when nobody has decided in time."""
-    why = f"nobody decided within {duration(node.timeout)}"
+    why = f"timed out: nobody decided within {duration(node.timeout)}"
     decision = {"approve": APPROVED, "reject": REJECTED}.get(node.on_timeout, TIMED_OUT)
     return Verdict(decision, "runkon", BY_TIME, at, why, is_late=True)
 
