@@ -13,7 +13,8 @@ from runkon.language import assemble
 from runkon.language.builder_conditions import ConditionRules
 from runkon.language.builder_values import Report
 from runkon.language.channels import group_channels
-from runkon.language.declarations import InputValue, Part, Separator, group_declarations
+from runkon.language.declaration_parts import InputValue, Part, Separator
+from runkon.language.declarations import group_declarations
 from runkon.language.diagnostics import diagnose
 from runkon.language.nodes import (
     AgentRef,

@@ -6,9 +6,8 @@ from __future__ import annotations
 from typing import Literal, TypeAlias, cast
 
 from runkon.language.builder_values import Report
-from runkon.language.declarations import InputValue, Part, Separator
-from runkon.language.diagnostics import diagnose
-from runkon.language.nodes import Channel, DurationValue, ListValue, Number, Text, Value, Word
+from runkon.language.declaration_parts import InputValue, Part, PartReader
+from runkon.language.nodes import Channel, DurationValue, Number, Text, Value, Word
 from runkon.language.source import Span
 from runkon.language.suggest import closest
 from runkon.language.tokens import Token
@@ -30,32 +29,11 @@ def group_channels(parts: tuple[Part, ...], file: str, report: Report) -> tuple[
     return tuple(_Channels(parts, file, report).channels())
 
 
-class _Channels:
-    def __init__(self, parts: tuple[Part, ...], file: str, report: Report) -> None:
-        self._parts = parts
-        self._file = file
-        self._report = report
-        self._at = 0
-
+class _Channels(PartReader[Channel]):
     def channels(self) -> list[Channel]:
-        found: list[Channel] = []
-        after_separator = True
-        while self._at < len(self._parts):
-            part = self._parts[self._at]
-            self._at += 1
-            if isinstance(part, Token):
-                found.append(self._channel(part))
-                after_separator = False
-            elif isinstance(part, Separator):
-                if after_separator:
-                    self._refuse(part.token.span(self._file), "a name")
-                after_separator = True
-            else:
-                stray = part.value if isinstance(part, InputValue) else part
-                self._refuse(stray.span, "a name")
-        return found
+        return self.read(self._channel)
 
-    def _channel(self, name: Token) -> Channel:
+    def _channel(self, name: Token, _before: Channel | None) -> Channel:
         type_, end = self._type(name)
         initial: Value | None = None
         if (value := self._value()) is not None:
@@ -93,9 +71,6 @@ class _Channels:
         self._refuse(name.span(self._file), expected)
         return "text", name.end
 
-    def _peek(self) -> Part | None:
-        return self._parts[self._at] if self._at < len(self._parts) else None
-
     def _value(self) -> Value | None:
         part = self._peek()
         if not isinstance(part, InputValue):
@@ -106,9 +81,5 @@ class _Channels:
     def _word(self, value: Value) -> str:
         if isinstance(value, Text | Word | Number | DurationValue):
             return value.text
-        assert isinstance(value, ListValue) or value is not None
         self._refuse(value.span, "the name of a reducer")
         return "replace"
-
-    def _refuse(self, span: Span, expected: str) -> None:
-        self._report(diagnose("invalid-declaration", span, expected=expected))

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Literal, TypeAlias, cast
 
 from runkon.language.builder_values import Report
+from runkon.language.declaration_parts import InputValue, Part, PartReader
 from runkon.language.diagnostics import diagnose
 from runkon.language.nodes import DurationValue, InputDecl, ListValue, Number, Text, Value, Word
 from runkon.language.source import Span
 from runkon.language.suggest import closest
 from runkon.language.tokens import Token
-from runkon.named import NamedTuple
 
 _Type: TypeAlias = Literal["string", "boolean", "number", "integer", "list", "secret", "one_of"]
 _TYPES = frozenset({"boolean", "number", "integer", "list", "secret", "one_of"})
@@ -30,52 +30,19 @@ _OTHER_WORDS = {
 _SHORTEST_SLIP = 5  # letters; shorter words are too close to words that are names
 
 
-class InputValue(NamedTuple):
-    """`= value` inside a declaration."""
-
-    value: Value
-
-
-class Separator(NamedTuple):
-    """A `,` or `;`: what follows is the next name."""
-
-    token: Token
-
-
-Part: TypeAlias = Token | InputValue | ListValue | Separator
-
-
 def group_declarations(parts: tuple[Part, ...], file: str, report: Report) -> tuple[InputDecl, ...]:
     """The declarations in order. A part that belongs to none is reported as `invalid-declaration` and left out."""
     return tuple(_Grouping(parts, file, report).declarations())
 
 
-class _Grouping:
-    def __init__(self, parts: tuple[Part, ...], file: str, report: Report) -> None:
-        self._parts = parts
-        self._file = file
-        self._report = report
-        self._at = 0
-
+class _Grouping(PartReader[InputDecl]):
     def declarations(self) -> list[InputDecl]:
-        found: list[InputDecl] = []
-        after_separator = True
-        while self._at < len(self._parts):
-            part = self._parts[self._at]
-            self._at += 1
-            if isinstance(part, Token):
-                if found and not after_separator:
-                    self._warn_of_type(part, found[-1])
-                found.append(self._declaration(part))
-                after_separator = False
-            elif isinstance(part, Separator):
-                if after_separator:
-                    self._refuse(part.token.span(self._file), "a name")
-                after_separator = True
-            else:
-                stray = part.value if isinstance(part, InputValue) else part
-                self._refuse(stray.span, "a name")
-        return found
+        return self.read(self._named)
+
+    def _named(self, name: Token, before: InputDecl | None) -> InputDecl:
+        if before is not None:
+            self._warn_of_type(name, before)
+        return self._declaration(name)
 
     def _warn_of_type(self, word: Token, before: InputDecl) -> None:
         """`n int`: what follows a name on its line and looks like a type was meant as one."""
@@ -90,9 +57,6 @@ class _Grouping:
             help = f"write `{before.name} {meant}`" if meant else "text needs no type"
             help += f"; if `{word.text}` is an input, put a comma in front of it"
             self._report(diagnose("type-as-input", word.span(self._file), word=word.text, help=help))
-
-    def _refuse(self, span: Span, expected: str) -> None:
-        self._report(diagnose("invalid-declaration", span, expected=expected))
 
     def _declaration(self, name: Token) -> InputDecl:
         type_: _Type = "string"
@@ -126,9 +90,6 @@ class _Grouping:
             description=None if description is None else self._scalar(description),
             required_written=required,
         )
-
-    def _peek(self) -> Part | None:
-        return self._parts[self._at] if self._at < len(self._parts) else None
 
     def _gives_value(self, word: Token) -> bool:
         """True if a `=` follows; without one the word may still be the name of the next input, where that is clear."""

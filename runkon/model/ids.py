@@ -38,17 +38,13 @@ def iteration(segment: str, index: int) -> str:
     return f"{segment}[{index}]"
 
 
-def keyed(segment: str, key: str) -> str:
-    """A `foreach` segment for one item key; `/ [ ] # %` in the key are written as `%XX`."""
-    return f"{segment}[{escape_key(key)}]"
-
-
 def is_in_always(path: StepPath) -> bool:
     """True for a step of a leg's always block. Later legs run their own and never read an earlier one's."""
     return path.startswith("always#")
 
 
 def escape_key(key: str) -> str:
+    """The key of an item as it stands in a segment: `/ [ ] # %` are written as `%XX`."""
     for char in "%/[]#":
         key = key.replace(char, f"%{ord(char):02X}")
     return key

@@ -29,7 +29,7 @@ def test_run_ids_are_written_as_the_library_writes_them() -> None:
         (ids.child(ids.ROOT, "build"), "build"),
         (ids.child(StepPath("checks"), ids.occurrence("lint", 2)), "checks/lint#2"),
         (ids.child(StepPath(ids.iteration("while", 3)), ids.occurrence("review", 1)), "while[3]/review"),
-        (ids.keyed("tickets", "a/b[1]#2%"), "tickets[a%2Fb%5B1%5D%232%25]"),
+        (ids.escape_key("a/b[1]#2%"), "a%2Fb%5B1%5D%232%25"),
     ],
 )
 def test_a_path_says_where_a_step_stands(built: str, shown: str) -> None:
