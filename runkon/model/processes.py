@@ -21,6 +21,8 @@ OWNERS = "RUNKON_OWNERS"
 CONFIRM = 2.0  # seconds a killed process gets to be gone
 _FIRST_PROBE, _PROBE = 0.002, 0.05  # seconds between two looks at processes that are to end
 _PROC = "/proc"
+_OF_THE_SYSTEM = 0x00200000  # the flag PF_KTHREAD of a process
+_LOOKS = 5
 _WHOLE = "p"  # instead of an attempt's number, with that of the process: started by whoever, in the leg's own process
 _KEY = b"\0" + OWNERS.encode() + b"="
 
@@ -248,12 +250,21 @@ def _look(pid: int, *, with_owners: bool = False) -> Found | None:
     )
 
 
+def _is_program(pid: int) -> bool:
+    """False for a thread of the system, which never has an environment, and for what is gone or waits to be reaped."""
+    fields = (_read(f"{_PROC}/{pid}/stat") or b"").rpartition(b")")[2].split()
+    return len(fields) > 6 and fields[0] not in (b"Z", b"X") and not int(fields[6]) & _OF_THE_SYSTEM
+
+
 def _chain(pid: int) -> str:
     """The chain of owners in a process's environment; empty without one, and where it may not be read."""
     environment = _read(f"{_PROC}/{pid}/environ")
-    if not environment:
-        return ""
-    _, found, rest = (b"\0" + environment).partition(_KEY)
+    for _ in range(_LOOKS):
+        if environment or not _is_program(pid):
+            break
+        time.sleep(0.001)  # while a process changes its program it has no environment for a moment
+        environment = _read(f"{_PROC}/{pid}/environ")
+    _, found, rest = (b"\0" + (environment or b"")).partition(_KEY)
     return rest.partition(b"\0")[0].decode("utf-8", "replace") if found else ""
 
 
