@@ -22,6 +22,7 @@ CONFIRM = 2.0  # seconds a killed process gets to be gone
 _FIRST_PROBE, _PROBE = 0.002, 0.05  # seconds between two looks at processes that are to end
 _PROC = "/proc"
 _OF_THE_SYSTEM = 0x00200000  # the flag PF_KTHREAD of a process
+_ENVIRONMENT_END = 48  # counted from the field after the name: where it ends in memory, 0 without one
 _LOOKS = 5
 _WHOLE = "p"  # instead of an attempt's number, with that of the process: started by whoever, in the leg's own process
 _KEY = b"\0" + OWNERS.encode() + b"="
@@ -250,20 +251,21 @@ def _look(pid: int, *, with_owners: bool = False) -> Found | None:
     )
 
 
-def _is_program(pid: int) -> bool:
-    """False for a thread of the system, which never has an environment, and for what is gone or waits to be reaped."""
+def _is_changing(pid: int) -> bool:
+    """True while a process changes its program and has no environment yet. A thread of the system never gets one, and
+    what waits to be reaped has none any more."""
     fields = (_read(f"{_PROC}/{pid}/stat") or b"").rpartition(b")")[2].split()
-    return len(fields) > 6 and fields[0] not in (b"Z", b"X") and not int(fields[6]) & _OF_THE_SYSTEM
+    is_program = len(fields) > _ENVIRONMENT_END and fields[0] not in b"ZX" and not int(fields[6]) & _OF_THE_SYSTEM
+    return is_program and fields[_ENVIRONMENT_END] == b"0"
 
 
 def _chain(pid: int) -> str:
     """The chain of owners in a process's environment; empty without one, and where it may not be read."""
     environment = _read(f"{_PROC}/{pid}/environ")
     for _ in range(_LOOKS):
-        if environment or not _is_program(pid):
-            break
-        time.sleep(0.001)  # while a process changes its program it has no environment for a moment
-        environment = _read(f"{_PROC}/{pid}/environ")
+        if environment == b"" and _is_changing(pid):
+            time.sleep(0.001)  # it takes but a moment
+            environment = _read(f"{_PROC}/{pid}/environ")
     _, found, rest = (b"\0" + (environment or b"")).partition(_KEY)
     return rest.partition(b"\0")[0].decode("utf-8", "replace") if found else ""
 

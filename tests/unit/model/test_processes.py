@@ -221,3 +221,29 @@ def test_without_handles_a_process_is_signalled_by_its_number(
     monkeypatch.setattr(os, "pidfd_open", refused)
     assert not processes.end(lambda: processes.of_leg(RUN), 0).left
     assert child.wait(30) == -signal.SIGKILL
+
+
+def test_nothing_is_waited_for_at_a_process_without_an_environment_or_whose_own_may_not_be_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(processes.time, "sleep", waits.append)  # type: ignore[attr-defined]
+    with subprocess.Popen(
+        ["/bin/sh", "-c", "echo; read line"], env={}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as bare:
+        assert bare.stdout is not None
+        bare.stdout.readline()  # it has changed its program by now
+        assert processes._chain(bare.pid) == ""
+        assert bare.stdin is not None
+        bare.stdin.close()
+    monkeypatch.setattr(processes, "_read", lambda path: None)
+    assert processes._chain(os.getpid()) == ""
+    assert waits == []
+
+
+def test_a_process_that_changes_its_program_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = [b"", b"", b"A=1\0RUNKON_OWNERS=RUN/1/0\0"]
+    changing = b"7 (a b) R " + b"0 " * 60
+    monkeypatch.setattr(processes, "_read", lambda path: changing if path.endswith("stat") else looks.pop(0))
+    assert processes._chain(7) == "RUN/1/0"
+    assert looks == []
