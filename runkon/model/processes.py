@@ -252,11 +252,10 @@ def _look(pid: int, *, with_owners: bool = False) -> Found | None:
 
 
 def _is_changing(pid: int) -> bool:
-    """True while a process changes its program and has no environment yet. A thread of the system never gets one, and
-    what waits to be reaped has none any more."""
+    """True while a process changes its program. A thread of the system never has an environment."""
     fields = (_read(f"{_PROC}/{pid}/stat") or b"").rpartition(b")")[2].split()
-    is_program = len(fields) > _ENVIRONMENT_END and fields[0] not in b"ZX" and not int(fields[6]) & _OF_THE_SYSTEM
-    return is_program and fields[_ENVIRONMENT_END] == b"0"
+    is_without = len(fields) > _ENVIRONMENT_END and fields[_ENVIRONMENT_END] == b"0"
+    return is_without and fields[0] not in b"ZX" and not int(fields[6]) & _OF_THE_SYSTEM
 
 
 def _chain(pid: int) -> str:
