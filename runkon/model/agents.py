@@ -1,0 +1,109 @@
+"""Agents: what an agent file says, what a runtime is asked to do with it, and what it gives back.
+
+An agent file is a prompt with a few settings. A runtime carries it out: a model API, a coding agent on the command
+line, or the generator in the box. Runtimes come from plugins, through the hook `runkon_register_runtimes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import field
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+from runkon.frozen import value_class
+from runkon.model.output import EMPTY, JsonValue, Usage
+from runkon.model.ports import StepRequest
+from runkon.schemas.fields import Schema
+
+Role: TypeAlias = Literal["actor", "reviewer"]
+
+
+@value_class(frozen=True, slots=True, kw_only=True)
+class AgentDefinition:
+    """An agent file. `prompt` is its text without the front matter, before values are put in; `path` is where it was
+    found. Only an `actor` may have `can_commit`, and such an agent may change files."""
+
+    name: str
+    prompt: str
+    path: Path
+    role: Role = "reviewer"
+    can_commit: bool = False
+    model: str | None = None
+    runtime: str | None = None
+
+
+@value_class(frozen=True, slots=True, kw_only=True)
+class AgentRequest:
+    """One attempt of one agent. `prompt` is the whole text to send. `schema` is what the answer must look like, None
+    for free text. `model` is the name to give to the provider, None for the runtime's own default. `settings` is the
+    table of the runtime in the project's settings. `session` continues the conversation of the previous attempt.
+    `step` has the rest: limits, folder, secrets, cancellation, progress, the marks for child processes."""
+
+    step: StepRequest
+    agent: AgentDefinition
+    prompt: str
+    schema: Schema | None = None
+    model: str | None = None
+    settings: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)
+    session: str | None = None
+
+
+@value_class(frozen=True, slots=True, kw_only=True)
+class AgentReply:
+    """What came of it. `text` is what the agent said, in which the output block is looked for; `values` is a structured
+    answer the runtime got by other means, and then `text` is not searched. `usage` says what it cost, None when nobody
+    knows; `session` names the conversation for a retry; `model` is the one that answered."""
+
+    text: str = ""
+    values: Mapping[str, JsonValue] | None = None
+    usage: Usage | None = None
+    session: str | None = None
+    model: str | None = None
+
+
+@value_class(frozen=True, slots=True, kw_only=True)
+class Availability:
+    """Whether a runtime could be used here and now, for `doctor` and for messages. `ready` is None when it can't be
+    told without asking the network; `detail` is one line: a version and path, a key present or absent, what to do."""
+
+    ready: bool | None
+    detail: str = ""
+
+
+class AgentRuntime(Protocol):
+    """Carries out agents. Safe for concurrent calls.
+
+    `run` blocks until there is an answer. It polls `request.step.cancel`, or waits on it, and leaves no process,
+    thread or connection behind. It raises `Transient` for what another try may mend (rate limit, overload, a broken
+    connection), `Fatal` for what none can (credentials, quota), `Cancelled` when it was told to stop, `StepFailure`
+    with the kind `timeout` or `schema` for those, and any other exception for an ordinary failure. An exception may
+    carry an attribute `usage`: what the attempt cost all the same.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    def run(self, request: AgentRequest) -> AgentReply: ...
+
+    def offers(self, model: str) -> bool:
+        """True if a bare model name belongs to this runtime."""
+        ...
+
+    def availability(self, settings: Mapping[str, JsonValue], *, check: bool = False) -> Availability:
+        """Whether it could be used. The network is asked only with `check`."""
+        ...
+
+    def most_cost_usd(self, request: AgentRequest) -> float | None:
+        """The most one attempt may cost, for a reservation before it begins; None when nobody can say."""
+        ...
+
+
+class AgentRuntimes(Protocol):
+    """The runtimes there are, by name."""
+
+    def find(self, name: str) -> AgentRuntime | None: ...
+    def names(self) -> Sequence[str]: ...
