@@ -45,6 +45,9 @@ def the_list(node: ForEachBlock, scope: Scope, path: StepPath) -> ItemsCollected
             text = f"items of `{path}` wait for each other in a circle ({circle}); its last link is not looked at"
             leg.recorder.append(Note(level="warning", code="item-circle", text=text, path=path))
             found = replace(found, blockers=order.blockers)
+        if node.ordered and not _may_be_ordered(found.provider, scope):
+            text = f"nothing says which items of `{path}` wait for which: `ordered = true` changes nothing"
+            leg.recorder.append(Note(level="warning", code="no-order", text=text, path=path))
         leg.recorder.append(found, *_gone(path, scope, found))
     elif leg.items is not None and leg.items.is_fork:
         leg.recorder.append(found)
@@ -147,8 +150,12 @@ def _with_keys(node: ForEachBlock, env: Environment, items: list[ListedItem]) ->
 
 
 def variables_of(node: ForEachBlock, item: ListedItem) -> dict[str, JsonValue]:
-    """What the statements of one item see besides everything else."""
-    return {"item": item.value, node.name: item.value} if node.body is not None else {"item": item.value}
+    """What the statements of one item see besides everything else. A called workflow is always told `item.id` and
+    `item.ref`: of an item that has none of its own its key, and how people read it."""
+    if node.body is not None:
+        return {"item": item.value, node.name: item.value}
+    names = {"item.id": item.key, "item.ref": item.label}
+    return {"item": item.value, **{name: one for name, one in names.items() if _field(item.value, name[5:]) is None}}
 
 
 def refuse_duplicates(items: Sequence[ListedItem]) -> None:
@@ -171,6 +178,10 @@ def _provider(word: str, scope: Scope) -> object:
     if found is None:
         raise ValueFailure("unknown-provider", f"nothing provides `{word}`", help="install the plugin that brings it")
     return found
+
+
+def _may_be_ordered(word: str | None, scope: Scope) -> bool:
+    return word is not None and callable(getattr(_provider(word, scope), "dependencies", None))
 
 
 def _request(node: ForEachBlock, scope: Scope) -> ItemRequest:

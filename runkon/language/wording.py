@@ -192,6 +192,12 @@ CHECKS: dict[str, Wording] = {
         about="a `foreach` that should skip dependent items but has no order among them",
         message="`skip_dependents` needs `ordered = true` in foreach `{name}`",
     ),
+    "no-order": Wording(
+        about="a `foreach` with `ordered = true` over a list, which says nothing about what waits for what",
+        message="`ordered = true` changes nothing in foreach `{name}`: a list does not say what waits for what",
+        help="take it out, or let a provider give the items",
+        severity=Severity.WARNING,
+    ),
     # ── checks: what this version can't carry out ─────────────────────────────────────────────────
     "unsupported-construct": Wording(
         about="a construct that this version reads and checks but can't execute yet (reported by `run`)",

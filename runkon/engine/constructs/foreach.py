@@ -228,18 +228,17 @@ class _Items:
 
     def _inputs_of(self, index: int, env: Environment) -> dict[str, JsonValue]:
         """What the workflow of an item is given: the `inputs` of the statement, and the fields as `item.NAME`."""
-        item = self.items[index]
+        value = self.items[index].value
         given = {entry.name: env.extras[entry.name] for entry in self.node.inputs}
-        fields = item.value if isinstance(item.value, Mapping) else {"value": item.value}
-        return {
-            **given,
-            **{f"item.{name}": value for name, value in {"id": item.key, "ref": item.label, **fields}.items()},
-        }
+        fields = value if isinstance(value, Mapping) else {"value": value}
+        seen = variables_of(self.node, self.items[index])
+        own = {name: seen[name] for name in ("item.id", "item.ref") if name in seen}
+        return {**given, **{f"item.{name}": one for name, one in fields.items()}, **own}
 
     def _scope_of(self, branch: Branch, index: int) -> Scope:
         item = self.items[index]
         env = self.scope.env.fork().with_inputs(variables_of(self.node, item))
-        env = env.with_inputs({entry.name: env.value(entry.value) for entry in self.node.inputs})
+        env = env.with_inputs({entry.name: env.value(entry.value, unknown="keep") for entry in self.node.inputs})
         return Scope(
             self.scope.leg,
             env,
@@ -350,9 +349,9 @@ class _Items:
 
     def _judge(self) -> None:
         output, error = judged(self.node, self.found, self.ends, self.markers, is_halted=self.group.is_halted)
-        problem = join_state(self.scope, [found for _, found in sorted(self.updates.items())])
-        if problem is not None:
-            error = error or StepError(problem.kind, problem.message)
+        if error is None:  # a step that failed changes no channel
+            problem = join_state(self.scope, [found for _, found in sorted(self.updates.items())])
+            error = None if problem is None else StepError(problem.kind, problem.message)
         self._end(output, error)
 
     def _end(self, output: Output, error: StepError | None) -> None:

@@ -298,7 +298,7 @@ class _Block:
             self.scope.strand.markers |= markers
         output = Output(markers=markers, values=counts)
         is_enough = succeeded + skipped >= self.required
-        problem = self._join_state(is_enough=is_enough)
+        problem = self._join_state() if is_enough else None
         if problem is not None:
             self._fail(output, StepError(problem.kind, problem.message))
         elif is_enough:
@@ -309,13 +309,13 @@ class _Block:
         else:
             self._fail(output, self._too_few(succeeded + skipped))
 
-    def _join_state(self, *, is_enough: bool) -> StepFailure | None:
-        """Take over what the branches wrote into state channels; those that failed count where the block took it."""
+    def _join_state(self) -> StepFailure | None:
+        """Take over what the branches of a block that is satisfied wrote into state channels, tolerated ones too."""
         if self.scope.env.state is None:
             return None
         inner, written = self.inner, []
         for one in self.branches:
-            if one.end is not None and (is_enough or one.end is not StepStatus.FAILED):
+            if one.end is not None:
                 env = inner.env if one.scope is None else one.scope.env
                 written.append(updates_of_branch(inner.path_of(one.planned), one.result, env, inner.env))
         return join_state(self.scope, written)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from runkon.language.checks.context import Context, called_workflows
 from runkon.language.diagnostics import Diagnostic, Related, diagnose
 from runkon.language.keys import all_statements
-from runkon.language.nodes import CallWorkflow, Entry, ForEachBlock, Statement, Workflow
+from runkon.language.nodes import CallWorkflow, Entry, ForEachBlock, Statement, Word, Workflow
 from runkon.language.program import LoadedWorkflow, ParseResult
 from runkon.language.source import Span
 from runkon.language.suggest import closest
@@ -57,16 +57,15 @@ def _unusable(name: str, span: Span, loaded: LoadedWorkflow, context: Context) -
 
 
 def check_order_of_items(context: Context) -> Iterable[Diagnostic]:
-    """Skipping dependents needs an order among the items."""
+    """Skipping dependents needs an order among the items, and an order somebody who knows it: a list does not."""
     for statement in context.statements:
-        if (
-            isinstance(statement, ForEachBlock)
-            and statement.on_child_fail == "skip_dependents"
-            and not statement.ordered
-        ):
-            for entry in statement.written:
-                if entry.name == "on_child_fail":
-                    yield diagnose("skip-without-order", entry.value.span, name=statement.name)
+        if not isinstance(statement, ForEachBlock):
+            continue
+        written = {entry.name: entry.value.span for entry in statement.written}
+        if statement.on_child_fail == "skip_dependents" and not statement.ordered:
+            yield diagnose("skip-without-order", written["on_child_fail"], name=statement.name)
+        if statement.ordered and not (isinstance(statement.over, Word) and "." not in statement.over.text):
+            yield diagnose("no-order", written["ordered"], name=statement.name)
 
 
 def check_cycles(context: Context) -> Iterable[Diagnostic]:

@@ -104,3 +104,8 @@ def test_skip_dependents_needs_an_order(codes) -> None:
     )
     assert codes(text % "") == ["skip-without-order"]
     assert codes(text % "ordered = true") == []
+
+
+def test_a_list_knows_no_order(codes) -> None:
+    assert codes("W{ foreach x in [1, 2] { ordered = true call x } }") == ["no-order"]
+    assert codes("W{ call s foreach x in s.list { ordered = true call x } }") == ["no-order"]

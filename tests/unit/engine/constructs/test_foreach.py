@@ -164,6 +164,12 @@ def test_a_circle_can_be_a_warning(flow: Make) -> None:
     assert [event.code for event in case.events if event.kind == "note"] == ["item-circle"]
 
 
+def test_an_order_that_nobody_knows_is_told(flow: Make) -> None:
+    case = flow("foreach t in [1, 2] { ordered = true call a }")
+    assert case.start().status == "completed"
+    assert [event.code for event in case.events if event.kind == "note"] == ["no-order"]
+
+
 def test_an_unknown_blocker_is_named_before_anything_runs(flow: Make) -> None:
     case = flow(ORDERED % "")
     scripted = of(case, Tickets("a", links=[("z", "a")]))
