@@ -12,12 +12,10 @@ import threading
 from runkon.errors import EXIT_HELD, RunkonError, UserError
 from runkon.model import holder as holders
 from runkon.model.events import RunResumed, RunStarted
+from runkon.model.holder import RENEWAL_MS, TTL_MS
 from runkon.model.ids import RunID
 from runkon.model.ports import Clock, RunStore
 from runkon.model.records import Lease, RunRecord
-
-TTL_MS = 30_000
-RENEWAL_MS = TTL_MS // 3  # a holder that lives renews at least this often
 
 
 def take(store: RunStore, run: RunID, clock: Clock, seen: RunRecord | None = None) -> Lease:
@@ -25,13 +23,15 @@ def take(store: RunStore, run: RunID, clock: Clock, seen: RunRecord | None = Non
     one proved dead is replaced at once. `seen` is the run's record as just read, which saves reading it again.
 
     Raises UserError `already-active` (exit code 8) if somebody holds the run; nothing was changed then."""
+    now = clock.now_ms()  # of the look at the holder and of the take: none can become late in between
     before = store.run(run) if seen is None else seen
-    if before is not None and _is_late(before, clock):
+    if before is not None and _is_late(before, now):
         _wait_for(before, clock)
+        now = clock.now_ms()
         after = store.run(run)
         if after is not None and (after.fence, after.lease_until) != (before.fence, before.lease_until):
             raise held(store, run, clock)
-    lease = store.acquire(run, holders.this_holder(), clock.now_ms(), TTL_MS)
+    lease = store.acquire(run, holders.this_holder(), now, TTL_MS)
     if lease is None:
         raise held(store, run, clock)
     return lease
@@ -69,9 +69,9 @@ def lost(store: RunStore, run: RunID) -> UserError:
     )
 
 
-def _is_late(record: RunRecord, clock: Clock) -> bool:
+def _is_late(record: RunRecord, now: int) -> bool:
     """True if the run's holder lives, but has not renewed in time: stopped, asleep, or kept from writing."""
-    if record.holder is None or (record.lease_until or 0) >= clock.now_ms():
+    if record.holder is None or (record.lease_until or 0) >= now:
         return False
     return holders.is_alive(record.holder) is True
 

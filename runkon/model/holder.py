@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 
 _PROC = Path("/proc")
+TTL_MS = 30_000  # how long a run stays held without being renewed
+RENEWAL_MS = TTL_MS // 3  # who lives renews at least this often; one that is late is waited for as long, once
 
 
 def this_holder() -> str:

@@ -145,7 +145,8 @@ class RunStore(Protocol):
         ...
 
     def acquire(self, run: RunID, holder: str, now: int, ttl_ms: int) -> Lease | None:
-        """Take the run: None if somebody alive holds it. The new lease has the next fence and the next leg."""
+        """Take the run, whose next fence and leg the new lease has; None while somebody holds it who is not proved dead
+        and whose time has not run out. Patience with one who lives but is late is the caller's."""
         ...
 
     def extend(self, lease: Lease, now: int, ttl_ms: int) -> Lease | None:
@@ -215,9 +216,10 @@ class RunStore(Protocol):
         """The texts the run follows: file name to text, the entry file first."""
         ...
 
-    def ask_to_cancel(self, run: RunID, wish: CancelRequest) -> RunRecord:
+    def ask_to_cancel(self, run: RunID, wish: CancelRequest, *, within: float | None = None) -> RunRecord:
         """Keep the wish that `run` be given up, durable; the first one wins, `kill` may be added later. Returns the
-        run as it is then. Raises UserError `run-not-found`, and `already-ended` for a run that completed or failed."""
+        run as it is then. Raises UserError `run-not-found`, `already-ended` for a run that completed or failed, and
+        StoreUnavailable, after `within` seconds at the latest, if that is given."""
         ...
 
     def cancel_wishes(self, runs: Sequence[RunID]) -> Mapping[RunID, CancelRequest]:

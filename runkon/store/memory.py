@@ -72,7 +72,7 @@ class MemoryRunStore(RunStore):
                 return Lease(run, holder, kept.fence, kept.leg, kept.until)
             if kept.holder is not None:
                 alive = self._is_alive(kept.holder)
-                if not is_free(alive=alive, until=kept.until or 0, now=now, ttl_ms=ttl_ms):
+                if not is_free(alive=alive, until=kept.until or 0, now=now):
                     return None
             kept.holder, kept.until = holder, now + ttl_ms
             kept.fence += 1
@@ -191,7 +191,13 @@ class MemoryRunStore(RunStore):
             return dict(changes[-1].sources)
 
     # ── what others want of a run ─────────────────────────────────────────────────────────────────
-    def ask_to_cancel(self, run: RunID, wish: CancelRequest) -> RunRecord:
+    def ask_to_cancel(
+        self,
+        run: RunID,
+        wish: CancelRequest,
+        *,
+        within: float | None = None,  # noqa: ARG002  # nothing is waited for
+    ) -> RunRecord:
         with self._lock:
             kept = self._known(run)
             if kept.state.run.status in (RunStatus.COMPLETED, RunStatus.FAILED):

@@ -10,15 +10,11 @@ from runkon.model.gates import ANY
 from runkon.model.ids import RunID
 from runkon.model.records import GateAnswer, GateRecord
 
-RENEWAL_SHARE = 3  # a lease is renewed after this part of its time; a living holder is granted as much on top
 
-
-def is_free(*, alive: bool | None, until: int, now: int, ttl_ms: int) -> bool:
-    """True if a held run may be taken: its holder is proved dead, or its time has run out. A holder proved alive may
-    only be slow and gets one more renewal's time; the fence makes it harmless either way."""
-    if alive is False:
-        return True
-    return until + (ttl_ms // RENEWAL_SHARE if alive else 0) < now
+def is_free(*, alive: bool | None, until: int, now: int) -> bool:
+    """True if a held run may be taken: its holder is proved dead, or its time has run out. Whether one that lives but
+    is late gets more time is decided by who takes; the fence makes it harmless either way."""
+    return alive is False or until < now
 
 
 def unknown_run(run: RunID) -> UserError:

@@ -100,7 +100,7 @@ class SqliteRunStore(RunStore):
                 return Lease(run, holder, fence, leg, until)
             if owner is not None:
                 alive = self._is_alive(owner)
-                if not is_free(alive=alive, until=lease_until or 0, now=now, ttl_ms=ttl_ms):
+                if not is_free(alive=alive, until=lease_until or 0, now=now):
                     return None
             cursor.execute(sql.TAKE, (holder, until, number))
             return Lease(run, holder, fence + 1, leg + 1, until)
@@ -290,7 +290,7 @@ class SqliteRunStore(RunStore):
             return reading.sources(connection, run) if connection else {}
 
     # ── what others want of a run ─────────────────────────────────────────────────────────────────
-    def ask_to_cancel(self, run: RunID, wish: CancelRequest) -> RunRecord:
+    def ask_to_cancel(self, run: RunID, wish: CancelRequest, *, within: float | None = None) -> RunRecord:
         def write(cursor: sqlite3.Cursor) -> RunRecord:
             _, status = _number_and_status(cursor, run)
             if status in ("completed", "failed"):
@@ -298,7 +298,7 @@ class SqliteRunStore(RunStore):
             cursor.execute(sql.ASK_TO_CANCEL, (wish.at, wish.by, wish.reason, wish.via, wish.kill, run))
             return reading.run_record(cursor.connection, cursor.execute(sql.SELECT_RUN, (run,)).fetchone())
 
-        return self._writer.transaction(write)
+        return self._writer.transaction(write) if within is None else self._writer.within(within, write)
 
     def cancel_wishes(self, runs: Sequence[RunID]) -> Mapping[RunID, CancelRequest]:
         with self._readers.reading() as connection:

@@ -18,6 +18,7 @@ from runkon.store import statements as sql
 _T = TypeVar("_T")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _BUSY = connections.BUSY_MS / 1000
+_SHORT = 1.0  # one wait inside SQLite, where all of it is to be over soon
 _NOTE_AFTER = 5.0  # seconds until stderr is told why nothing moves
 
 
@@ -29,6 +30,7 @@ class Writer:
         self._name = str(path)
         self._durability: Literal["full", "normal"] = durability
         self._patience = patience
+        self._busy = patience / 2 if 0 < patience < 2 * _BUSY else _BUSY  # one wait inside SQLite must not outlast it
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._connection: sqlite3.Connection | None = None
@@ -53,6 +55,28 @@ class Writer:
                 self._is_exhausted = False
                 self._hurried.clear()
             return result
+
+    def within(self, seconds: float, work: Callable[[sqlite3.Cursor], _T]) -> _T:
+        """As `transaction`, but over after `seconds` whoever holds the lock: somebody said how long they wait."""
+        if os.getpid() != self._pid:
+            raise faults.after_fork(self._path)
+        begun, told = time.monotonic(), False
+        with self._lock:
+            while True:
+                try:
+                    self._wait_at_most(min(begun + seconds - time.monotonic(), _SHORT))
+                    result = self._once(work)
+                    self._wait_at_most(self._busy)
+                    return result
+                except (sqlite3.Error, faults.Gone) as error:
+                    waited = time.monotonic() - begun
+                    if waited >= seconds or not faults.may_pass(error, is_in_use=self._has_written):
+                        raise faults.refusal(error, self._path, is_in_use=self._has_written) from error
+                    if waited >= _NOTE_AFTER and not told:
+                        told = True
+                        print(faults.still_waiting(error, self._path, seconds - waited), file=sys.stderr)
+                    time.sleep(min(_FIRST_PAUSE, seconds - waited))
+                    self._end_transaction()
 
     def hurry(self) -> None:
         """Have no patience until a write succeeds after one that failed, also where a fault is being waited out."""
@@ -138,11 +162,16 @@ class Writer:
 
     def _open(self) -> sqlite3.Cursor:
         self._connection = connections.open_writer(self._path, self._durability)
-        if 0 < self._patience < 2 * _BUSY:  # one wait inside SQLite must not outlast it
-            self._connection.execute(f"PRAGMA busy_timeout = {int(self._patience * 500)}")
         self._inode = os.stat(self._path).st_ino
         self._cursor = self._connection.cursor()
+        if self._busy < _BUSY:
+            self._wait_at_most(self._busy)
         return self._cursor
+
+    def _wait_at_most(self, seconds: float) -> None:
+        """For each lock from now on, inside SQLite."""
+        cursor = self._cursor or self._open()
+        cursor.execute(f"PRAGMA busy_timeout = {max(0, int(seconds * 1000))}")
 
     def _check_file(self) -> None:
         """SQLite goes on writing to a file that has lost its name, and all of it is gone when the process ends."""

@@ -15,7 +15,7 @@ import pytest
 
 from runkon.cli.commands import cancel
 from runkon.model import processes
-from runkon.model.holder import this_holder
+from runkon.model.holder import describe, this_holder
 
 PATIENCE = 60.0
 SLOW = """
@@ -141,6 +141,27 @@ def test_a_run_that_does_not_stop_in_time_is_not_called_cancelled(project: Path)
     assert shown(project)["status"] == "cancelled"  # the wish stayed
 
 
+def test_who_waits_only_so_long_is_not_kept_by_a_locked_database(project: Path) -> None:
+    process = started(project)
+    run = shown(project)["run_id"]
+    with sqlite3.connect(project / ".runkon" / "runkon.db", isolation_level=None) as stopped:
+        stopped.execute("BEGIN IMMEDIATE")  # as a process does that is stopped while it writes
+        done = subprocess.run(
+            [sys.executable, "-m", "runkon", "cancel", "@last", "--wait", "300ms"],
+            cwd=project, capture_output=True, text=True, check=False, timeout=PATIENCE / 2,
+        )  # fmt: skip
+        stopped.execute("ROLLBACK")
+    stopped.close()
+    assert (done.returncode, done.stdout) == (5, "")
+    first, *rest = done.stderr.splitlines()
+    assert first.startswith("error[store-unavailable]: ")
+    assert first.endswith(f" has kept `{project}/.runkon/runkon.db` locked for too long")
+    assert rest[-1] == f"  = next: runkon cancel {run}"
+    assert shown(project)["status"] == "running"
+    assert runkon(project, "cancel", run).returncode == 0
+    process.communicate(timeout=PATIENCE)
+
+
 def test_a_step_does_not_cancel_its_own_run_by_mistake(project: Path) -> None:
     command = f"{sys.executable} -m runkon cancel @last"
     (project / "x.wf").write_text(
@@ -215,6 +236,35 @@ def test_a_run_whose_holder_lives_but_has_stopped_renewing_is_ended_here(
         """)
     assert "has stopped renewing its hold on run RUN" in case.plain(case.err)
     assert (case.project / "bye").exists() is (not options)
+
+
+@pytest.mark.parametrize("renewal", [1, 10_000])
+def test_a_late_holder_that_stopped_while_it_wrote_is_not_waited_for_any_longer(
+    case: Any, monkeypatch: pytest.MonkeyPatch, renewal: int
+) -> None:
+    case.wf(SLOW.replace("echo up > up; setsid sleep 300 & sleep 300", "true")).run(
+        "run", "x.wf", "--until", "one", "-q"
+    ).exits(0)
+    me = this_holder()
+    with sqlite3.connect(case.project / ".runkon" / "runkon.db", isolation_level=None) as rows:
+        rows.execute("UPDATE runs SET lease_owner = ?, lease_until = 1", (me,))
+        monkeypatch.setattr("runkon.model.holder.RENEWAL_MS", renewal)
+        is_held = cancel.is_held
+
+        def then_locked(record: Any) -> bool:
+            if not rows.in_transaction:
+                rows.execute("BEGIN IMMEDIATE")
+            return is_held(record)
+
+        monkeypatch.setattr(cancel, "is_held", then_locked)
+        case.run("cancel", "@last", "--wait", "200ms").exits(8).stdout("").stderr(f"""
+            run RUN is told to stop; {describe(me)} advances it
+            not confirmed: run RUN is interrupted and still advanced by {describe(me)}; the wish stays
+            next: runkon cancel RUN --kill
+            """)
+        rows.execute("ROLLBACK")
+    rows.close()
+    assert case.run("show", "@last", "--json").out.count('"cancelled"') == 0
 
 
 def test_a_cancel_that_died_is_told_of_and_carried_out(case: Any, monkeypatch: pytest.MonkeyPatch) -> None:

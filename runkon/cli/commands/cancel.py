@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import sys
 import time
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 
 import click
 
@@ -16,9 +16,11 @@ from runkon.cli.presenters import Picture
 from runkon.cli.run_state import is_held, now_ms, record_of, short_id
 from runkon.cli.session import Session
 from runkon.cli.signals import carry_out
-from runkon.errors import EXIT_HELD, EXIT_NOT_FOUND, EXIT_OK, EXIT_USAGE, UserError
+from runkon.errors import EXIT_HELD, EXIT_NOT_FOUND, EXIT_OK, EXIT_USAGE, StoreUnavailable, UserError
 from runkon.language.columns import visible
+from runkon.model import holder
 from runkon.model.holder import describe
+from runkon.model.ports import RunStore
 from runkon.model.processes import is_inside
 from runkon.model.records import CancelRequest, RunRecord
 from runkon.model.status import TERMINAL_RUN, RunStatus, StepStatus
@@ -73,8 +75,13 @@ def command(
         return _report(session, record)
     wish = CancelRequest(now_ms(), _user(), message, kill)
     session.next = f"runkon cancel {record.id}"
-    record = session.app.store.ask_to_cancel(record.id, wish)
-    return _report(session, _ended(session, record, record.cancel or wish, WAIT if patience is None else patience))
+    deadline = time.monotonic() + (WAIT if patience is None else patience)
+    try:
+        record = session.app.store.ask_to_cancel(record.id, wish, within=deadline - time.monotonic())
+    except StoreUnavailable as error:
+        error.next = error.next or session.next
+        raise
+    return _report(session, _ended(session, record, record.cancel or wish, deadline))
 
 
 def _user() -> str:
@@ -85,11 +92,11 @@ def _user() -> str:
 
 
 # ── until it has ended ────────────────────────────────────────────────────────────────────────────
-def _ended(session: Session, record: RunRecord, wish: CancelRequest, patience: float) -> RunRecord:
-    """The run once it has ended, or as it is after `patience` seconds. A run that nobody advances is ended here."""
-    store, deadline, is_told = session.app.store, time.monotonic() + patience, False
+def _ended(session: Session, record: RunRecord, wish: CancelRequest, deadline: float) -> RunRecord:
+    """The run once it has ended, or as it is at `deadline`. A run that nobody advances is ended here."""
+    store, is_told = session.app.store, False
     while record.status not in TERMINAL_RUN:
-        if not is_held(record) or _is_late(record):
+        if not is_held(record) or (_is_late(record) and _may_be_taken(store, record, wish, deadline)):
             try:
                 return _end_here(session, record, wish)
             except UserError as error:
@@ -108,6 +115,18 @@ def _ended(session: Session, record: RunRecord, wish: CancelRequest, patience: f
 def _is_late(record: RunRecord) -> bool:
     """True if the holder lives but has let its lease run out: stopped perhaps, so that it never sees the wish."""
     return (record.lease_until or 0) < now_ms()
+
+
+def _may_be_taken(store: RunStore, record: RunRecord, wish: CancelRequest, deadline: float) -> bool:
+    """True if the run of a late holder can be taken before `deadline`: it is given the time of one renewal first, and
+    may have stopped inside a transaction, so that nobody else can write. The wish is only said again."""
+    rest = deadline - time.monotonic() - holder.RENEWAL_MS / 1000
+    if rest < 0:
+        return False
+    with suppress(StoreUnavailable):
+        store.ask_to_cancel(record.id, wish, within=rest)
+        return True
+    return False
 
 
 def _end_here(session: Session, record: RunRecord, wish: CancelRequest) -> RunRecord:
