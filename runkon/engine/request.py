@@ -13,7 +13,7 @@ from runkon.language.nodes import ScriptStep
 from runkon.model.events import Note, ProcessStarted
 from runkon.model.output import EMPTY, JsonValue
 from runkon.model.ports import StepRequest
-from runkon.model.processes import OWNERS, began
+from runkon.model.processes import began, marks_of
 from runkon.model.secrets import redact
 from runkon.model.value_text import as_text
 
@@ -60,7 +60,7 @@ def make_request(attempts: OpenStep, token: Token, notice: Callable[[], None] | 
         secrets=leg.secrets,
         emit=_emitter(leg, path, notice),
         warn=partial(_warn, leg, path),
-        marks={OWNERS: f"{leg.mark}{next(leg.attempts)}"},
+        marks=marks_of(leg.mark, next(leg.attempts)),
         started=partial(_started, leg, attempts.ticket),
     )
 

@@ -55,13 +55,13 @@ Find: TypeAlias = Callable[[], Sequence[Found]]
 
 
 # ── marks ─────────────────────────────────────────────────────────────────────────────────────────
-def marks_of(owner: Owner) -> dict[str, str]:
-    """The environment that marks what `owner` starts: the chain this process was given itself, and one link more."""
-    return {OWNERS: f"{mark_of_leg(owner.run, owner.fence)}{owner.number}"}
+def marks_of(mark: str, number: int) -> dict[str, str]:
+    """The environment that marks what an attempt starts; `mark` is that of its leg."""
+    return {OWNERS: f"{mark}{number}"}
 
 
 def mark_of_leg(run: str, fence: int) -> str:
-    """The mark of what a leg starts, but for the number of the attempt that ends it."""
+    """The mark of what a leg starts: the chain this process was given, and one link without its attempt's number."""
     outer = _outer_chain()
     return f"{outer};{run}/{fence}/" if outer else f"{run}/{fence}/"
 

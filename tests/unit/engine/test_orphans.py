@@ -21,7 +21,6 @@ from runkon.model import processes
 from runkon.model.events import AttemptCutOff, Note, ProcessStarted
 from runkon.model.holder import this_holder
 from runkon.model.ids import StepPath
-from runkon.model.processes import Owner
 from runkon.model.records import Lease
 from runkon.plugin.registry import Registry
 from runkon.store.memory import MemoryRunStore
@@ -152,7 +151,7 @@ class Lost:
         self.children: list[subprocess.Popen[bytes]] = []
 
     def child(self, command: str, *, marked: bool, recorded: bool = False, began: str | None = None) -> int:
-        marks = processes.marks_of(Owner(self.story.run, self.lease.fence, 0)) if marked else {}
+        marks = processes.marks_of(processes.mark_of_leg(self.story.run, self.lease.fence), 0) if marked else {}
         child = subprocess.Popen(["/bin/sh", "-c", command], env={**os.environ, **marks}, start_new_session=True)
         self.children.append(child)
         if recorded:

@@ -222,7 +222,7 @@ def test_a_missing_program_is_an_os_error(tmp_path: Path) -> None:
 def a_stopped_attempt(command: str, folder: Path, grace: float) -> list[str]:
     """Stop a marked child once its escaped descendants have said that they are there; the words it printed."""
     owner = processes.Owner("RUN", 1, 0)
-    environment = {**os.environ, **processes.marks_of(owner)}
+    environment = {**os.environ, **processes.marks_of(processes.mark_of_leg(owner.run, owner.fence), owner.number)}
     heard, codes = Heard(), []
     child = ChildProcess(["/bin/sh", "-c", command], folder=folder, environment=environment, owner=owner)
     runner = threading.Thread(target=lambda: codes.append(child.run(heard.receive, kill_grace=grace)))
@@ -253,7 +253,7 @@ def test_a_stop_ends_what_left_the_group_too(tmp_path: Path, escape: str) -> Non
 
 
 def test_a_stop_spares_what_another_attempt_started(tmp_path: Path) -> None:
-    other = {**os.environ, **processes.marks_of(processes.Owner("RUN", 1, 1))}
+    other = {**os.environ, **processes.marks_of(processes.mark_of_leg("RUN", 1), 1)}
     bystander = subprocess.Popen(["sleep", "300"], env=other, start_new_session=True)
     try:
         a_stopped_attempt("echo ready; exec sleep 300", tmp_path, grace=PATIENCE)

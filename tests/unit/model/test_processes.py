@@ -26,7 +26,7 @@ def spawn() -> Iterator[Spawn]:
     children: list[subprocess.Popen[str]] = []
 
     def start(command: str, owner: Owner | None = None) -> subprocess.Popen[str]:
-        marks = processes.marks_of(owner) if owner else {}
+        marks = processes.marks_of(processes.mark_of_leg(owner.run, owner.fence), owner.number) if owner else {}
         child = subprocess.Popen(
             ["/bin/sh", "-c", command],
             env={**os.environ, **marks},
@@ -56,10 +56,10 @@ def pids(found: list[Found]) -> set[int]:
 
 def test_marks_are_a_chain_with_the_own_link_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(processes.OWNERS, raising=False)
-    outer = processes.marks_of(Owner("A", 1, 0))
+    outer = processes.marks_of(processes.mark_of_leg("A", 1), 0)
     assert outer == {"RUNKON_OWNERS": "A/1/0"}
     monkeypatch.setenv(processes.OWNERS, outer["RUNKON_OWNERS"])
-    inner = processes.marks_of(Owner("B", 2, 5))
+    inner = processes.marks_of(processes.mark_of_leg("B", 2), 5)
     assert inner == {"RUNKON_OWNERS": "A/1/0;B/2/5"}
     assert processes.last_owner(inner) == Owner("B", 2, 5)
     assert processes.last_owner({}) is None
@@ -72,7 +72,7 @@ def test_a_process_that_works_for_one_leg_marks_what_it_starts_but_not_itself(
     monkeypatch.setenv(processes.OWNERS, "A/1/0")
     with processes.marked(RUN, 3):
         child = spawn("echo $RUNKON_OWNERS; exec sleep 60")
-        assert processes.marks_of(Owner(RUN, 3, 7)) == {"RUNKON_OWNERS": f"A/1/0;{RUN}/3/7"}
+        assert processes.marks_of(processes.mark_of_leg(RUN, 3), 7) == {"RUNKON_OWNERS": f"A/1/0;{RUN}/3/7"}
         assert processes.is_inside("A")
         assert not processes.is_inside(RUN)
     assert os.environ[processes.OWNERS] == "A/1/0"
@@ -119,7 +119,7 @@ def test_this_process_and_its_ancestors_are_never_found() -> None:
         "from runkon.model import processes\n"
         f"print([one.pid for one in processes.of_leg({RUN!r})])"
     )
-    marks = processes.marks_of(Owner(RUN, 1, 0))
+    marks = processes.marks_of(processes.mark_of_leg(RUN, 1), 0)
     words = ["/bin/sh", "-c", f'"{sys.executable}" -c "$CODE"; :']
     out = subprocess.run(
         words, env={**os.environ, **marks, "CODE": code}, start_new_session=True, capture_output=True, text=True
@@ -128,7 +128,7 @@ def test_this_process_and_its_ancestors_are_never_found() -> None:
 
 
 def test_what_is_marked_is_found_in_this_group_too_and_what_is_not_marked_is_spared() -> None:
-    marks = processes.marks_of(Owner(RUN, 1, 0))
+    marks = processes.marks_of(processes.mark_of_leg(RUN, 1), 0)
     command = ["/bin/sh", "-c", "env -u RUNKON_OWNERS /bin/sh -c 'echo up; exec sleep 300 >&-' & wait"]
     child = subprocess.Popen(command, env={**os.environ, **marks}, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
