@@ -15,6 +15,7 @@ from runkon.errors import EXIT_USAGE, UserError
 from runkon.language import places
 from runkon.language.diagnostics import Severity
 from runkon.language.loader import read_source
+from runkon.language.lookup import locate
 from runkon.language.program import Catalog, LoadedWorkflow, Located, NameKind, ParseResult, ResourceKind
 from runkon.language.source import SourceFile
 from runkon.language.suggest import closest
@@ -43,15 +44,7 @@ class Project(Catalog):
     def locate(self, kind: ResourceKind, name: str, workflow: str, caller: SourceFile | None = None) -> Located:
         """Where an agent, snippet, schema or script is, for workflow `workflow` of the file `caller`: names in the
         usual folders, paths below the project root. Never outside the project, not even through a link."""
-        roots = self.roots(caller)
-        if kind == "script":
-            return self._script(roots, name)
-        if "/" in name or "\\" in name:
-            return self._by_path(roots, name)
-        if not name or ".." in name or "\0" in name:
-            return Located(None, (), f"`{name}` is not a name")
-        find = {"agent": places.agent_places, "snippet": places.snippet_places, "schema": places.schema_places}[kind]
-        return places.first_file(find(roots, name, workflow))
+        return locate(kind, self.roots(caller), name, workflow)
 
     def workflow(self, name: str, caller: SourceFile) -> LoadedWorkflow:
         """The workflow `name` as `call workflow` in `caller` means it: in the same file, beside it, then in the
@@ -105,21 +98,6 @@ class Project(Catalog):
         if own is None or own in (self.root, *self.root.parents) or own.resolve() == self.root.resolve():
             return (self.root,)
         return (own, self.root)
-
-    def _script(self, roots: Sequence[Path], run: str) -> Located:
-        problem = places.escapes(run)
-        if problem or ".." in run:
-            return Located(None, (), problem or "`..` is not allowed in a path")
-        located = places.first_file(places.script_places(roots, run))
-        if located.path is None:
-            return located
-        return located._replace(problem=located.problem or places.not_executable(located.path))
-
-    def _by_path(self, roots: Sequence[Path], text: str) -> Located:
-        problem = places.escapes(text)
-        if problem:
-            return Located(None, (), problem)
-        return places.first_file(places.in_folders(roots, [""], text))
 
     def _parse(self, source: SourceFile) -> ParseResult:
         key = (source.path, source.sha256)

@@ -4,7 +4,9 @@ reducers."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
+from runkon.language import lookup
 from runkon.language.channel_types import REDUCERS
 from runkon.language.checks.context import Context, option_span, written_option
 from runkon.language.diagnostics import Diagnostic, diagnose
@@ -121,17 +123,8 @@ def _agent(
 
 
 def locate_agent(agent: AgentRef, plugin_dirs: Sequence[str], context: Context) -> Located:
-    """The file of an agent: the usual folders, then `agents/` of each plugin directory."""
-    if agent.form == "path":
-        return context.locate("agent", agent.text if "/" in agent.text else f"./{agent.text}")
-    located = context.locate("agent", agent.text)
-    searched = list(located.places)
-    for folder in plugin_dirs:
-        if located.path is not None:
-            break
-        located = context.locate("agent", f"{folder.rstrip('/')}/agents/{agent.text}.md")
-        searched += located.places
-    return located._replace(places=tuple(searched))
+    """The file of an agent, as a run finds it."""
+    return lookup.locate_agent(agent, plugin_dirs, partial(context.locate, "agent"))
 
 
 # ── files ─────────────────────────────────────────────────────────────────────────────────────────
