@@ -1,23 +1,18 @@
-"""Is the record of one run whole? Asked before a leg relies on it, from the columns of its events alone.
+"""The rules that the record of one run must keep, from the columns of its events and rows alone.
 
-One pass over the events, none of whose payloads is read, then one over the rows of its steps. Payloads are read of
-gates and of failed steps only, whose rows hold what no column of an event says. The rules have the names of
-`model/fold.py`; `I6` stands for: the rows of a run say what its events say. `runkon db check` compares everything.
+One pass over the events, then one over the rows of its steps. The rules have the names of `model/fold.py`; `I6` stands
+for: the rows of a run say what its events say. `record_check.py` says what is looked at.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from runkon.errors import UserError
 from runkon.model.fold import corrupt
 from runkon.model.ids import RunID, StepPath
-from runkon.model.json_text import dumps
 from runkon.named import NamedTuple
-from runkon.store import statements as sql
-from runkon.store.reading import read_payload
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -67,6 +62,11 @@ class LogCheck:
         self.handled: dict[int, tuple[str, str | None]] = {}  # failures by event: path, and what the row says took it
 
     @property
+    def seq(self) -> int:
+        """The number of the last event so far."""
+        return self._seq
+
+    @property
     def reached(self) -> int:
         """The last event that was in order; that of the run, once all were."""
         return max(self._seq, 1)
@@ -92,6 +92,13 @@ class LogCheck:
             action(self, row)
             self._leg, self._fence = leg, fence
         self._seq = expected
+
+    def plain_steps(self, last: int) -> None:
+        """In place of the events up to number `last`: those of steps in which nothing can be wrong but that no leg had
+        begun, in the leg of the event before."""
+        if self._status not in _BEGUN:
+            raise self._bad("E6", self._seq + 1, f"an attempt while the run is {self._status}", "a begun leg first")
+        self._seq = last
 
     def head(self, head: Head) -> None:
         """The row of the run."""
@@ -267,72 +274,6 @@ class LogCheck:
     def _bad(self, rule: str, seq: int, found: str, expected: str, path: str | None = None) -> UserError:
         where = StepPath(path) if path is not None else None
         return corrupt(self._run, seq, rule, found=found, expected=expected, path=where)
-
-
-def check_log(connection: sqlite3.Connection, run: RunID) -> bool:
-    """Raises UserError `corrupt-run` if the record of `run` is damaged; false if there is no such run."""
-    found = connection.execute(sql.SELECT_HEAD, (run,)).fetchone()
-    if found is None:
-        return False
-    check = LogCheck(run)
-    try:
-        check.events(connection.execute(sql.SELECT_LOG, (found[0],)))
-        check.head(Head(*found[1:]))
-        check.steps(connection.execute(sql.SELECT_STEP_STATES, (found[0],)))
-    except TypeError as error:
-        what = f"a column of another type ({error})"
-        raise corrupt(run, check.reached, "I6", found=what, expected="what runkon writes there") from error
-    if check.of_gates:
-        _check_gates(connection, run, found[0], check.of_gates)
-    if check.handled:
-        _check_failures(connection, run, found[0], check.handled)
-    return True
-
-
-def _payloads(connection: sqlite3.Connection, run: RunID, number: int, wanted: Iterable[int]) -> Iterator[Row]:
-    """Number, path and payload of the events with these numbers, in their order."""
-    for seq, path, text, crc in connection.execute(sql.SELECT_PAYLOADS, (number, dumps(sorted(wanted)))):
-        try:
-            payload = read_payload(text, crc)
-        except (ValueError, TypeError) as error:
-            found = f"a payload that does not read back ({type(error).__name__}: {error})"
-            raise corrupt(run, seq, "E2", found=found, expected="an event of a known kind", path=path) from error
-        yield seq, path, payload
-
-
-def _check_gates(connection: sqlite3.Connection, run: RunID, number: int, wanted: Iterable[int]) -> None:
-    """A decision in the row of a gate is the one of its event."""
-    told: dict[tuple[Any, Any], Row] = {}
-    for seq, path, payload in _payloads(connection, run, number, wanted):
-        key = (payload.get("name"), payload.get("occurrence"))
-        if "decision" in payload:
-            opened = told.get(key, (None, None))
-            told[key] = (*opened[:2], payload["decision"], payload.get("by"), seq)
-        else:
-            told[key] = (path, seq, None, None, seq)
-    for name, occurrence, path, first, decision, by in connection.execute(sql.SELECT_GATE_STATES, (number,)):
-        expected = told.get((name, occurrence), (None, None, None, None, first))
-        if (path, first, decision, by) != expected[:4]:
-            found = f"gate `{name}` {_decision(decision, by)}"
-            known = f"it {_decision(*expected[2:4])}" if expected[0] else "no such gate"
-            raise corrupt(run, expected[4], "I6", found=found, expected=known, path=StepPath(path))
-
-
-def _decision(decision: str | None, by: str | None) -> str:
-    return f"decided `{decision}` by {by}" if decision is not None else "undecided"
-
-
-def _check_failures(
-    connection: sqlite3.Connection, run: RunID, number: int, told: Mapping[int, tuple[str, str | None]]
-) -> None:
-    """Only a failure that something took counts as settled, so the row may not say it without its event."""
-    for seq, _, payload in _payloads(connection, run, number, told):
-        path, handled = told[seq]
-        if payload.get("handled") != handled:
-            found, expected = (
-                f"a failure handled by {what or 'nothing'}" for what in (handled, payload.get("handled"))
-            )
-            raise corrupt(run, seq, "I6", found=found, expected=expected, path=StepPath(path))
 
 
 def _told(told: tuple[str, int | None, int, int]) -> str:

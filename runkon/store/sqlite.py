@@ -279,10 +279,10 @@ class SqliteRunStore(RunStore):
             return reading.events_of(connection, run, kinds) if connection else []
 
     def check_log(self, run: RunID) -> None:
-        from runkon.store import log_check  # late: a first leg relies on no record
+        from runkon.store.record_check import check_log  # late: a first leg relies on no record
 
         with self._readers.reading() as connection:
-            if connection is None or not log_check.check_log(connection, run):
+            if connection is None or not check_log(connection, run):
                 raise unknown_run(run)
 
     def sources(self, run: RunID) -> Mapping[str, str]:

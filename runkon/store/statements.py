@@ -220,12 +220,34 @@ SELECT_HEAD = (
     "SELECT number, seq, status, leg, fence, seq_end, (SELECT count(*) FROM gates WHERE run = number), "
     "(SELECT count(*) FROM gates WHERE run = number AND decision IS NOT NULL) FROM runs WHERE id = ?"
 )
-SELECT_LOG = (
+_LOG = (
     f"SELECT place & {PLACES - 1}, leg, fence, kind, path, epoch, attempt FROM events "
-    f"WHERE place > ?1 * {PLACES} AND place < (?1 + 1) * {PLACES} ORDER BY place"
+    f"WHERE place > ?1 * {PLACES} AND place < (?1 + 1) * {PLACES}"
 )
-SELECT_STEP_STATES = (
-    "SELECT path, epoch, status, attempts, seq_first, seq_last, handled, superseded_leg FROM steps WHERE run = ?"
+SELECT_LOG = f"{_LOG} ORDER BY place"
+SELECT_LOG_OF_OTHERS = (  # without attempts and ends of any but the steps of the paths ?2
+    f"{_LOG} AND (kind <> 'attempt_started' AND kind <> 'step_completed' OR path IN (SELECT value FROM json_each(?2))) "
+    "ORDER BY place"
+)
+SELECT_SIZE = (
+    f"SELECT count(*), max(place) & {PLACES - 1}, (SELECT count(*) FROM steps WHERE run = ?1) FROM events "
+    f"WHERE place > ?1 * {PLACES} AND place < (?1 + 1) * {PLACES}"
+)
+_STEP_STATES = (
+    "SELECT s.path, s.epoch, s.status, s.attempts, s.seq_first, s.seq_last, s.handled, s.superseded_leg FROM steps s"
+)
+SELECT_STEP_STATES = f"{_STEP_STATES} WHERE run = ?"
+_PLAIN = (  # attempted once, and completed by the next event, both in the leg of the event before: `b`, `e`, and `p`
+    "s.epoch = 1 AND s.status = 'completed' AND s.attempts = 1 AND s.seq_last = s.seq_first + 1 "
+    "AND s.handled IS NULL AND s.superseded_leg IS NULL "
+    "AND b.kind = 'attempt_started' AND b.path = s.path AND b.epoch = 1 AND b.attempt = 0 "
+    "AND e.kind = 'step_completed' AND e.path = s.path AND e.epoch = 1 "
+    "AND b.leg = p.leg AND b.fence = p.fence AND e.leg = p.leg AND e.fence = p.fence"
+)
+SELECT_STATES_OF_OTHERS = (
+    f"{_STEP_STATES} LEFT JOIN events p ON p.place = s.run * {PLACES} + s.seq_first - 1 "
+    f"LEFT JOIN events b ON b.place = s.run * {PLACES} + s.seq_first "
+    f"LEFT JOIN events e ON e.place = s.run * {PLACES} + s.seq_last WHERE s.run = ? AND ({_PLAIN}) IS NOT 1"
 )
 SELECT_PAYLOADS = (
     f"SELECT e.place & {PLACES - 1}, e.path, e.payload, e.crc FROM json_each(?2) wanted "

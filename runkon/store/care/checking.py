@@ -21,7 +21,7 @@ from runkon.store import artifacts, codec, connections, reading
 from runkon.store import statements as sql
 from runkon.store.blobs import folder_of
 from runkon.store.care.replaying import Difference, Rows, differences, lean, played, rows_of
-from runkon.store.log_check import check_log
+from runkon.store.record_check import check_log
 from runkon.store.refusals import unknown_run
 
 _PAGES_NAMED = 20  # of the damaged ones
