@@ -6,13 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from runkon.language import places
 from runkon.language.program import Located, ResourceKind
-
-if TYPE_CHECKING:
-    from runkon.language.nodes import AgentRef
 
 
 def locate(kind: ResourceKind, roots: Sequence[Path], name: str, workflow: str) -> Located:
@@ -28,17 +24,17 @@ def locate(kind: ResourceKind, roots: Sequence[Path], name: str, workflow: str) 
     return places.first_file(find(roots, name, workflow))
 
 
-def locate_agent(agent: AgentRef, plugin_dirs: Sequence[str], find: Callable[[str], Located]) -> Located:
-    """The file of an agent: the usual folders, then `agents/` of each plugin directory. `find` looks for one name or
-    path, as `locate` does."""
-    if agent.form == "path":
-        return find(agent.text if "/" in agent.text else f"./{agent.text}")
-    located = find(agent.text)
+def locate_agent(text: str, form: str, plugin_dirs: Sequence[str], find: Callable[[str], Located]) -> Located:
+    """The file of an agent that is called by `name` or by `path`: the usual folders, then `agents/` of each plugin
+    directory. `find` looks for one name or path, as `locate` does."""
+    if form == "path":
+        return find(text if "/" in text else f"./{text}")
+    located = find(text)
     searched = list(located.places)
     for folder in plugin_dirs:
         if located.path is not None:
             break
-        located = find(f"{folder.rstrip('/')}/agents/{agent.text}.md")
+        located = find(f"{folder.rstrip('/')}/agents/{text}.md")
         searched += located.places
     return located._replace(places=tuple(searched))
 

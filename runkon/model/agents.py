@@ -16,6 +16,7 @@ from runkon.model.output import EMPTY, JsonValue, Usage
 from runkon.model.ports import StepRequest
 from runkon.schemas.fields import Schema
 
+_CHOICES = ("runtime", "model", "default_runtime", "default_model")
 Role: TypeAlias = Literal["actor", "reviewer"]
 
 
@@ -34,17 +35,54 @@ class AgentDefinition:
 
 
 @value_class(frozen=True, slots=True, kw_only=True)
+class AgentChoice:
+    """What a run says of runtimes and models for all its agents: `runtime` and `model` come before what an agent file
+    says (flags and variables), `default_runtime` and `default_model` after it (settings)."""
+
+    runtime: str | None = None
+    model: str | None = None
+    default_runtime: str | None = None
+    default_model: str | None = None
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """What the run's record keeps; only what was said."""
+        return {name: value for name in _CHOICES if (value := getattr(self, name)) is not None}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, JsonValue]) -> AgentChoice:
+        """What `as_json` gave."""
+        return cls(**{name: str(stored[name]) for name in _CHOICES if stored.get(name) is not None})
+
+
+@value_class(frozen=True, slots=True, kw_only=True)
+class AgentCall:
+    """Whom a step calls: `name` as the file writes it, which is a path if `form` says so. `roots` are the folders in
+    which files are looked up; `runtime` and `model` are what the step's own options say."""
+
+    name: str
+    form: Literal["name", "path"]
+    workflow: str
+    roots: tuple[Path, ...]
+    plugin_dirs: tuple[str, ...] = ()
+    runtime: str | None = None
+    model: str | None = None
+    choice: AgentChoice = AgentChoice()
+
+
+@value_class(frozen=True, slots=True, kw_only=True)
 class AgentRequest:
     """One attempt of one agent. `prompt` is the whole text to send. `schema` is what the answer must look like, None
-    for free text. `model` is the name to give to the provider, None for the runtime's own default. `settings` is the
-    table of the runtime in the project's settings. `session` continues the conversation of the previous attempt.
-    `step` has the rest: limits, folder, secrets, cancellation, progress, the marks for child processes."""
+    for free text. `model` is the name to give to the provider, None for the runtime's own default. `runtime` is the
+    name by which the runtime was chosen, `settings` its table in the project's settings. `session` continues the
+    conversation of the previous attempt. `step` has the rest: limits, folder, secrets, cancellation, progress, the
+    marks for child processes."""
 
     step: StepRequest
     agent: AgentDefinition
     prompt: str
     schema: Schema | None = None
     model: str | None = None
+    runtime: str = ""
     settings: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)
     session: str | None = None
 
@@ -78,7 +116,12 @@ class AgentRuntime(Protocol):
     thread or connection behind. It raises `Transient` for what another try may mend (rate limit, overload, a broken
     connection), `Fatal` for what none can (credentials, quota), `Cancelled` when it was told to stop, `StepFailure`
     with the kind `timeout` or `schema` for those, and any other exception for an ordinary failure. An exception may
-    carry an attribute `usage`: what the attempt cost all the same.
+    carry an attribute `usage`: what the attempt cost all the same, and `session`, for the next attempt to go on with.
+
+    Optional: an attribute `metered` (False: its calls cost nothing; without it they do), a method `describe(request)`
+    with what its answers depend on besides prompt, model and schema (JSON; without it the settings of the runtime), a
+    method `supplier(model)` that names who is behind a model (after a `Fatal` nobody else is refused; without it the
+    runtime), and a method `kill()` that ends everything at once.
     """
 
     @property

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
+from runkon.frozen import replace
 from runkon.language import lookup
 from runkon.language.channel_types import REDUCERS
 from runkon.language.checks.context import Context, option_span, written_option
@@ -38,6 +39,12 @@ _UNKNOWN: Mapping[NameKind, str] = {
     "provider": "unknown-provider",
     "reducer": "unknown-reducer",
 }
+_HOOKS: Mapping[NameKind, str] = {
+    "executor": "runkon_register_executors",
+    "gate": "runkon_register_gate_resolvers",
+    "provider": "runkon_register_item_providers",
+    "reducer": "runkon_register_reducers",
+}
 
 
 class Missing(NamedTuple):
@@ -49,8 +56,18 @@ class Missing(NamedTuple):
 
 
 def check_resources(context: Context) -> Iterable[Diagnostic]:
-    """One error per place that names something which is not there, with the places searched."""
-    return (missing.finding for missing in missing_resources(context))
+    """One error per place that names something which is not there, with the places searched; one for all agent files
+    that no runtime can run, since one thing is missing."""
+    idle: list[Missing] = []
+    for missing in missing_resources(context):
+        if missing.kind == "runtime":
+            idle.append(missing)
+        else:
+            yield missing.finding
+    if idle:
+        others = dict.fromkeys(f"`{each.name}`" for each in idle if each.name != idle[0].name)
+        first = idle[0].finding
+        yield replace(first, help=f"{first.help}\nthe same for {', '.join(others)}") if others else first
 
 
 def missing_resources(context: Context) -> Iterator[Missing]:
@@ -124,7 +141,7 @@ def _agent(
 
 def locate_agent(agent: AgentRef, plugin_dirs: Sequence[str], context: Context) -> Located:
     """The file of an agent, as a run finds it."""
-    return lookup.locate_agent(agent, plugin_dirs, partial(context.locate, "agent"))
+    return lookup.locate_agent(agent.text, agent.form, plugin_dirs, partial(context.locate, "agent"))
 
 
 # ── files ─────────────────────────────────────────────────────────────────────────────────────────
@@ -188,11 +205,17 @@ def _loop_variables(context: Context) -> frozenset[str]:
 def _named(kind: NameKind, name: str, span: Span, built_in: Sequence[str], context: Context) -> Iterator[Missing]:
     if name in built_in or context.catalog.knows(kind, name):
         return
-    known = [*built_in, *context.catalog.names(kind)]
+    known = list(dict.fromkeys((*built_in, *context.catalog.names(kind))))
     close = closest(name, known)
-    listed = ", ".join(f"`{each}`" for each in known)
-    help = f"did you mean `{close}`?" if close else f"there are {listed}" if known else None
+    help = f"did you mean `{close}`?" if close else _bringing(kind, known)
     yield Missing(kind, name, diagnose(_UNKNOWN[kind], span, name=name, help=help))
+
+
+def _bringing(kind: NameKind, known: Sequence[str]) -> str:
+    """How a name gets there, for one that is close to none."""
+    listed = ", ".join(f"`{each}`" for each in known)
+    there = f"there are {listed}; " if known else ""
+    return f"{there}others come from plugins, by the hook `{_HOOKS[kind]}`"
 
 
 def _where(name: str, located: Located, known: Iterable[str] = (), other: str | None = None) -> str:
