@@ -95,18 +95,20 @@ def _accepted(context: Context, known: _Known) -> tuple[CheckedWorkflow | None, 
 
 def _check(context: Context, known: dict[tuple[str, str], CheckResult]) -> CheckResult:
     findings = [finding for rule in RULES for finding in rule(context)]
+    causes = sorted((finding for finding in findings if finding.severity is Severity.ERROR), key=_position)
     is_endless = any(finding.code in ("workflow-cycle", "workflow-too-deep") for finding in findings)
     children = {} if is_endless else dict(_children(context, known))
     for name, result in children.items():
         loaded = context.children[name]
         if result.checked is None and loaded.source is not None and loaded.source.path != context.source.path:
+            causes += [result.cause] if result.cause is not None else []
             findings.append(_broken(name, context, result))
     ordered = tuple(sorted(dict.fromkeys(findings), key=_position))
     facts = facts_of(context, {name: result.facts for name, result in children.items()}, ends=not is_endless)
     failed = any(finding.severity is Severity.ERROR for finding in ordered)
     checked = {name: result.checked for name, result in children.items() if result.checked is not None}
     if failed or len(checked) < len(children) or not context.parsed.ok:
-        return CheckResult(None, ordered, facts)
+        return CheckResult(None, ordered, facts, next(iter(causes), None))
     return CheckResult(CheckedWorkflow(context.workflow, context.source, ordered, checked), ordered, facts)
 
 
@@ -126,9 +128,9 @@ def _position(finding: Diagnostic) -> tuple[int, int, str, str]:
 
 
 def _broken(name: str, context: Context, result: CheckResult) -> Diagnostic:
-    """The finding at the call of a workflow, in another file, that has errors of its own."""
-    first = next((found for found in result.diagnostics if found.severity is Severity.ERROR), None)
+    """The finding at the call of a workflow, in another file, that has errors, or calls one that has."""
+    first = result.cause
     reason = f"{first.message} ({first.span.file}:{first.span.line})" if first else "a workflow it calls has errors"
     source = context.children[name].source
-    file = source.path if source is not None else ""
+    file = first.span.file if first else source.path if source is not None else ""
     return diagnose("broken-workflow", call_span(context.workflow, name), name=name, reason=reason, file=file)

@@ -93,8 +93,10 @@ class CheckedWorkflow:
 
 @value_class(frozen=True, slots=True)
 class CheckResult:
-    """`checked` is None if any diagnostic is an error. Diagnostics are sorted by position."""
+    """`checked` is None if any diagnostic is an error. Diagnostics are sorted by position. `cause` is an error of the
+    file itself, or of the file it calls, however far down, that has one."""
 
     checked: CheckedWorkflow | None
     diagnostics: tuple[Diagnostic, ...]
     facts: Facts
+    cause: Diagnostic | None = None
