@@ -13,6 +13,7 @@ from runkon.model.decisions import (
     MARKERS,
     NEEDED,
     REJECTED,
+    RESOLVED,
     SELECTED,
     TIMED_OUT,
     VALUES,
@@ -110,9 +111,12 @@ def _no_options(node: GateStep, why: str) -> ValueFailure:
     return ValueFailure("unknown-variable", f"the options of gate `{node.key}` are `{node.choices_from}`, but {why}")
 
 
-def prompt_of(node: GateStep, env: Environment, options: Mapping[str, str]) -> str:
-    """What the person who decides reads. Raises ValueFailure like any template."""
+def prompt_of(node: GateStep, env: Environment, options: Mapping[str, str], *, is_resolved: bool) -> str:
+    """What the person who decides reads; `is_resolved` says that a resolver is asked as well. Raises ValueFailure like
+    any template."""
     prompt = env.render(node.prompt) if node.prompt else f"gate `{node.key}` waits for a decision"
+    if node.type in RESOLVED and not is_resolved:
+        prompt += f"\nno plugin looks after `{node.type}` here, so a person decides"
     labelled = [f"{key}: {label}" for key, label in options.items() if key != label]
     return "\n".join([prompt, *labelled])
 

@@ -97,7 +97,7 @@ class Gates:
 
     def _opened(self, node: GateStep, scope: Scope, path: StepPath, info: StepInfo) -> tuple[Opened, GateOpened]:
         options = options_of(node, scope.env)
-        prompt = prompt_of(node, scope.env, options)
+        prompt = prompt_of(node, scope.env, options, is_resolved=node.type in self._resolvers)
         with self._lock:
             occurrence = self._last[node.key] = self._last.get(node.key, 0) + 1
         epoch, due = scope.leg.epoch_of(path), scope.leg.clock.now_ms() + node.timeout

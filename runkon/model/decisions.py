@@ -19,6 +19,7 @@ APPROVED, REJECTED, TIMED_OUT = MARKERS = ("approved", "rejected", "timed_out")
 SELECTED, VALUES, NEEDED = "selected", "values", "needed"  # what the `form` of an answer holds
 BY_TIME = "timeout"  # how a decision came that nobody took
 BY_RESOLVER = "resolver"
+RESOLVED = ("pr_approval", "pr_checks")  # types of gates that a program can decide, if a plugin brings one
 UNKNOWN = "unknown"  # the type of a gate that asks about a lost step
 
 

@@ -18,7 +18,10 @@ from runkon.cli.session import Session
 from runkon.errors import EXIT_INVALID, EXIT_OK, UserError
 from runkon.language.checks.unsupported import unsupported
 from runkon.language.diagnostics import Severity
+from runkon.language.keys import all_statements
+from runkon.language.nodes import GateStep
 from runkon.language.program import Facts
+from runkon.model.decisions import RESOLVED
 from runkon.model.output import JsonValue
 from runkon.views.times import counted
 
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
 @click.option("--syntax", cls=VariableOption, is_flag=True, help="only the text: look nothing up outside the file")
 @click.pass_obj
 def command(session: Session, files: tuple[str, ...], *, strict: bool, syntax: bool) -> int:
-    report = _Report(session, is_strict=strict)
+    report = _Report(session, is_strict=strict, is_syntax=syntax)
     for path in workflow_files(session.app, files, with_cases=True):
         try:
             report.take(path, _checked(session, path, is_syntax=syntax))
@@ -58,9 +61,10 @@ def _checked(session: Session, path: Path, *, is_syntax: bool) -> FileCheck | Ca
 class _Report:
     """Prints file after file, or gathers them for one JSON object."""
 
-    def __init__(self, session: Session, *, is_strict: bool) -> None:
+    def __init__(self, session: Session, *, is_strict: bool, is_syntax: bool) -> None:
         self._session = session
         self._is_strict = is_strict
+        self._is_syntax = is_syntax
         self._files: list[JsonValue] = []
         self._exit = EXIT_OK
 
@@ -81,8 +85,18 @@ class _Report:
         show_findings(console, check.diagnostics, check.source)
         console.result(f"{path}: {console.paint_out('good', 'ok') if is_ok else _verdict(check)}")
         if facts is not None and check.ok and not console.is_quiet:
-            for line in (*_facts_lines(facts), *_refused_lines(check)):
+            for line in (*_facts_lines(facts), *self._gate_lines(path, check), *_refused_lines(check)):
                 console.result(f"  {line}")
+
+    def _gate_lines(self, path: Path, check: FileCheck | CaseCheck) -> Iterator[str]:
+        """Gates that a program could decide, and that wait for a person because no plugin brings it."""
+        statements = all_statements(check.results[0].checked.workflow) if check.results[0].checked else ()
+        types = {one.type: None for one in statements if isinstance(one, GateStep) and one.type in RESOLVED}
+        if types and not self._is_syntax:
+            there = self._session.app.around(path).loaded.registry.names_of("gate")
+            left = [name for name in types if name not in there]
+            if left:
+                yield f"decided by a person, as no plugin looks after them: {', '.join(left)}"
 
     def unreadable(self, path: Path, error: UserError) -> None:
         """A file that could not be read: the others are still checked."""
