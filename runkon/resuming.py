@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from runkon.model.plans import ResumePlan
     from runkon.settings import Settings
 
+_CUT_OFF = frozenset({RunStatus.RUNNING, RunStatus.CANCELLING})
+_NO_EVENT = -1  # records that are not there yet are read again once they are
 _ANY_SECRET = "not given yet"  # stands for every secret where nothing is executed
 
 
@@ -106,12 +108,20 @@ class Resuming:
         elif not is_preview and not (record.status is RunStatus.COMPLETED and wish.is_normal):
             self._check_secrets(record, program, secrets)
         how = self._how(record, wish, stored, bound)
-        steps = host.store.steps(run) if record.seq > 1 else ()
+        steps, seq = host.store.steps(run) if record.seq > 1 else (), record.seq
+        notes = self._notes(record, program, wish)
         from runkon.engine.resume import Known  # late: as below
 
-        how = how._replace(known=Known(record.seq, steps))
+        if record.status in _CUT_OFF and not wish.fork:
+            from runkon.engine.rescuing import steps_with_rescued  # late: after a leg that did not end
+
+            rescued = steps_with_rescued(host.store, run)
+            if rescued is not None:
+                steps, seq = rescued[0], _NO_EVENT
+                notes = (*notes, _taken_over(rescued[1])) if is_preview else notes
+        how = how._replace(known=Known(seq, steps))
         may_ask = any(_is_in_question(step) for step in steps)
-        return Prepared(record, program, config, how, wish.fork, secrets, self._notes(record, program, wish), may_ask)
+        return Prepared(record, program, config, how, wish.fork, secrets, notes, may_ask)
 
     def plan(self, prepared: Prepared) -> ResumePlan:
         """What would be done with every step. Writes nothing, takes no lease. Raises UserError `unknown-step`,
@@ -236,6 +246,10 @@ class Resuming:
                     "what it has finished is kept"
                 )
         return tuple(notes)
+
+
+def _taken_over(count: int) -> str:
+    return f"{count} result{'' if count == 1 else 's'} kept outside the record will be taken over first"
 
 
 def _limits(stored: RunConfig, before: Iterable[Envelope], options: RunOptions) -> Mapping[str, JsonValue]:

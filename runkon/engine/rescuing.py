@@ -20,8 +20,9 @@ from runkon.model.events import (
     RunStarted,
     StateSet,
 )
+from runkon.model.ids import RunID
 from runkon.model.ports import RunStore
-from runkon.model.records import Lease
+from runkon.model.records import Lease, StepRecord
 from runkon.named import NamedTuple
 
 _WORTHLESS_ALONE = (AttemptStarted, ChoiceMade, Note, ProcessStarted, RunResumed, RunStarted, StateSet)
@@ -81,6 +82,20 @@ class Rescue:
             )
             closing.append(Envelope(run, self._seq, at, leg, fence, end))
         return Request(closing, is_awaited=False)
+
+
+def steps_with_rescued(store: RunStore, run: RunID) -> tuple[Sequence[StepRecord], int] | None:
+    """The steps as the next leg will find them once it has taken over what was kept, and how many results that is;
+    None if there is nothing to take. Changes nothing."""
+    kept = store.rescuable(run)
+    if not kept:
+        return None
+    from runkon.model.fold import RunState  # late: for a look before a resume
+
+    state = RunState()
+    for envelope in (*store.events(run), *kept):
+        state.apply(envelope)
+    return state.in_order(), sum(not isinstance(one.event, (*_WORTHLESS_ALONE, AttemptCutOff)) for one in kept)
 
 
 class _Rescuing(Protocol):

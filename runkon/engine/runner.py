@@ -139,7 +139,8 @@ class Runner:
             self._store.check_log(record.id)
         body, _ = _planned(program)
         of = record.id if record.status is not RunStatus.PENDING else record.forked_from or record.id
-        steps, now = self._store.steps(of), self._clock.now_ms()
+        is_known, now = how.known is not None and of == record.id, self._clock.now_ms()
+        steps = how.known.steps if how.known is not None and is_known else self._store.steps(of)
         return make_course(steps, body, how, seq=record.seq, now=now, given=record.inputs).plan
 
     def give_secrets(self, run: RunID, secrets: Mapping[str, str]) -> None:
@@ -179,7 +180,7 @@ class Runner:
                 return record
             begun = self._under(lease, held, self._beginning(record, program, body, how), config, record.seq)
             items = self._items(record, how)
-            begun = begun._replace(ledger=self._ledger(record, program, config), items=items)
+            begun = begun._replace(ledger=self._ledger(record, program, config), items=items, past=self._store)
             decisions = Decisions(self._store, run, begun, self._resolvers, attends=config.attends)
             recorder = BatchRecorder(self._store, lease, self._clock, record.seq, self._sinks)
         except BaseException:

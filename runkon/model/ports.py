@@ -173,6 +173,10 @@ class RunStore(Protocol):
         continues the record is appended as it is, everything else stays where it is. Returns what to tell of it."""
         ...
 
+    def rescuable(self, run: RunID) -> Sequence[Envelope]:
+        """What `rescued` would append for the run's next leg as things are now. Changes nothing."""
+        ...
+
     def run(self, run: RunID) -> RunRecord | None: ...
 
     def find(self, prefix: str) -> Sequence[RunID]:
@@ -205,6 +209,10 @@ class RunStore(Protocol):
 
     def events_of(self, run: RunID, kinds: Collection[str]) -> Sequence[Envelope]:
         """The events of these kinds, in order; the others are not read."""
+        ...
+
+    def runs_asked(self, request: Mapping[str, JsonValue], limit: int = 20) -> Sequence[RunID]:
+        """The runs in which an attempt was asked exactly this, newest first."""
         ...
 
     def check_log(self, run: RunID) -> None:

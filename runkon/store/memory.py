@@ -12,6 +12,7 @@ from runkon.model import holder as holders
 from runkon.model.events import DefinitionChanged, Envelope, Note, RunCreated
 from runkon.model.fold import RunState, fold
 from runkon.model.ids import RunID
+from runkon.model.output import JsonValue
 from runkon.model.ports import RunStore
 from runkon.model.records import CancelRequest, GateAnswer, GateRecord, Lease, RunRecord, StepRecord
 from runkon.model.status import RunStatus
@@ -112,6 +113,14 @@ class MemoryRunStore(RunStore):
     def hurry(self) -> None:
         """Memory is never waited for."""
 
+    def rescuable(self, run: RunID) -> Sequence[Envelope]:
+        with self._lock:
+            kept, found = self._known(run), list[Envelope]()
+            for is_fenced, request in kept.rescued:
+                if not is_fenced and request[0].seq == kept.state.run.seq + len(found) + 1:
+                    found += request
+            return tuple(found)
+
     def rescued(self, lease: Lease) -> Sequence[Note]:
         with self._lock:
             kept = self._known(lease.run)
@@ -177,6 +186,15 @@ class MemoryRunStore(RunStore):
 
     def events_of(self, run: RunID, kinds: Collection[str]) -> Sequence[Envelope]:
         return [one for one in self.events(run) if one.event.kind in kinds]
+
+    def runs_asked(self, request: Mapping[str, JsonValue], limit: int = 20) -> Sequence[RunID]:
+        def is_asked(kept: _Kept) -> bool:
+            asked = (getattr(envelope.event, "asked", None) for envelope in kept.envelopes)
+            return any(one is not None and one.request == request for one in asked)
+
+        with self._lock:
+            found = [run for run, kept in self._runs.items() if is_asked(kept)]
+        return found[::-1][:limit]
 
     def check_log(self, run: RunID) -> None:
         with self._lock:

@@ -2,15 +2,18 @@
 
 One file per leg, one line per request: the events, who wrote them under which fence, and a hash of it all. A line
 goes into the database only as what it is, the continuation of what is recorded there, under the fence of that record;
-everything else stays in its file and is told of. Nothing here opens the database.
+everything else stays in its file and is told of. An owner that is late may still write while a next leg takes over:
+each holds a lock on the file meanwhile. Nothing here opens the database.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from runkon.digest import hex_digest
@@ -19,11 +22,13 @@ from runkon.failpoints import failpoint
 from runkon.model.events import DefinitionChanged, Envelope, Note
 from runkon.model.ids import RunID
 from runkon.model.json_text import dumps, loads
+from runkon.model.ports import RunStore
 from runkon.model.records import Lease
 from runkon.named import NamedTuple
 from runkon.store import codec, rows
 
 FOLDER = "rescue"  # beside the database
+PATIENCE = 2.0  # seconds a leg waits for a line that is being written
 _HEAD, _MIDDLE, _TAIL = '{"hash":"', '","request":', "}"
 _NOWHERE = "standard error"
 
@@ -43,10 +48,9 @@ def keep(database: Path, lease: Lease, requests: Sequence[Sequence[Envelope]], *
     name = f"{lease.run}-{lease.leg}{'.fenced' if is_fenced else ''}.jsonl"
     for folder in folders(database):
         try:
-            _write(folder, name, lines)
+            return str(_write(folder, name, lines))
         except OSError:
             continue
-        return str(folder / name)
     for line in lines:
         print(f"rescued: {line}", file=sys.stderr)
     return _NOWHERE
@@ -72,13 +76,12 @@ def _line_of(request: Sequence[Envelope], *, is_fenced: bool) -> str | None:
         return None
 
 
-def _write(folder: Path, name: str, lines: Sequence[str]) -> None:
-    """Append all lines or none. Raises OSError."""
+def _write(folder: Path, name: str, lines: Sequence[str]) -> Path:
+    """Append all lines or none, and say to which file. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
         raise PermissionError(f"{folder} belongs to somebody else")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-    descriptor = os.open(folder / name, flags, 0o600)
+    file, descriptor = _opened(folder, name)
     before = os.fstat(descriptor).st_size
     try:
         for line in lines:
@@ -90,13 +93,44 @@ def _write(folder: Path, name: str, lines: Sequence[str]) -> None:
     except OSError:
         os.ftruncate(descriptor, before)
         if not before:
-            (folder / name).unlink()
+            file.unlink()
         raise
     finally:
         os.close(descriptor)
     if not before:
         _sync_folder(folder)
         _sync_folder(folder.parent)
+    return file
+
+
+def _opened(folder: Path, name: str) -> tuple[Path, int]:
+    """The file to add to, locked. One that is being taken over is left alone: the next name is used."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    for number in itertools.count(1):
+        file = folder / (name if number == 1 else name.replace(".jsonl", f".{number}.jsonl"))
+        descriptor = os.open(file, flags, 0o600)
+        try:
+            if _lock(descriptor) and os.stat(file).st_ino == os.fstat(descriptor).st_ino:
+                return file, descriptor
+        except FileNotFoundError:  # taken over, and gone
+            pass
+        os.close(descriptor)
+    raise AssertionError  # the count never ends
+
+
+def _lock(descriptor: int) -> bool:
+    """False if another process has it. A system without locks has none to wait for."""
+    try:
+        import fcntl  # late: not on every system
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _write_all(descriptor: int, content: bytes) -> None:
@@ -149,6 +183,23 @@ def read(file: Path) -> Iterator[Line]:
             yield _read_line(file, number, text)
 
 
+@contextmanager
+def _held(file: Path) -> Iterator[bool]:
+    """Inside nobody adds to the file; false if whoever does so has not let it go in time."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:  # said by whoever reads it
+        yield True
+        return
+    try:
+        end = time.monotonic() + PATIENCE
+        while not (is_ours := _lock(descriptor)) and time.monotonic() < end:
+            time.sleep(0.02)
+        yield is_ours
+    finally:
+        os.close(descriptor)
+
+
 def _read_line(file: Path, number: int, text: str) -> Line:
     start = len(_HEAD) + 64 + len(_MIDDLE)
     body = text[start : -len(_TAIL)]
@@ -177,48 +228,51 @@ class Past(NamedTuple):
     fence: int
 
 
+_BUSY = "the process that writes it has not let it go"
+
+
 class Takeover:
-    """Brings what the files of a run hold into its record, under the `lease` of a new leg.
+    """Brings what the files of a run hold into its record in `store`, under the `lease` of a new leg; `write` appends
+    a request."""
 
-    `recorded` gives the events from one number to another, `write` appends a request."""
-
-    def __init__(
-        self,
-        lease: Lease,
-        past: Past,
-        recorded: Callable[[int, int], Sequence[Envelope]],
-        write: Callable[[Sequence[Envelope]], None],
-    ) -> None:
+    def __init__(self, store: RunStore, lease: Lease, past: Past, write: Callable[[Sequence[Envelope]], None]) -> None:
+        self._store = store
         self._lease = lease
         self._past = past
-        self._recorded = recorded
         self._write = write
 
     def run(self, files: Sequence[Path]) -> tuple[Note, ...]:
         """Take over what continues the record, remove files of which nothing is left to take, and say what was done."""
-        lines = [line for file in files for line in read(file)]
-        lines.sort(key=lambda line: (line.envelopes[0].seq if line.envelopes else 0, line.number))
-        refused: dict[Path, str] = {}
-        taken: dict[Path, int] = {}
-        for line in lines:
-            why = self._take(line)
-            if why is not None:
-                refused.setdefault(line.file, why)
-            else:
-                taken[line.file] = taken.get(line.file, 0) + 1
-        notes = []
+        with ExitStack() as held:
+            mine = [file for file in files if held.enter_context(_held(file))]
+            refused = {file: _BUSY for file in files if file not in mine}
+            taken = set()
+            for line in _in_order(mine):
+                why = self._take(line)
+                if why is not None:
+                    refused.setdefault(line.file, why)
+                else:
+                    taken.add(line.file)
+            return tuple(self._cleared(files, refused, taken))
+
+    def look(self, files: Sequence[Path]) -> None:
+        """Give what `run` would take over to `write`, and leave the files as they are."""
+        for line in _in_order(files):
+            self._take(line)
+
+    @staticmethod
+    def _cleared(files: Sequence[Path], refused: Mapping[Path, str], taken: Collection[Path]) -> Iterator[Note]:
         for file in files:
             if file in refused:
                 text = f"`{file}` holds results that are not part of this run's record: {refused[file]}; it was left"
-                notes.append(Note(level="warning", code="rescue-kept", text=text))
+                yield Note(level="warning", code="rescue-kept", text=text)
                 continue
             file.unlink(missing_ok=True)
             with suppress(OSError):  # others may be in it
                 file.parent.rmdir()
             if file in taken:
                 text = f"results that could not be written before were taken from `{file}`"
-                notes.append(Note(level="info", code="rescue-applied", text=text))
-        return tuple(notes)
+                yield Note(level="info", code="rescue-applied", text=text)
 
     def _take(self, line: Line) -> str | None:
         """Why a line was not taken over; None if it is part of the record now."""
@@ -230,7 +284,8 @@ class Takeover:
         if first.run != self._lease.run or last.seq - first.seq + 1 != len(line.envelopes):
             return f"line {line.number} belongs elsewhere"
         if last.seq <= self._past.seq:
-            is_there = list(line.envelopes) == list(self._recorded(first.seq, last.seq))
+            there = itertools.islice(self._store.events(first.run, first.seq - 1), len(line.envelopes))
+            is_there = list(line.envelopes) == list(there)
             return None if is_there else f"line {line.number} differs from what is recorded under its numbers"
         if first.seq != self._past.seq + 1:
             return f"line {line.number} begins with event {first.seq}, but {self._past.seq + 1} would be next"
@@ -244,3 +299,24 @@ class Takeover:
             return f"line {line.number} does not fit: {error.message}"
         self._past = Past(last.seq, last.leg, last.fence)
         return None
+
+
+def preview(store: RunStore, run: RunID, past: Past, files: Sequence[Path]) -> Sequence[Envelope]:
+    """What the next leg would take over from `files`."""
+    from runkon.model.fold import RunState  # late: for people who look before they resume
+
+    found: list[Envelope] = []
+
+    def write(envelopes: Sequence[Envelope]) -> None:
+        state = RunState()
+        for envelope in (*store.events(run), *found, *envelopes):
+            state.apply(envelope)
+        found.extend(envelopes)
+
+    Takeover(store, Lease(run, "", past.fence + 1, past.leg + 1, 0), past, write).look(files)
+    return tuple(found)
+
+
+def _in_order(files: Sequence[Path]) -> list[Line]:
+    lines = [line for file in files for line in read(file)]
+    return sorted(lines, key=lambda line: (line.envelopes[0].seq if line.envelopes else 0, line.number))

@@ -7,7 +7,6 @@ have short transactions of their own. Nothing is opened or created before it is 
 
 from __future__ import annotations
 
-import itertools
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -33,6 +32,7 @@ from runkon.store.writer import Writer
 
 if TYPE_CHECKING:
     from runkon.store.artifacts import Artifact
+    from runkon.store.rescue import Past
 
 PATIENCE = 60.0  # seconds a full disk or a lock is waited for
 PAGE = 256  # events read at once
@@ -166,22 +166,27 @@ class SqliteRunStore(RunStore):
             return ()
         from runkon.store import rescue  # late: a first leg takes nothing over
 
-        files = rescue.files_of(self._path, lease.run)
-        if not files:
-            return ()
-        with self._readers.reading() as connection:
-            found = connection.execute(sql.LAST_EVENT, (lease.run,)).fetchone() if connection else None
-        if found is None:
-            raise unknown_run(lease.run)
-
-        def recorded(first: int, last: int) -> list[Envelope]:
-            return list(itertools.islice(self.events(lease.run, first - 1), last - first + 1))
-
         def write(envelopes: Sequence[Envelope]) -> None:
             author = replace(lease, fence=envelopes[0].fence, leg=envelopes[0].leg)
             self._record(lease, author, envelopes, release=False)
 
-        return rescue.Takeover(lease, rescue.Past(*found), recorded, write).run(files)
+        files = rescue.files_of(self._path, lease.run)
+        return rescue.Takeover(self, lease, self._past(lease.run), write).run(files) if files else ()
+
+    def rescuable(self, run: RunID) -> Sequence[Envelope]:
+        from runkon.store import rescue  # late: for a look at a run whose last leg did not end well
+
+        files = rescue.files_of(self._path, run)
+        return rescue.preview(self, run, self._past(run), files) if files else ()
+
+    def _past(self, run: RunID) -> Past:
+        from runkon.store.rescue import Past
+
+        with self._readers.reading() as connection:
+            found = connection.execute(sql.LAST_EVENT, (run,)).fetchone() if connection else None
+        if found is None:
+            raise unknown_run(run)
+        return Past(*found)
 
     # ── large values ──────────────────────────────────────────────────────────────────────────────
     def _without_large(self, payload: str) -> tuple[str, Sequence[Artifact]]:
@@ -277,6 +282,10 @@ class SqliteRunStore(RunStore):
     def events_of(self, run: RunID, kinds: Collection[str]) -> Sequence[Envelope]:
         with self._readers.reading() as connection:
             return reading.events_of(connection, run, kinds) if connection else []
+
+    def runs_asked(self, request: Mapping[str, object], limit: int = 20) -> Sequence[RunID]:
+        with self._readers.reading() as connection:
+            return reading.runs_asked(connection, request, limit) if connection else []
 
     def check_log(self, run: RunID) -> None:
         from runkon.store.record_check import check_log  # late: a first leg relies on no record

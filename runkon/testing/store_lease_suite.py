@@ -181,9 +181,12 @@ class LeaseContract:
         story.write(started("a"))
         left = story.next(completed("a"))
         assert store.rescue(lease, [left], is_fenced=False)
+        assert list(store.rescuable(story.run)) == left
+        assert list(store.events(story.run)) == story.envelopes
         following = store.acquire(story.run, "second", START_MS + 10 * TTL_MS, TTL_MS)
         assert following is not None
         assert [(note.level, note.code) for note in store.rescued(following)] == [("info", "rescue-applied")]
+        assert list(store.rescuable(story.run)) == []
         assert list(store.events(story.run)) == [*story.envelopes, *left]
         assert [step.status for step in store.steps(story.run)] == ["completed"]
         assert list(store.rescued(following)) == []
@@ -195,6 +198,7 @@ class LeaseContract:
         left, later = story.next(completed("a"), ev.Note(level="info", code="x", text="x"))
         store.rescue(lease, [[later]], is_fenced=False)
         store.rescue(lease, [[left]], is_fenced=True)
+        assert list(store.rescuable(story.run)) == []
         following = store.acquire(story.run, "second", START_MS + 10 * TTL_MS, TTL_MS)
         assert following is not None
         assert {(note.level, note.code) for note in store.rescued(following)} == {("warning", "rescue-kept")}

@@ -34,10 +34,36 @@ def test_r98_a_preview_says_all_and_writes_nothing(world):
     assert (totals["kept"], totals["rerun"], totals["asked"], totals["new"]) == (1, 1, 0, 2)
     assert (totals["usd_kept"], totals["usd_at_risk"]) == (0.5, 0.25)
     life.do("resume", "@last", "--dry-run")
-    assert [line.split()[:2] for line in life.out.splitlines()[:4]] == [["reuse", "a"], ["rerun", "b"], ["new", "c"], ["new", "d"]]
+    assert [line.split()[:2] for line in life.out.splitlines()[:4]] == [
+        ["reuse", "a"],
+        ["rerun", "b"],
+        ["new", "c"],
+        ["new", "d"],
+    ]
     assert contents(life) == before
     assert life.everything() == rows
     assert life.calls == {"a": 1, "b": 1}
+
+
+FULL = ";".join(f"before_commit:hit={hit}:do=sql(FULL)" for hit in range(5, 60))
+
+
+def test_r98_a_preview_knows_what_is_kept_outside(world):
+    life = world("workflow x { call a call deploy call c }")
+    (life.folder / "runkon.toml").write_text('store_patience = "0s"\n', "utf-8")
+    life.do("run", "x.wf", fail=FULL, exits=5)
+    before = contents(life)
+    life.do("resume", "@last", "--dry-run")
+    assert life.out == (
+        "reuse  a       completed just now\nreuse  deploy  completed just now\nnew    c       not reached yet\n"
+    )
+    assert life.err.splitlines()[:2] == [
+        "note: 1 result kept outside the record will be taken over first",
+        "interrupted: 2 steps kept, 0 to run again, 1 not reached yet",
+    ]
+    assert contents(life) == before
+    life.do("resume", "@last")
+    assert life.calls == {"a": 1, "deploy": 1, "c": 1}
 
 
 def test_r98_the_preview_of_a_dead_run_takes_no_lease(world):
@@ -235,7 +261,9 @@ def test_r105_another_kind_at_a_recorded_path_is_refused_and_nothing_runs(world)
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
 def test_r116_a_damaged_large_value_is_not_used_and_planned_again(world, damage):
     life = world("workflow x { call a call b call c }", {"a": {"context": "x" * 200_000}}).killed("after_start:path=c")
-    (blob,) = [file for file in (life.folder / ".runkon" / "blobs").rglob("*") if file.name != ".gitignore" and file.is_file()]
+    (blob,) = [
+        file for file in (life.folder / ".runkon" / "blobs").rglob("*") if file.name != ".gitignore" and file.is_file()
+    ]
     data = bytearray(blob.read_bytes())
     data[1000] ^= 1
     {"flip": lambda: blob.write_bytes(data), "cut": lambda: blob.write_bytes(data[:-1]), "gone": blob.unlink}[damage]()

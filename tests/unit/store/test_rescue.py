@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from runkon.digest import hex_digest
+from runkon.failpoints import react
 from runkon.model import events as ev
 from runkon.model.events import Envelope, Note
 from runkon.model.output import Output
@@ -235,3 +237,102 @@ store.rescue(story.lease, [[first], [second]], is_fenced=False)
     assert "line 2 is damaged" in told.text
     assert {str(step.path): str(step.status) for step in store.steps(lease.run)} == {"a": "completed", "b": "running"}
     store.close()
+
+
+# ── a late owner that still writes while the next leg takes over ──────────────────────────────────
+def at(place: str, action: Callable[[], object]) -> None:
+    """Do `action` the first time `place` is passed."""
+    passed: list[str] = []
+
+    def reaction(name: str, _path: str | None, _attempt: int | None) -> None:
+        if name == place and not passed:
+            passed.append(name)
+            action()
+
+    react(reaction)
+
+
+@pytest.mark.parametrize("place", ["before_batch", "before_commit", "after_commit"])
+def test_a_line_that_comes_while_the_file_is_taken_over_is_not_lost(
+    store: SqliteRunStore, story: Story, place: str
+) -> None:
+    first, second = story.next(completed("a"), completed("b"))
+    file = rescued(story, [first])
+    lease, later = next_leg(story), []
+    at(place, lambda: later.append(rescued(story, [second])))
+    try:
+        assert [one.code for one in store.rescued(lease)] == ["rescue-applied"]
+    finally:
+        react(None)
+    assert not file.exists()
+    assert later == [file.with_name(f"{story.run}-1.2.jsonl")]
+    assert [line.envelopes for line in rescue.read(later[0])] == [(second,)]
+    assert [one.code for one in store.rescued(lease)] == ["rescue-applied"]
+    assert list(store.events(story.run)) == [*story.envelopes, first, second]
+
+
+def test_a_line_that_is_being_written_is_waited_for(
+    store: SqliteRunStore, story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = story.next(completed("a"), completed("b"))
+    file = rescued(story, [first])
+    lease, waits, told = next_leg(story), threading.Event(), []
+    monkeypatch.setattr(rescue.time, "sleep", lambda _: waits.set())
+    monkeypatch.setattr(rescue, "PATIENCE", 60.0)
+    taker = threading.Thread(target=lambda: told.extend(store.rescued(lease)))
+
+    def half_written() -> None:
+        taker.start()
+        assert waits.wait(60)
+        assert statuses(story) == {"a": "running", "b": "running"}
+
+    at("rescue_half", half_written)
+    try:
+        assert rescued(story, [second]) == file
+    finally:
+        react(None)
+    taker.join(60)
+    assert [one.code for one in told] == ["rescue-applied"]
+    assert statuses(story) == {"a": "completed", "b": "completed"}
+
+
+def test_a_file_that_its_writer_does_not_let_go_is_left_and_told(
+    store: SqliteRunStore, story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = story.next(completed("a"), completed("b"))
+    file = rescued(story, [first])
+    lease, told = next_leg(story), []
+    monkeypatch.setattr(rescue, "PATIENCE", 0.01)
+    at("rescue_half", lambda: told.extend(store.rescued(lease)))
+    try:
+        rescued(story, [second])
+    finally:
+        react(None)
+    assert told == [
+        Note(
+            level="warning",
+            code="rescue-kept",
+            text=f"`{file}` holds results that are not part of this run's record: "
+            "the process that writes it has not let it go; it was left",
+        )
+    ]
+    assert [line.envelopes for line in rescue.read(file)] == [(first,), (second,)]
+
+
+# ── a look at what would be taken over ────────────────────────────────────────────────────────────
+def test_what_would_be_taken_over_is_seen_without_a_trace(store: SqliteRunStore, story: Story) -> None:
+    first, second = story.next(completed("a"), completed("b"))
+    assert store.rescuable(story.run) == ()
+    file = rescued(story, [first], [second])
+    with file.open("a") as more:
+        more.write("damaged\n")
+    text, before = file.read_text(), store.run(story.run)
+    assert store.rescuable(story.run) == (first, second)
+    assert (file.read_text(), store.run(story.run)) == (text, before)
+    assert statuses(story) == {"a": "running", "b": "running"}
+
+
+def test_what_would_not_fit_is_not_seen(store: SqliteRunStore, story: Story) -> None:
+    first, second = story.next(completed("a"), completed("nobody"))
+    rescued(story, [first], [second])
+    assert store.rescuable(story.run) == (first,)
