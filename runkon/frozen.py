@@ -12,7 +12,7 @@ from functools import cache, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar, dataclass_transform
 
-__all__ = ["Late", "Later", "frozen", "is_late", "is_value", "record", "replace", "value_class"]
+__all__ = ["Late", "Later", "defaults", "frozen", "is_late", "is_value", "record", "replace", "value_class"]
 
 _Class = TypeVar("_Class")
 _Value = TypeVar("_Value")
@@ -49,6 +49,15 @@ else:
 def is_value(cls: object) -> bool:
     """True for a class made here. The names of its fields are its `__slots__`."""
     return isinstance(cls, type) and _FIELDS in vars(cls)
+
+
+def defaults(cls: type) -> Mapping[str, object]:
+    """The fields of a class made here, each with its default; MISSING if it must be given, or is made anew each time.
+    Completes no class."""
+    rest = vars(cls)[_FIELDS]
+    if isinstance(rest, _Rest):
+        return rest.defaults()
+    return {f.name: f.default for f in fields(cls)}
 
 
 class Later:
@@ -129,6 +138,10 @@ class _Rest:
 
     def __get__(self, instance: object, owner: type) -> object:
         return getattr(self._complete(), _FIELDS)
+
+    def defaults(self) -> Mapping[str, object]:
+        written = {name: self._written.get(name, MISSING) for name in self._names}
+        return {name: one.default if isinstance(one, Field) else one for name, one in written.items()}
 
     def init(self) -> Callable[..., None]:
         def __init__(self_: object, *values: object, **named: object) -> None:  # noqa: N807

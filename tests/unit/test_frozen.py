@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import FrozenInstanceError, dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields, is_dataclass, replace
 from typing import ClassVar
 
 import pytest
 
-from runkon.frozen import Late, Later, frozen, is_late, is_value, record, value_class
+from runkon.frozen import Late, Later, defaults, frozen, is_late, is_value, record, value_class
 
 
 @frozen
@@ -87,6 +87,23 @@ def test_fields_are_known_before_the_first_object() -> None:
     assert is_dataclass(Fresh)
     assert [(f.name, f.compare) for f in fields(Fresh)] == [("x", True), ("y", False)]
     assert (Fresh.kind, Fresh(x=1).y) == ("fresh", 3)
+
+
+def test_defaults_are_known_without_completing_the_class() -> None:
+    @frozen
+    class Fresh:
+        place: int = field(compare=False)
+        x: int
+        y: int = field(default=3, compare=False)
+        z: tuple[int, ...] = ()
+
+    before = vars(Fresh)["__dataclass_fields__"]
+    found = {"place": MISSING, "x": MISSING, "y": 3, "z": ()}
+    assert defaults(Fresh) == found
+    assert vars(Fresh)["__dataclass_fields__"] is before
+    fields(Fresh)  # type: ignore[arg-type]  # completes it
+    assert vars(Fresh)["__dataclass_fields__"] is not before
+    assert list(defaults(Fresh).items()) == list(found.items())
 
 
 def test_the_first_objects_are_like_the_later_ones() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -264,6 +265,53 @@ def test_very_long_options_are_kept_with_the_rest(monkeypatch: pytest.MonkeyPatc
     encoded = encode(tree)
     monkeypatch.setattr(codec, "_now", lambda *_: pytest.fail("nothing is left for later"))
     assert decode(encoded, "a.wf") == tree
+
+
+def _long(odd: str = "") -> str:
+    calls = [f"call a{number % 7} {{ id = s{number} retries = {number % 3} }}" for number in range(300)]
+    return f"workflow w {{ meta {{ title = t }} {' '.join(calls[:150])} {odd} {' '.join(calls[150:])} }}"
+
+
+@pytest.mark.parametrize(
+    "odd", ["", "call a { with = [x] }", "do { call a call b }", f"do {{ {'call c ' * 40} }}", "call x { on_fail = y }"]
+)
+def test_many_steps_stand_field_by_field_and_come_back_as_they_were(odd: str) -> None:
+    tree = parse(SourceFile("a.wf", _long(odd))).workflows
+    encoded = encode(tree)
+    text = json.dumps(encoded)
+    assert text.count(f"[{codec._COLUMNS}, ") > 1
+    (workflow,) = back = decode(json.loads(text), "b.wf")  # type: ignore[misc]
+    assert back == tree
+    assert encode(back) == encoded
+    assert [step.written for step in workflow.body] == [step.written for step in tree[0].body]
+    assert (workflow.body[200].span.file, workflow.body[200].agent.span.file) == ("b.wf", "b.wf")
+    assert workflow.body[200].span[1:] == tree[0].body[200].span[1:]
+    assert all(one is other for one, other in zip(workflow.items[1:], workflow.body, strict=True))
+
+
+def test_the_same_node_many_times_stays_one() -> None:
+    tree = parse(SourceFile("a.wf", "workflow w { call a { id = b } }")).workflows[0].body * 40
+    back = decode(json.loads(json.dumps(encode(tree))), "a.wf")
+    assert back == tree
+    assert len(set(map(id, back))) == 1  # type: ignore[call-overload]
+
+
+def test_columns_that_do_not_fit_are_refused() -> None:
+    tree = parse(SourceFile("a.wf", _long())).workflows[0].body
+    text = json.dumps(encode(tree))
+    for wrong in (
+        lambda columns: columns[3].pop(),  # a span without its end
+        lambda columns: columns[5][5].pop(),  # a text too few
+        lambda columns: columns[5][5].__setitem__(0, -4),
+        lambda columns: columns.__setitem__(1, 999),
+        lambda columns: columns.__setitem__(2, 1),
+        lambda columns: columns.pop(),
+        lambda columns: columns.__setitem__(slice(2, None), []),
+    ):
+        value = json.loads(text)
+        wrong(value[1])
+        with pytest.raises(NotATree):
+            decode(value, "a.wf")
 
 
 def test_what_is_no_tree_is_refused() -> None:
