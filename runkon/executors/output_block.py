@@ -10,15 +10,15 @@ from __future__ import annotations
 import json
 import re
 
-from runkon.model.output import Output, as_output
+from runkon.model.output import JsonValue, Output, as_output
 from runkon.named import NamedTuple
 from runkon.pattern import pattern
 
 START, END = "<<<FLOW_OUTPUT>>>", "<<<END_FLOW_OUTPUT>>>"
 _FENCE = "```"
 _LANGUAGE = pattern(r"[A-Za-z0-9]*")
-_TRAILING_COMMA = pattern(r",(?=\s*[}\]])")
-_JSON_TEXT = pattern(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)  # one that stays open is read once, up to the end
+# a text, one that stays open being read once, up to the end; or a comma that nothing follows, outside of texts
+SLIP = pattern(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|,(?=\s*[}\]])', re.DOTALL)
 _BACKSLASH = pattern(r"\\(.)", re.DOTALL)
 _ESCAPES = frozenset('"\\/bfnrtu')
 _SURROGATE = pattern("[\ud800-\udfff]")
@@ -34,6 +34,17 @@ class BlockReading(NamedTuple):
 
 def read_output_block(text: str) -> BlockReading:
     """The last output block in `text`. Never raises: a block that can't be used is no block, with the reason."""
+    value = read_object(text)
+    if isinstance(value, BlockReading):
+        return value
+    try:
+        return BlockReading(as_output(value))
+    except TypeError as error:
+        return BlockReading(None, f"its output block can't be used: {error}")
+
+
+def read_object(text: str) -> dict[str, JsonValue] | BlockReading:
+    """The JSON object in the last output block, all of it; else a reading without output. Never raises."""
     block = locate_block(text)
     if block is None:
         return BlockReading(None)
@@ -43,10 +54,7 @@ def read_output_block(text: str) -> BlockReading:
         return BlockReading(None, f"its output block is not valid JSON: {error}")
     if not isinstance(value, dict):
         return BlockReading(None, "its output block is not a JSON object")
-    try:
-        return BlockReading(as_output(value))
-    except TypeError as error:
-        return BlockReading(None, f"its output block can't be used: {error}")
+    return value
 
 
 def locate_block(text: str) -> str | None:
@@ -75,7 +83,7 @@ def _decode(text: str) -> object:
     try:
         return _loads(text)
     except ValueError:
-        return _loads(_JSON_TEXT.sub(_double_backslashes, _TRAILING_COMMA.sub("", text)))
+        return _loads(SLIP.sub(_put_right, text))
 
 
 def _loads(text: str) -> object:
@@ -87,8 +95,12 @@ def _refuse(word: str) -> object:
     raise ValueError(f"{word} is not a JSON number")
 
 
-def _double_backslashes(found: re.Match[str]) -> str:
-    return _BACKSLASH.sub(lambda pair: pair[0] if pair[1] in _ESCAPES else "\\" + pair[0], found[0])
+def _put_right(found: re.Match[str]) -> str:
+    return (
+        ""
+        if found[0] == ","
+        else _BACKSLASH.sub(lambda pair: pair[0] if pair[1] in _ESCAPES else "\\" + pair[0], found[0])
+    )
 
 
 def _replace_surrogates(value: object) -> object:

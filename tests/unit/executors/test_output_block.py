@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runkon.executors.output_block import _JSON_TEXT, END, START, locate_block, read_output_block
+from runkon.executors.output_block import END, SLIP, START, locate_block, read_output_block
 from runkon.model.output import Output
 
 
@@ -109,9 +109,17 @@ def test_no_text_breaks_the_reader(text: str) -> None:
     assert reading.output is None or isinstance(reading.output, Output)
 
 
+def test_commas_inside_of_texts_are_kept() -> None:
+    assert dict(read(block('{"code": "f(a,\\n)", "more": "[1, ]", "list": [1, 2,],}')).values) == {
+        "code": "f(a,\n)",
+        "more": "[1, ]",
+        "list": [1, 2],
+    }
+
+
 def test_text_in_quotes_that_stays_open_is_read_to_the_end_once() -> None:
     """Trying every quote in turn as a beginning takes time with the square of the text."""
     for text in ('{"a": "' + '\\"' * 50, '{"a": "' + '\\"' * 50 + "\\"):
-        assert len(_JSON_TEXT.findall(text)) == 2
+        assert len(SLIP.findall(text)) == 2
         assert read_output_block(block(text)).output is None
     assert read_output_block(block('{"a": ' + '"\\' * 200_000 + "}")).output is None
