@@ -32,6 +32,7 @@ from runkon.engine.resume import crash_failure
 from runkon.engine.retry import may_retry, schedule
 from runkon.engine.scheduler import Ticket
 from runkon.engine.scope import Scope, replay_mismatch
+from runkon.engine.stopping import look_up, unsettled
 from runkon.engine.updates import judged, write_output
 from runkon.failpoints import failpoint
 from runkon.language.nodes import AgentRef
@@ -104,7 +105,9 @@ def settle(leaf: Leaf, scope: Scope) -> StepResult:
             raise replay_mismatch(path, record.info, leaf.kind, leaf.name)
         if status is StepStatus.COMPLETED and record.damage is None and not leg.looks_again:  # nearly all
             return replay(leaf, scope, record)
-        if leg.looks_again:
+        if scope.token.is_recall:
+            look_up(leaf, scope, record)
+        elif leg.looks_again:
             record = look_again(leaf, scope, record)
         if record.is_settled and (record.status is not StepStatus.SKIPPED or record.skip_reason != "condition"):
             return replay(leaf, scope, record)
@@ -116,6 +119,8 @@ def settle(leaf: Leaf, scope: Scope) -> StepResult:
         scope.chose(path, "if", choice, result=choice.result)
         if not choice.result:
             return skip_by_condition(leaf, scope, path, record)
+    if scope.token.is_recall:
+        raise unsettled(leaf, scope, record)
     if record is not None and record.status is StepStatus.SKIPPED:
         record = supersede(leg, record, "its condition holds now")
     return settle_attempts(Attempts(leaf, scope, path, record))
@@ -321,7 +326,7 @@ class Attempts(OpenStep):
         scope, options = self.scope, self.leaf.options
         if scope.leg.config.dry_run and (answer := self._dry_answer(executor)) is not None:
             return answer
-        ticket = self.ticket = Ticket(executor, self.path, self.number, self.epoch)
+        ticket = self.ticket = Ticket(executor, self.path, self.number, self.epoch, self)
         if options.timeout is None and options.idle_timeout is None:
             return call_here(ticket, make_request(self, scope.token, None), scope.strand, scope.token)
         limits = Limits(_seconds(options.timeout), _seconds(options.idle_timeout))

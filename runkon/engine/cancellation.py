@@ -76,6 +76,7 @@ class Token(CancelToken):
     """One scope that can be stopped. `reason` is None until then."""
 
     __slots__ = ("_actions", "_children", "_clock", "_lock", "_parent", "reason")
+    is_recall = False
 
     def __init__(self, clock: Clock, parent: Token | None = None) -> None:
         self.reason: CancelReason | None = None
@@ -96,11 +97,14 @@ class Token(CancelToken):
 
     def child(self) -> Token:
         """A token that this one stops too. `detach` it when its work is over."""
-        token = Token(self._clock, self)
+        token = self._below()
         with self._lock:
             token.reason = self.reason
             self._children[token] = None
         return token
+
+    def _below(self) -> Token:
+        return Token(self._clock, self)
 
     def detach(self) -> None:
         """Forget this token in its parent, so that finished work is not kept."""
@@ -148,6 +152,21 @@ class Token(CancelToken):
     def _forget(self, key: object) -> None:
         with self._lock:
             self._actions.pop(key, None)
+
+
+class Recall(Token):
+    """The token of a walk that only looks at what is on record and ends where something would have to begin. `why` is
+    how that is recorded which had begun and not ended; None: it is left as it is."""
+
+    __slots__ = ("why",)
+    is_recall = True
+
+    def __init__(self, clock: Clock, why: CancelReason | None, parent: Token | None = None) -> None:
+        super().__init__(clock, parent)
+        self.why = why
+
+    def _below(self) -> Token:
+        return Recall(self._clock, self.why, self)
 
 
 def run_all(actions: Iterable[Action]) -> None:

@@ -17,7 +17,7 @@ from runkon.engine.environment import Environment
 from runkon.engine.inputs import BoundInputs, bind_inputs
 from runkon.engine.interpreter import run_body
 from runkon.engine.leg_end import shown
-from runkon.engine.outcome import close_stopped, supersede
+from runkon.engine.outcome import close_lost, supersede
 from runkon.engine.plan import ALWAYS, LAST, ChildBodies, Planned, Step, plan_child
 from runkon.engine.results import Results
 from runkon.engine.scheduler import Strand, run_strand
@@ -160,7 +160,7 @@ class _Child:
         if strand.lost is not None:
             reason = self.token.reason
             assert reason is not None
-            self._close_lost(strand, reason)
+            close_lost(self.leg, strand, reason)
             return reason
         match strand.error:
             case None:
@@ -173,12 +173,6 @@ class _Child:
                 return self.token.reason or why
             case error:
                 raise error
-
-    def _close_lost(self, strand: Strand, reason: CancelReason) -> None:
-        ticket = strand.lost
-        assert ticket is not None
-        self.leg.slots.release()
-        close_stopped(self.leg, ticket.path, ticket.number, ticket.epoch, reason, is_given_up=True)
 
     # ── the always block ──────────────────────────────────────────────────────────────────────────
     def _walk_always(self, status: str) -> None:
@@ -212,7 +206,7 @@ class _Child:
         reason = token.reason
         if strand.lost is not None:
             assert reason is not None
-            self._close_lost(strand, reason)
+            close_lost(self.leg, strand, reason)
         elif strand.error is not None and not isinstance(strand.error, (BodyFailed, Stopped)):
             raise strand.error
         if reason is not None and reason is not ALWAYS_GRACE:

@@ -13,6 +13,8 @@ from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
     from runkon.engine.cancellation import CancelReason
+    from runkon.engine.plan import Planned
+    from runkon.engine.scope import Scope
     from runkon.model.ids import StepPath
     from runkon.model.output import Usage
 
@@ -37,21 +39,24 @@ class BodyFailed(Exception):
 
 class Stopped(Exception):
     """The work's token was cancelled. `is_recorded` once the step it stopped has its end on record; `usage` is what the
-    stopped attempt said it had cost."""
+    stopped attempt said it had cost; `is_untouched` if nothing was begun there and nothing is to be left."""
 
     def __init__(self, reason: CancelReason) -> None:
         super().__init__(str(reason))
         self.reason = reason
         self.is_recorded = False
+        self.is_untouched = False
         self.usage: Usage | None = None
 
 
 class Waits(Exception):
-    """Nothing more can be done here before somebody decides about the steps at `paths`: no failure, and no stop."""
+    """Nothing more can be done here before somebody decides about the steps at `paths`: no failure, and no stop.
+    `inside` are the statements it came through with their scopes, which may be stopped for good later."""
 
     def __init__(self, paths: frozenset[StepPath]) -> None:
         super().__init__(", ".join(sorted(paths)))
         self.paths = paths
+        self.inside: list[tuple[Planned, Scope]] = []
 
 
 class GivenUp(BaseException):

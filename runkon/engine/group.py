@@ -19,17 +19,16 @@ from runkon.model.status import StepStatus
 
 if TYPE_CHECKING:
     from runkon.engine.attempt import Attempts
-    from runkon.engine.ends import Failure
+    from runkon.engine.ends import Failure, Waits
     from runkon.engine.plan import Planned
     from runkon.engine.results import StepResult
     from runkon.engine.scope import Scope
-    from runkon.model.ids import StepPath
 
 
 class Branch(Strand):
     """One branch and how it went. `end` is `completed failed skipped`, or None if it never ran or was stopped;
-    `is_recorded` then says that its record tells so already, `waits_for` are steps in it that
-    somebody has to decide about first."""
+    `is_recorded` then says that its record tells so already, `waits` that somebody has to decide about steps in it
+    first."""
 
     __slots__ = (
         "attempts",
@@ -42,7 +41,7 @@ class Branch(Strand):
         "planned",
         "result",
         "scope",
-        "waits_for",
+        "waits",
     )
 
     def __init__(self, index: int, planned: Planned, on_over: Callable[[Strand], None], *, is_leaf: bool) -> None:
@@ -53,7 +52,7 @@ class Branch(Strand):
         self.attempts: Attempts | None = None  # of a leaf whose first attempt began with those of others
         self.end: StepStatus | None = None
         self.is_recorded = False
-        self.waits_for: frozenset[StepPath] = frozenset()
+        self.waits: Waits | None = None
         self.failures: list[Failure] = []
         self.result: StepResult | None = None
         self.scope: Scope | None = None

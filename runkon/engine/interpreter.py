@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from runkon.engine.ends import Stopped
+from runkon.engine.ends import Stopped, Waits
 from runkon.engine.plan import Planned
 from runkon.engine.scope import Scope
+from runkon.engine.stopping import leave_stopped
 
 
 def run_body(body: tuple[Planned, ...], scope: Scope) -> None:
@@ -14,4 +15,11 @@ def run_body(body: tuple[Planned, ...], scope: Scope) -> None:
     for planned in body:
         if token.reason is not None:
             raise Stopped(token.reason)
-        planned.run(planned, scope)
+        try:
+            planned.run(planned, scope)
+        except Stopped as stopped:
+            leave_stopped(planned, scope, stopped)
+            raise
+        except Waits as waits:
+            waits.inside.append((planned, scope))
+            raise

@@ -28,12 +28,14 @@ class ItemSources:
         """The recorded runs, newest first."""
         return self._store.runs()
 
-    def recorded(self, path: StepPath, steps: Mapping[StepPath, StepRecord]) -> ItemsCollected | None:
-        """The list of an earlier leg, once: who comes to the same place again in one leg collects anew. None too where
-        the resume was asked to run all of the items again, as `steps` tell."""
+    def recorded(
+        self, path: StepPath, steps: Mapping[StepPath, StepRecord], *, is_kept: bool = False
+    ) -> ItemsCollected | None:
+        """The list of an earlier leg, once: who comes to the same place again in one leg collects anew, unless it
+        `is_kept`. None too where the resume was asked to run all of the items again, as `steps` tell."""
         if self._lists is None:
             self._lists = self._read()
-        found = self._lists.pop(path, None)
+        found = self._lists.get(path) if is_kept else self._lists.pop(path, None)
         if found is None or self._is_anew:
             return None
         return None if self._is_from and not _is_partly_kept(path, steps) else found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from runkon.digest import hex_digest
 from runkon.engine.conditions import same
+from runkon.engine.stopping import untouched
 from runkon.errors import UserError
 from runkon.language.nodes import Entry, ForEachBlock, Word
 from runkon.model.events import Note, StepSkipped
@@ -21,6 +22,7 @@ from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
     from runkon.engine.environment import Environment
+    from runkon.engine.plan import Planned
     from runkon.engine.scope import Scope
 
 GONE = "gone"  # why an item is skipped that a list collected again does not hold any more
@@ -30,10 +32,14 @@ _SHOWN = 5  # keys in one message
 
 
 # ── the list ────────────────────────────────────────────────────────────────────────────────────
-def the_list(node: ForEachBlock, scope: Scope, path: StepPath) -> ItemsCollected:
-    """The list of an earlier leg, else as it is now, which is recorded. Raises StepFailure for one nobody can use."""
-    leg = scope.leg
-    found = None if leg.items is None else leg.items.recorded(path, leg.recorded)
+def the_list(planned: Planned, scope: Scope, path: StepPath) -> ItemsCollected:
+    """The list of an earlier leg, else as it is now, which is recorded. Raises StepFailure for one nobody can use,
+    `Stopped` where only the record is looked at and has none."""
+    node, leg = planned.node, scope.leg
+    assert isinstance(node, ForEachBlock)
+    found = None if leg.items is None else leg.items.recorded(path, leg.recorded, is_kept=scope.token.is_recall)
+    if found is None and scope.token.is_recall:
+        raise untouched()
     if found is None:
         scope.check()
         found = collect(node, scope, path)

@@ -36,7 +36,7 @@ from runkon.engine.environment import Environment, RunFacts
 from runkon.engine.inputs import BoundInputs
 from runkon.engine.interpreter import run_body
 from runkon.engine.leg_end import End, shown, stopped_end
-from runkon.engine.outcome import close_stopped, put_aside_unvisited
+from runkon.engine.outcome import close_lost, put_aside_unvisited
 from runkon.engine.plan import Leaf, Planned, order_text
 from runkon.engine.scheduler import Pool, Slots, Strand, in_background, run_strand
 from runkon.engine.scope import Leg, Scope
@@ -306,7 +306,7 @@ class LegRun:
         reason = self._body_token.reason
         if strand.lost is not None:
             assert reason is not None
-            self._close_lost(strand, reason)
+            close_lost(self._leg, strand, reason)
             return stopped_end(reason)
         match strand.error:
             case None:
@@ -345,12 +345,6 @@ class LegRun:
         internal.__cause__ = error if internal is not error else error.__cause__
         return End(RunInterrupted(cause="crash", error=str(internal)), error=internal)
 
-    def _close_lost(self, strand: Strand, reason: CancelReason) -> None:
-        ticket = strand.lost
-        assert ticket is not None
-        self._leg.slots.release()
-        close_stopped(self._leg, ticket.path, ticket.number, ticket.epoch, reason, is_given_up=True)
-
     # ── the always block ──────────────────────────────────────────────────────────────────────────
     def _walk_always(self, status: str) -> None:
         """Run the always block of this leg. Its failures are on record and change nothing; cut off by its grace, the
@@ -380,7 +374,7 @@ class LegRun:
         strand = run_strand(leg.grace, token, work, "runkon-always", self._on_keyboard)
         if strand.lost is not None:
             assert token.reason is not None
-            self._close_lost(strand, token.reason)
+            close_lost(self._leg, strand, token.reason)
         elif strand.error is not None and not isinstance(strand.error, (BodyFailed, Stopped, Waits)):
             raise strand.error
         if token.reason is not None:

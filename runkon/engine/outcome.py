@@ -14,6 +14,7 @@ from runkon.engine.ends import Failure, Stopped
 from runkon.engine.results import StepResult
 from runkon.engine.reuse import difference, seen_by
 from runkon.engine.scope import Leg, Scope
+from runkon.engine.stopping import stopped_result
 from runkon.failpoints import failpoint
 from runkon.model.events import (
     AttemptCancelled,
@@ -37,6 +38,7 @@ from runkon.model.status import StepStatus
 if TYPE_CHECKING:
     from runkon.engine.open_step import OpenStep
     from runkon.engine.plan import Leaf, Step
+    from runkon.engine.scheduler import Strand
 
 SKIP_BY_CONDITION = "condition"
 
@@ -143,6 +145,19 @@ def close_stopped(
         _tell_given_up(leg, path)
 
 
+def close_lost(leg: Leg, strand: Strand, reason: CancelReason | None) -> None:
+    """Do what the thread of a strand that was given up will not: free the slot, close the attempt, leave a result."""
+    ticket = strand.lost
+    assert ticket is not None
+    assert reason is not None
+    leg.slots.release()
+    close_stopped(leg, ticket.path, ticket.number, ticket.epoch, reason, is_given_up=True)
+    step = ticket.step
+    if step is not None and reason.kind in FINAL:
+        result = stopped_result(step.leaf, step.scope, reason, attempts=ticket.number + 1)
+        step.scope.env.results.put(step.leaf.key, result)
+
+
 def _tell_given_up(leg: Leg, path: StepPath) -> None:
     leg.has_given_up = True
     text = f"the executor of `{path}` did not stop when told to; its late result will be refused"
@@ -192,9 +207,9 @@ def put_aside_unvisited(leg: Leg) -> list[Event]:
     ]
 
 
-def stopped_before() -> Stopped:
+def stopped_before(reason: CancelReason | None = None) -> Stopped:
     """What a step does that an earlier leg stopped because its block could not succeed any more, which was taken."""
-    stopped = Stopped(FAIL_FAST)
+    stopped = Stopped(reason or FAIL_FAST)
     stopped.is_recorded = True
     return stopped
 

@@ -29,13 +29,28 @@ MADE = ("on_fail", "fallback")  # steps the engine adds below a call
 ALWAYS = "always/"  # what is below it in a called workflow is its always block
 LAST = "~."  # in an order text: after everything beside it
 _PLACES: Mapping[type, str] = {n.IfBlock: "if", n.SetStatement: "set"}
+_RECORDED: Mapping[type, str] = {n.GateStep: "gate", n.ForEachBlock: "foreach", n.ParallelBlock: "parallel"}
 CHOICE_KEYWORDS = {n.IfBlock: "if", n.WhileBlock: "while", n.DoWhileBlock: "do"}
 
 
 class Planned:
-    """A statement with its place. `path` is its whole path where that is fixed, else None (inside loops)."""
+    """A statement with its place. `path` is its whole path where that is fixed, else None (inside loops); `kind` is
+    that of its record, empty if it has none."""
 
-    __slots__ = ("bodies", "key", "line", "name", "node", "order", "path", "run", "segment", "static_order")
+    __slots__ = (
+        "bodies",
+        "info",
+        "key",
+        "kind",
+        "line",
+        "name",
+        "node",
+        "order",
+        "path",
+        "run",
+        "segment",
+        "static_order",
+    )
 
     def __init__(self, node: n.Statement, run: Run, segment: str, place: _Place) -> None:
         self.node = node
@@ -47,33 +62,35 @@ class Planned:
         self.path: StepPath | None = None if place.prefix is None else StepPath(place.prefix + segment)
         self.static_order = None if place.order is None else place.order + self.order
         self.bodies: tuple[tuple[Planned, ...], ...] = ()
+        is_nameless = isinstance(node, n.ParallelBlock) and node.name is None
+        self.kind: str = "" if is_nameless else _RECORDED.get(type(node), "")
+        self.info: StepInfo | None = None
+
+    def info_at(self, order: str, iteration: int) -> StepInfo:
+        """What records say about it when it runs at `order` in that iteration of the innermost loop."""
+        span = self.node.span
+        return StepInfo(self.kind, self.name, self.key, order, iteration, span.file, span.line, span.column)
 
 
 class Step(Planned):
-    """A statement with a record of its own: what is the same in all its attempts. `kind` is that of its records."""
+    """A statement that is attempted: what is the same in all its attempts."""
 
-    __slots__ = ("info", "kind", "options", "schema", "snippets", "span")
+    __slots__ = ("options", "schema", "snippets", "span")
 
     def __init__(
         self, node: n.CallStep | n.ScriptStep | n.CallWorkflow, run: Run, named: _Named, place: _Place
     ) -> None:
         super().__init__(node, run, place.segment(named.key), place)
         options = node.options
-        self.kind: str = node.kind
+        self.kind = node.kind
         self.name = named.name
         self.key = named.key
         self.options = options
         self.schema = options.output or place.schema
         self.snippets = place.snippets + options.snippets
         self.span = node.span
-        self.info: StepInfo | None = None
         if self.static_order is not None:
             self.info = self.info_at(self.static_order, 0)
-
-    def info_at(self, order: str, iteration: int) -> StepInfo:
-        """What records say about the step when it runs at `order` in that iteration of the innermost loop."""
-        span = self.span
-        return StepInfo(self.kind, self.name, self.key, order, iteration, span.file, span.line, span.column)
 
 
 class Leaf(Step):

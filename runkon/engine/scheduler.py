@@ -11,19 +11,26 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
 from runkon.engine.cancellation import Token, Waiter
 from runkon.engine.ends import GivenUp, Stopped
 from runkon.model.ids import StepPath
 from runkon.model.ports import ActionExecutor, Clock
 
+if TYPE_CHECKING:
+    from runkon.engine.open_step import OpenStep
+
 
 class Ticket:
     """One open attempt. It is claimed once: by the executor's return, or by the end of the grace."""
 
-    __slots__ = ("_guard", "_is_claimed", "epoch", "executor", "number", "path")
+    __slots__ = ("_guard", "_is_claimed", "epoch", "executor", "number", "path", "step")
 
-    def __init__(self, executor: ActionExecutor, path: StepPath, number: int, epoch: int) -> None:
+    def __init__(
+        self, executor: ActionExecutor, path: StepPath, number: int, epoch: int, step: OpenStep | None = None
+    ) -> None:
+        self.step = step
         self.executor = executor
         self.path = path
         self.number = number

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from runkon.engine.config import RunConfig
     from runkon.engine.environment import Environment
     from runkon.engine.gate_terms import Decided
-    from runkon.engine.plan import ChildBodies, Planned, Step
+    from runkon.engine.plan import ChildBodies, Planned
     from runkon.engine.results import StepResult
     from runkon.engine.resume import Beginning
     from runkon.engine.scheduler import Pool, Slots, Strand
@@ -221,8 +221,8 @@ class Scope:
     def order_of(self, planned: Planned) -> str:
         return planned.static_order if planned.static_order is not None else self.order + planned.order
 
-    def info_of(self, leaf: Step) -> StepInfo:
-        return leaf.info if leaf.info is not None else leaf.info_at(self.order + leaf.order, self.iteration)
+    def info_of(self, planned: Planned) -> StepInfo:
+        return planned.info if planned.info is not None else planned.info_at(self.order_of(planned), self.iteration)
 
     # ── ends ──────────────────────────────────────────────────────────────────────────────────────
     def check(self) -> None:
@@ -242,22 +242,28 @@ class Scope:
         """Keep why a condition came out as it did; it becomes durable with the step it leads to."""
         if self.leg.choices:
             self.leg.choices.check(path, construct, choice, result=result)
+        if self.token.is_recall:  # it is on record
+            return
         self.leg.recorder.append(
             ChoiceMade(path=path, construct=construct, text=choice.text, operands=choice.operands, result=result)
         )
 
-    def never_ran(self, leaf: Step, reason: CancelReason) -> None:
-        """Record a step that was not begun because its block or run ended for good; a pause leaves no trace."""
-        path = self.path_of(leaf)
+    def never_ran(self, planned: Planned, reason: CancelReason) -> None:
+        """Record a statement that was not begun because its block or run ended for good; a pause leaves no trace."""
+        path = self.path_of(planned)
         record = self.leg.recorded.get(path)
         self.leg.visited.add(path)
-        if reason.kind not in FINAL or (record is not None and (record.is_settled or record.handled is not None)):
+        if (
+            not planned.kind
+            or reason.kind not in FINAL
+            or (record is not None and (record.is_settled or record.handled is not None))
+        ):
             return
         event = StepSkipped if reason.kind in ("until_reached", "always_grace") else StepCancelled
         is_open = event is StepCancelled and record is not None and is_undecided(record)
         why = UNDECIDED if is_open else reason.kind  # it is still to be asked about when it is wanted again
         epoch = self.leg.epoch_of(path)
-        self.leg.recorder.append(event(path=path, reason=why, info=self.info_of(leaf), epoch=epoch))
+        self.leg.recorder.append(event(path=path, reason=why, info=self.info_of(planned), epoch=epoch))
 
 
 def replay_mismatch(path: StepPath, recorded: StepInfo, found_kind: str, found_name: str) -> UserError:

@@ -19,6 +19,7 @@ from runkon.engine.plan import ALWAYS, ChildCall, agent_leaf
 from runkon.engine.results import Results, StepResult
 from runkon.engine.retry import delay_ms, may_retry
 from runkon.engine.scope import Scope, replay_mismatch
+from runkon.engine.stopping import look_into, unsettled
 from runkon.engine.updates import judged, write_output
 from runkon.failpoints import failpoint
 from runkon.language.nodes import AgentRef
@@ -86,6 +87,8 @@ class _Call:
         call, scope, leg = self.call, self.scope, self.leg
         record = leg.recorded.get(self.path)
         is_done = record is not None and record.is_settled and record.status is StepStatus.COMPLETED
+        if scope.token.is_recall and not is_done:
+            look_into(call, scope)
         if record is not None:
             is_same = record.info.kind == call.kind and record.info.name == call.name
             if not is_same and record.status is not StepStatus.PENDING:
@@ -118,6 +121,8 @@ class _Call:
                 return self._completed(end)
             error = StepError(_KINDS.get(end.failure.reason, "exception"), end.failure.message)
             self.paths = end.failure.paths
+            if self.scope.token.is_recall:
+                raise unsettled(self.call, self.scope, self.leg.recorded.get(self.path))
             if not may_retry(options, Failed(error), number - 1):
                 break
             self._wait(number)

@@ -19,10 +19,11 @@ from runkon.engine.interpreter import run_body
 from runkon.engine.item_group import ItemGroup
 from runkon.engine.item_result import ItemEnd, judged
 from runkon.engine.items import GONE, item_path, the_list, variables_of
-from runkon.engine.outcome import close_stopped, stopped_before, supersede
+from runkon.engine.outcome import close_lost, stopped_before, supersede
 from runkon.engine.plan import ForEachPlace, Planned, order_text
 from runkon.engine.results import StepResult
 from runkon.engine.scope import Scope, replay_mismatch
+from runkon.engine.stopping import is_looking, look_up, stop_of
 from runkon.engine.updates import join_state
 from runkon.failpoints import failpoint
 from runkon.language.nodes import ForEachBlock
@@ -51,16 +52,18 @@ def run_foreach(planned: Planned, scope: Scope) -> None:
     leg.visited.add(path)
     if record is not None and record.status is not StepStatus.PENDING and record.info.kind != "foreach":
         raise replay_mismatch(path, record.info, "foreach", planned.key)
+    if scope.token.is_recall and (is_looking(scope) or (record is not None and record.is_settled)):
+        look_up(planned, scope, record)
     if record is not None and record.is_settled and not _walks_again(scope):
         failpoint("during_replay", path)
         _leave(planned, scope, record.status, record.output, record.error)
         return
     try:
-        found = the_list(node, scope, path)
+        found = the_list(planned, scope, path)
     except StepFailure as failure:
         help = getattr(failure, "help", None)
         error = StepError(failure.kind, f"{failure.message}\nhelp: {help}" if help else failure.message)
-        leg.recorder.append(StepFailed(path=path, error=error, info=_info(planned, scope), epoch=leg.epoch_of(path)))
+        leg.recorder.append(StepFailed(path=path, error=error, info=scope.info_of(planned), epoch=leg.epoch_of(path)))
         _leave(planned, scope, StepStatus.FAILED, NO_OUTPUT, error)
         return
     assert isinstance(planned, ForEachPlace)
@@ -77,11 +80,6 @@ def run_foreach(planned: Planned, scope: Scope) -> None:
 def _walks_again(scope: Scope) -> bool:
     """True where what is settled is walked all the same: for what it would see now, and for the state it left."""
     return scope.leg.looks_again or scope.env.state is not None
-
-
-def _info(planned: Planned, scope: Scope) -> StepInfo:
-    span, key = planned.node.span, planned.key
-    return StepInfo("foreach", key, key, scope.order_of(planned), scope.iteration, span.file, span.line, span.column)
 
 
 def _leave(
@@ -181,7 +179,7 @@ class _Items:
         except Stopped:
             self.was_stopped = True
         except Waits as waits:
-            branch.waits_for = waits.paths
+            branch.waits = waits
         except GivenUp:
             raise
         except BaseException as error:  # noqa: BLE001  the store, the lease or we ourselves: raised at the join
@@ -232,7 +230,7 @@ class _Items:
         given = {entry.name: env.extras[entry.name] for entry in self.node.inputs}
         fields = value if isinstance(value, Mapping) else {"value": value}
         seen = variables_of(self.node, self.items[index])
-        own = {name: seen[name] for name in ("item.id", "item.ref") if name in seen}
+        own: dict[str, JsonValue] = {name: one for name, one in seen.items() if name.startswith("item.")}
         return {**given, **{f"item.{name}": one for name, one in fields.items()}, **own}
 
     def _scope_of(self, branch: Branch, index: int) -> Scope:
@@ -280,7 +278,8 @@ class _Items:
     def _over(self, branch: Branch) -> None:
         """An item is over: what it left is taken, the rest of it forgotten."""
         with self._lock:
-            self.waits_for |= branch.waits_for
+            if branch.waits is not None:
+                self.waits_for |= branch.waits.paths
             self.error = self.error or branch.error
             scope, branch.scope = branch.scope, None
             if branch.end is None:
@@ -331,11 +330,7 @@ class _Items:
         step, `Stopped` if it was, then `BodyFailed`."""
         leg, scope, reason = self.scope.leg, self.scope, self.token.reason
         for branch in self.lost:
-            ticket = branch.lost
-            assert ticket is not None
-            assert reason is not None
-            leg.slots.release()
-            close_stopped(leg, ticket.path, ticket.number, ticket.epoch, reason, is_given_up=True)
+            close_lost(leg, branch, reason)
         if self.error is not None:
             raise self.error
         if self.waits_for and reason is None:
@@ -344,7 +339,7 @@ class _Items:
             leg.withdraw(self.waits_for, reason)
         scope.check()
         if self.was_stopped:
-            raise stopped_before()
+            raise stopped_before(stop_of(self.token))
         self._judge()
 
     def _judge(self) -> None:
@@ -363,7 +358,7 @@ class _Items:
         if record is not None and record.is_settled and not is_told:
             supersede(leg, record, "its items came out differently")
         if not is_told:
-            info, epoch = _info(self.planned, scope), leg.epoch_of(path)
+            info, epoch = scope.info_of(self.planned), leg.epoch_of(path)
             if error is not None:
                 leg.recorder.append(StepFailed(path=path, error=error, info=info, epoch=epoch, output=output))
             else:

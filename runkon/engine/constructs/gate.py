@@ -10,6 +10,7 @@ from runkon.engine.outcome import stopped_before
 from runkon.engine.plan import Planned
 from runkon.engine.results import StepResult
 from runkon.engine.scope import Scope, replay_mismatch
+from runkon.engine.stopping import look_up
 from runkon.engine.updates import write_output
 from runkon.failpoints import failpoint
 from runkon.language.nodes import GateStep
@@ -38,10 +39,12 @@ def run_gate(planned: Planned, scope: Scope) -> None:
         leg.visited.add(path)
         if record.status is StepStatus.CANCELLED and record.handled is not None:
             raise stopped_before()
+    if scope.token.is_recall:
+        look_up(planned, scope, record)
     if record is not None and record.is_settled:
         result = _replayed(node, scope, record)
     else:
-        result = _settle(node, scope, path, _info(planned, node, scope))
+        result = _settle(node, scope, path, scope.info_of(planned))
     _put(node, scope, path, result)
 
 
@@ -65,12 +68,6 @@ def _put(node: GateStep, scope: Scope, path: StepPath, result: StepResult) -> No
 
 def _goes_on(node: GateStep, result: StepResult) -> bool:
     return result.status is StepStatus.TIMED_OUT and node.on_timeout == "continue"
-
-
-def _info(planned: Planned, node: GateStep, scope: Scope) -> StepInfo:
-    span = node.span
-    order = scope.order_of(planned)
-    return StepInfo("gate", node.type, node.key, order, scope.iteration, span.file, span.line, span.column)
 
 
 # ── how it ends ───────────────────────────────────────────────────────────────────────────────────

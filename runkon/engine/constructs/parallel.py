@@ -9,14 +9,15 @@ from __future__ import annotations
 import threading
 
 from runkon.engine.attempt import Attempts, end_leaf, settle, settle_attempts
-from runkon.engine.cancellation import FAIL_FAST, INTERNAL, UNTIL_REACHED, Token, run_all
+from runkon.engine.cancellation import FAIL_FAST, INTERNAL, UNTIL_REACHED, CancelReason, Recall, Token, run_all
 from runkon.engine.ends import BodyFailed, Failure, GivenUp, Stopped, Waits
 from runkon.engine.group import Branch, Group
 from runkon.engine.interpreter import run_body
-from runkon.engine.outcome import SKIP_BY_CONDITION, close_stopped, look_again, stopped_before, supersede
-from runkon.engine.plan import ChildCall, Leaf, Planned, Step
+from runkon.engine.outcome import SKIP_BY_CONDITION, close_lost, look_again, stopped_before, supersede
+from runkon.engine.plan import ChildCall, Leaf, Planned
 from runkon.engine.results import Results, StepResult
 from runkon.engine.scope import Scope
+from runkon.engine.stopping import is_looking, leave_waiting, look_into, record_stop, stop_of, stopped_result, untouched
 from runkon.engine.updates import join_state, updates_of_branch
 from runkon.failpoints import failpoint
 from runkon.language.nodes import AgentRef, ParallelBlock
@@ -24,7 +25,7 @@ from runkon.model.events import StepCompleted, StepFailed, StepHandled
 from runkon.model.failures import StepFailure
 from runkon.model.ids import StepPath
 from runkon.model.output import JsonValue, Output
-from runkon.model.records import StepError, StepInfo
+from runkon.model.records import StepError
 from runkon.model.status import StepStatus
 
 
@@ -32,6 +33,8 @@ def run_parallel(planned: Planned, scope: Scope) -> None:
     """Run the branches and judge the block: it succeeds when completed and skipped ones reach `min_success`."""
     block = _Block(planned, scope)
     token = block.token
+    if scope.token.is_recall:
+        look_into(planned, scope, is_seen=True)
     try:
         block.run()
     finally:
@@ -72,17 +75,22 @@ class _Block:
     # ── running ───────────────────────────────────────────────────────────────────────────────────
     def run(self) -> None:
         """Branches that are settled in the record are answered first, on this thread; then the others run."""
-        later = []
-        if self.scope.leg.looks_again:
+        leg, later, answered = self.scope.leg, [], []
+        if leg.looks_again:
             self.lost = self.group.run(self._look_again())
+        has_ended = self.node.until is not None and not leg.looks_again and bool(leg.below(self.path))
         for branch in self.branches:
             if branch.is_over:
                 continue
             if self._is_answered(branch):
                 self._work(branch)
-                self._over(branch)
+                answered.append(branch)
+            elif has_ended and self._recall(branch, None):
+                answered.append(branch)
             else:
                 later.append(branch)
+        for branch in answered:  # once all are known, so that none is taken for stopped because of another
+            self._over(branch)
         self._begin_together(later[: min(self.limit, self.scope.leg.pool.limit)])
         self.lost = self.group.run(later)
 
@@ -105,6 +113,16 @@ class _Block:
         for record in skipped if first else ():
             supersede(leg, record, "its block runs again")
         return first
+
+    def _recall(self, branch: Branch, why: CancelReason | None) -> bool:
+        """Walk a branch as far as it is on record, and say whether that is to its end. Without `why` nothing of it is
+        kept unless it is."""
+        branch.scope = self._scope_of(branch, Recall(self.scope.leg.clock, why))
+        self._work(branch)
+        if branch.end is None and why is None:
+            branch.scope, branch.result, branch.failures, branch.is_recorded = None, None, [], False
+            branch.markers = None if branch.markers is None else set()
+        return branch.end is not None or branch.error is not None
 
     def _is_answered(self, branch: Branch) -> bool:
         recorded = self.scope.leg.recorded
@@ -158,7 +176,7 @@ class _Block:
         except Stopped as stopped:
             branch.is_recorded = stopped.is_recorded
         except Waits as waits:
-            branch.waits_for = waits.paths
+            branch.waits = waits
             branch.is_recorded = True
         except GivenUp:
             raise
@@ -167,14 +185,14 @@ class _Block:
             self.token.cancel(INTERNAL)
         branch.failures = scope.failures
 
-    def _scope_of(self, branch: Branch) -> Scope:
+    def _scope_of(self, branch: Branch, token: Token | None = None) -> Scope:
         """A leaf reads the table of the block's scope and writes nothing; any other branch writes a fork."""
         writes = not branch.is_leaf or _tells_agent(branch.planned)
         env = self.inner.env.fork() if writes else self.inner.env
         return Scope(
             self.scope.leg,
             env,
-            self.token,
+            token or self.token,
             branch,
             prefix=self.inner.prefix,
             order=self.inner.order,
@@ -223,9 +241,14 @@ class _Block:
             if branch.error is not None:
                 raise branch.error
         self._close_waiting()
+        reason = stop_of(self.token)
+        is_known = reason in (FAIL_FAST, UNTIL_REACHED) and bool(scope.leg.below(self.path))
         for branch in self.branches:
-            if branch.end is None:
-                branch.result = self._result_of_stopped(branch)
+            if is_known and branch.end is None and branch.scope is None:
+                self._recall(branch, reason)
+            if branch.end is None and branch.planned.kind:
+                begun = branch.attempts.number if branch.attempts is not None else int(branch.is_recorded)
+                branch.result = stopped_result(branch.planned, self.inner, reason, attempts=begun)
             self._apply(branch, scope.env.results)
         stopped = [branch for branch in self.branches if branch.end is None]
         if stopped:
@@ -243,43 +266,35 @@ class _Block:
                 branch.attempts.drop(reason)
                 branch.is_recorded = True
         for branch in self.lost:
-            ticket = branch.lost
-            assert ticket is not None
-            assert reason is not None
-            leg.slots.release()
-            close_stopped(leg, ticket.path, ticket.number, ticket.epoch, reason, is_given_up=True)
+            close_lost(leg, branch, reason)
             branch.end = None
             branch.is_recorded = True
 
     def _close_waiting(self) -> None:
         """A branch that waits is undecided, and so is the block, unless it needs the branch no more."""
         reason, leg = self.token.reason, self.scope.leg
-        waits_for = frozenset[StepPath]().union(*(branch.waits_for for branch in self.branches))
+        waiting = [branch.waits for branch in self.branches if branch.waits is not None]
+        waits_for = frozenset[StepPath]().union(*(waits.paths for waits in waiting))
         if not waits_for:
             return
         if reason is None:
             raise Waits(waits_for)
         if leg.withdraw is not None and reason in (FAIL_FAST, UNTIL_REACHED):
             leg.withdraw(waits_for, reason)
+            for waits in waiting:
+                leave_waiting(waits, reason)
 
     def _record_stopped(self, stopped: list[Branch]) -> None:
         reason = self.token.reason
         if reason is None:  # they stand as an earlier leg left them, which stopped a block around this one
-            raise stopped_before()
+            raise stopped_before(stop_of(self.token))
         for branch in stopped:
-            if isinstance(branch.planned, Step) and not branch.is_recorded:
-                self.inner.never_ran(branch.planned, reason)
-
-    def _result_of_stopped(self, branch: Branch) -> StepResult | None:
-        """A stopped step leaves a result too: an earlier one under its key must not answer for it."""
-        if not isinstance(branch.planned, Step):
-            return None
-        status = StepStatus.SKIPPED if self.token.reason == UNTIL_REACHED else StepStatus.CANCELLED
-        begun = branch.attempts.number if branch.attempts is not None else int(branch.is_recorded)
-        return StepResult(branch.planned.key, status, attempts=begun, iteration=self.inner.iteration)
+            if not branch.is_recorded:
+                record_stop(branch.planned, self.inner, reason)
 
     def _apply(self, branch: Branch, results: Results) -> None:
-        if branch.end is not None and branch.scope is not None and branch.scope.env is not self.inner.env:
+        """What the branch left; a stopped one leaves what had completed in it."""
+        if branch.scope is not None and branch.scope.env is not self.inner.env:
             results.join([branch.scope.env.results])
         if branch.result is not None:
             results.put(branch.planned.key, branch.result)
@@ -328,6 +343,8 @@ class _Block:
     def _absorb(self) -> None:
         """The block is satisfied: what failed in it is settled, because later steps have seen the block succeed."""
         leg = self.scope.leg
+        if is_looking(self.scope) and any(branch.failures for branch in self.branches):
+            raise untouched()
         for branch in self.branches:
             for path in (path for failure in branch.failures for path in failure.paths):
                 record = leg.recorded.get(path)
@@ -360,18 +377,13 @@ class _Block:
             if not leg.looks_again or (record.status, record.output) == (status, output):
                 return
             supersede(leg, record, "its branches came out differently")
-        info = self._info(name)
+        info = scope.info_of(self.planned)
         epoch = leg.epoch_of(path)
         if error is not None:
             leg.recorder.append(StepFailed(path=path, error=error, info=info, epoch=epoch, output=output))
             return
         elapsed = round((leg.clock.monotonic() - self.started) * 1000)
         leg.recorder.append(StepCompleted(path=path, output=output, info=info, epoch=epoch, elapsed_ms=elapsed))
-
-    def _info(self, name: str) -> StepInfo:
-        span, scope = self.node.span, self.scope
-        order = scope.order_of(self.planned)
-        return StepInfo("parallel", name, name, order, scope.iteration, span.file, span.line, span.column)
 
 
 def _end_of(result: StepResult | None) -> StepStatus:

@@ -341,4 +341,4 @@ def test_a_failure_beside_it_stops_its_items(flow: Make) -> None:
 
     case.answers({"a": hold, "b": fail})
     assert case.start().status == "failed"
-    assert case.statuses == {"p": "failed", "p/b": "failed", "p/t[x]/a": "cancelled"}
+    assert case.statuses == {"p": "failed", "p/b": "failed", "p/t": "cancelled", "p/t[x]/a": "cancelled"}
