@@ -31,11 +31,14 @@ from runkon.language.shell_text import ShellPlaces, is_plain_word, quoted, shell
 from runkon.language.template import Placeholder, parse_template, single_placeholder
 from runkon.model.failures import ValueFailure
 from runkon.model.output import EMPTY, JsonValue
+from runkon.model.prompts import as_data
+from runkon.model.secrets import secret_name
 from runkon.model.value_text import as_text
 
 if TYPE_CHECKING:
     from runkon.engine.state import State
 
+_FACTS = frozenset({"workflow_run_id", "dry_run"})
 Unknown: TypeAlias = Literal["empty", "keep", "fail"]
 
 
@@ -159,6 +162,33 @@ class Environment:
                 written.append(value if places is None else _shell_word(piece, value, places, number))
             number += 1
         return "".join(written)
+
+    def render_prompt(self, text: str) -> str:
+        """`text` with its placeholders filled in for an agent to read. What steps and people wrote on the way is marked
+        as such where it is long. Raises ValueFailure: `unknown-variable` as `render`, `secret-in-prompt`."""
+        variables = self.variables()
+        written: list[str] = []
+        for piece in parse_template(text):
+            if isinstance(piece, str):
+                written.append(piece)
+                continue
+            if secret_name(self._find(piece, variables).value) is not None:
+                raise ValueFailure(
+                    "secret-in-prompt",
+                    f"`{piece.raw}` would put a secret into a prompt",
+                    help="secrets go to the environment of scripts, and to what plugins call; agents never see them",
+                )
+            value = self._text_of(piece, variables, "empty") or ""
+            written.append(value if self._is_given(piece.name) else as_data(piece.name, value))
+        return "".join(written)
+
+    def _is_given(self, name: str) -> bool:
+        """True for what whoever started the run said, and for facts of the run; not for what steps or items say."""
+        if name in _FACTS or name.startswith(("workflow.", "env.", "inputs.")):
+            return True
+        if name in self.extras:
+            return False
+        return name in self.facts.injected or (name in self.inputs and self.results.exported(name) is None)
 
     def _text_of(self, piece: Placeholder, variables: Variables, unknown: Unknown) -> str | None:
         """The text for one placeholder; None for an unknown one that vanishes."""

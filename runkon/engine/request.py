@@ -62,6 +62,7 @@ def make_request(attempts: OpenStep, token: Token, notice: Callable[[], None] | 
         warn=partial(_warn, leg, path),
         marks=marks_of(leg.mark, next(leg.attempts)),
         started=partial(_started, leg, attempts.ticket),
+        render=env.render_prompt,
     )
 
 

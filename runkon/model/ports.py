@@ -60,6 +60,11 @@ def _drop(text: str) -> None:
     """The `emit` of a request nobody watches."""
 
 
+def _unfilled(text: str) -> str:
+    """The `render` of a request without a workflow around it."""
+    return text
+
+
 def _unseen(pid: int) -> None:
     """The `started` of a request whose processes nobody records."""
 
@@ -75,7 +80,8 @@ class StepRequest:
     in its environment and is told by `started(pid)` before it is waited for, so that it can be found and ended after
     this process was killed. `secrets` holds the values of secret inputs by
     name; in `inputs` a secret is `{"$secret": NAME}`, and inside text `«secret:NAME»`. With `dry_run` set nothing
-    outside may be changed.
+    outside may be changed. `render` fills the
+    placeholders of a text that goes to an agent, such as a prompt; it raises StepFailure (kind `value`) for a secret.
     """
 
     run_id: RunID
@@ -106,6 +112,7 @@ class StepRequest:
     warn: Callable[[str], None] = _drop
     marks: Mapping[str, str] = field(default_factory=dict)
     started: Callable[[int], None] = _unseen
+    render: Callable[[str], str] = _unfilled
 
 
 class ActionExecutor(Protocol):
