@@ -9,14 +9,12 @@ nodes when somebody asks. Spans keep no file name: the reader of a tree says wha
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import MISSING
 from functools import cache, partial
 from itertools import repeat
 from typing import Any, TypeAlias, cast
 
-from runkon.frozen import Later, defaults, is_late, is_value
+from runkon.frozen import Later, defaults, filled, is_late, is_value
 from runkon.language import nodes
 from runkon.language.diagnostics import Diagnostic, Related, Severity
 from runkon.language.source import Span
@@ -231,14 +229,6 @@ class _Decoder:
             return [new(Span, place) for place in places]
         if kind != _COLUMNS:
             raise NotATree("a column of no kind")
-        class_, _ = _BY_NUMBER[value[1]]
-        columns = {number: self._column(column) for number, column in zip(value[2::2], value[3::2], strict=True)}
-        made: list[object] = [object.__new__(class_) for _ in columns[0]]
-        for number, (name, default) in enumerate(_defaults(value[1])):
-            values = columns.get(number)
-            if values is None and default is MISSING:
-                raise NotATree(f"nodes without `{name}`")
-            if values is not None and len(values) != len(made):
-                raise NotATree("columns of another length")
-            deque(map(getattr(class_, name).__set__, made, repeat(default) if values is None else values), 0)
-        return made
+        class_, names = _BY_NUMBER[value[1]]
+        columns = zip(value[2::2], value[3::2], strict=True)
+        return filled(class_, {names[number]: self._column(column) for number, column in columns})

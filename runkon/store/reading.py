@@ -1,4 +1,5 @@
-"""Rows back to records and events. A row that does not read back is `corrupt-run`, never skipped."""
+"""Rows back to records and events; steps are in `reading_steps.py`. A row that does not read back is `corrupt-run`,
+never skipped."""
 
 from __future__ import annotations
 
@@ -12,29 +13,14 @@ from runkon.model.events import Envelope
 from runkon.model.fold import corrupt
 from runkon.model.ids import RunID, StepPath
 from runkon.model.json_text import dumps, loads
-from runkon.model.output import EMPTY, NO_OUTPUT, JsonValue, Output
-from runkon.model.records import CancelRequest, GateAnswer, GateRecord, RunRecord, StepError, StepInfo, StepRecord
+from runkon.model.output import EMPTY, JsonValue
+from runkon.model.records import CancelRequest, GateAnswer, GateRecord, RunRecord, StepInfo, StepRecord
 from runkon.model.status import RunStatus, StepStatus
 from runkon.store import codec
 from runkon.store import statements as sql
 
-_SEEING = frozenset({StepStatus.COMPLETED, StepStatus.FAILED})
-_STATUSES = {status.value: status for status in StepStatus}  # the schema allows no other
-_AFTER = {  # the status of a step whose row ends with an event of this kind
-    "attempt_started": "running",
-    "attempt_failed": "backoff",
-    "attempt_timed_out": "backoff",
-    "attempt_cancelled": "backoff",
-    "attempt_cut_off": "interrupted",
-    "step_completed": "completed",
-    "step_failed": "failed",
-    "step_timed_out": "timed_out",
-    "step_skipped": "skipped",
-    "step_cancelled": "cancelled",
-    "gate_opened": "waiting",
-}
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
-_ALONE: Any = object()
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
+ALONE: Any = object()
 _Row = tuple[Any, ...]
 _NUMBERS = (7, 8, 9, 12, 15, 16, 17, 22, 23)  # of the columns of a run: what must be a number
 _TIMES = (11, 13, 14, 20, 25)  # and what must be one or nothing
@@ -99,7 +85,7 @@ def _is_instant(number: int) -> bool:
 def _reading(run: RunID, seq: object, table: str) -> Iterator[None]:
     try:
         yield
-    except _UNREADABLE as problem:
+    except UNREADABLE as problem:
         found = f"a row of `{table}` that does not read back ({type(problem).__name__}: {problem})"
         number = seq if isinstance(seq, int) else 1
         raise corrupt(run, number, "I6", found=found, expected="a row as its events say") from problem
@@ -166,81 +152,16 @@ def fresh_step(run: RunID, row: _Row) -> StepRecord:
     return StepRecord(run, StepPath(row[0]), StepInfo(*row[1:9]), StepStatus.PENDING, epoch=row[9])
 
 
-def step_records(connection: sqlite3.Connection, run: RunID, rows: Sequence[_Row]) -> list[StepRecord]:
-    """Steps; one whose result was kept apart and can't be used says so and has none."""
-    payloads = _loaded([row[19] for row in rows])
-    return [_step_record(connection, run, row, payload) for row, payload in zip(rows, payloads, strict=True)]
-
-
-def _loaded(texts: Sequence[str | None]) -> Sequence[Any]:
-    """The values of JSON texts, all at once, which takes a fifth of the time; `_ALONE` in the place of each if they
+def loaded(texts: Sequence[str | None]) -> Sequence[Any]:
+    """The values of JSON texts, all at once, which takes a fifth of the time; `ALONE` in the place of each if they
     can't be told apart: then one of them is no JSON, and is found when it is read alone."""
     try:
         found = loads(f"[{',0,'.join(texts)}]")  # type: ignore[arg-type]  # a missing one is a TypeError
         if len(found) == 2 * len(texts) - 1 and found[1::2] == [0] * (len(texts) - 1):
             return cast("list[object]", found[::2])
-    except _UNREADABLE:
+    except UNREADABLE:
         pass
-    return [_ALONE] * len(texts)
-
-
-def _step_record(connection: sqlite3.Connection, run: RunID, row: _Row, payload: Any) -> StepRecord:
-    path, status, seq, text = row[0], _STATUSES[row[9]], row[18], row[19]
-    if text is None:
-        raise corrupt(run, seq, "E1", found="no such event", expected="the result of the step", path=path)
-    if _AFTER.get(row[21]) != row[9] or row[22] != path:
-        found = f"a row with status {row[9]} that ends with `{row[21]}`" + (
-            f" of `{row[22]}`" if row[22] != path else ""
-        )
-        raise corrupt(run, seq, "I6", found=found, expected="the status and step of that event", path=path)
-    seen = source = damage = None
-    try:
-        if payload is _ALONE:
-            payload = loads(text)
-        if row[23] is not None:
-            _prove(text, row[23])
-        if codec.MARK in text:
-            damage = _completed(connection, payload)
-        output, error, reason = _result(status, payload)
-        if "seen" in payload and status in _SEEING:
-            seen = codec.read_seen(payload)
-        if status is StepStatus.COMPLETED:
-            source = payload.get("cached_from")
-    except _UNREADABLE as problem:
-        raise _unreadable(run, seq, problem, path) from problem
-    epoch, attempts, cut_offs, leg, handled, due_at, started_at, ended_at = row[10:18]
-    place, times = StepInfo(*row[1:9]), (due_at, started_at, ended_at)
-    counted = (epoch, attempts, cut_offs, leg, handled)
-    return StepRecord(run, path, place, status, *counted, output, error, reason, *times, row[20], seen, source, damage)
-
-
-def _completed(connection: sqlite3.Connection, payload: codec.Payload) -> str | None:
-    """Put the output into the event of a step, or return what is wrong with it."""
-    from runkon.store import artifacts  # late: most runs have none
-
-    try:
-        artifacts.restore(payload, artifacts.loader(connection))
-    except artifacts.Damage as damage:
-        payload["output"] = artifacts.without_value(payload["output"])
-        return str(damage)
-    return None
-
-
-def _result(status: StepStatus, payload: codec.Payload) -> tuple[Output, StepError | None, str | None]:
-    """Output, error and reason, from the event that the step's row names as its last."""
-    if status is StepStatus.COMPLETED:
-        found = payload["output"]
-        return NO_OUTPUT if found == {} else codec.read_output(found), None, None
-    if status in (StepStatus.FAILED, StepStatus.TIMED_OUT):
-        output = codec.read_output(payload["output"]) if "output" in payload else NO_OUTPUT
-        return output, codec.read_error(payload), None
-    if status is StepStatus.BACKOFF:
-        return NO_OUTPUT, codec.read_error(payload), None
-    if status in (StepStatus.SKIPPED, StepStatus.CANCELLED):
-        return NO_OUTPUT, None, payload["reason"]
-    if status is StepStatus.INTERRUPTED:
-        return NO_OUTPUT, None, payload["cause"] if payload.get("certainty") == "unknown" else None
-    return NO_OUTPUT, None, None
+    return [ALONE] * len(texts)
 
 
 def page(connection: sqlite3.Connection, run: RunID, after: int, size: int) -> list[Envelope]:
@@ -272,10 +193,10 @@ def events_of(connection: sqlite3.Connection, run: RunID, kinds: Collection[str]
 
 def with_payloads(rows: Sequence[_Row]) -> Iterator[tuple[_Row, object]]:
     """The rows of events, each with what `envelope` takes besides."""
-    return zip(rows, _loaded([row[8] for row in rows]), strict=True)
+    return zip(rows, loaded([row[8] for row in rows]), strict=True)
 
 
-def envelope(connection: sqlite3.Connection, run: RunID, row: _Row, known: object = _ALONE) -> Envelope:
+def envelope(connection: sqlite3.Connection, run: RunID, row: _Row, known: object = ALONE) -> Envelope:
     """The event of a row; a value kept apart that can't be used says so. Raises UserError `corrupt-run`."""
     seq, at, leg, fence, kind, path, epoch, attempt, text, crc = row
     is_sound = isinstance(known, dict) and crc == codec.proof(text)
@@ -290,8 +211,8 @@ def envelope(connection: sqlite3.Connection, run: RunID, row: _Row, known: objec
         if not (isinstance(at, int) and isinstance(leg, int) and isinstance(fence, int) and _is_instant(at)):
             raise ValueError(f"time {at!r}, leg {leg!r}, fence {fence!r} are not all numbers that can be")
         event = codec.read_event(kind, path, epoch, attempt, payload)
-    except _UNREADABLE as problem:
-        raise _unreadable(run, seq, problem, StepPath(path) if path else None) from problem
+    except UNREADABLE as problem:
+        raise unreadable(run, seq, problem, StepPath(path) if path else None) from problem
     return Envelope(run, seq, at, leg, fence, event)
 
 
@@ -327,8 +248,8 @@ def _whole(connection: sqlite3.Connection, run: RunID, seq: int, text: str, crc:
 def _payload(run: RunID, seq: int, text: str, crc: int | None, path: StepPath | None = None) -> codec.Payload:
     try:
         return read_payload(text, crc)
-    except _UNREADABLE as problem:
-        raise _unreadable(run, seq, problem, path) from problem
+    except UNREADABLE as problem:
+        raise unreadable(run, seq, problem, path) from problem
 
 
 def read_payload(text: str, crc: int | None) -> codec.Payload:
@@ -337,15 +258,17 @@ def read_payload(text: str, crc: int | None) -> codec.Payload:
     if not isinstance(payload, dict):
         raise ValueError("it is not a JSON object")
     if crc is not None:
-        _prove(text, crc)
+        prove(text, crc)
     return payload
 
 
-def _prove(text: str, crc: int) -> None:
+def prove(text: str, crc: int) -> None:
+    """Raises ValueError for a text that is not the one which was written."""
     if codec.proof(text) != crc:
         raise ValueError("somebody changed it: it has another checksum")
 
 
-def _unreadable(run: RunID, seq: int, problem: Exception, path: StepPath | None) -> UserError:
+def unreadable(run: RunID, seq: int, problem: Exception, path: StepPath | None) -> UserError:
+    """The error for the payload of an event."""
     found = f"a payload that does not read back ({type(problem).__name__}: {problem})"
     return corrupt(run, seq, "E2", found=found, expected="an event of a known kind", path=path)

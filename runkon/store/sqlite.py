@@ -260,10 +260,12 @@ class SqliteRunStore(RunStore):
             return [reading.listed_run(connection, row) for row in connection.execute(sql.SELECT_RUNS, chosen)]
 
     def steps(self, run: RunID) -> Sequence[StepRecord]:
+        from runkon.store.reading_steps import step_records  # late: a run that begins has none
+
         with self._readers.reading() as connection:
             if connection is None:
                 return []
-            return reading.step_records(connection, run, connection.execute(sql.SELECT_STEPS, (run,)).fetchall())
+            return step_records(connection, run, connection.execute(sql.SELECT_STEPS, (run,)).fetchall())
 
     def put_aside(self, run: RunID) -> Sequence[StepRecord]:
         with self._readers.reading() as connection:

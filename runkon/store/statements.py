@@ -181,7 +181,7 @@ SELECT_STEPS = (
     "s.attempts, s.cut_offs, s.leg, s.handled, s.due_at, s.started_at, s.ended_at, s.seq_last, e.payload, "
     "s.effect, e.kind, e.path, e.crc "
     f"FROM steps s LEFT JOIN events e ON e.place = s.run * {PLACES} + s.seq_last "
-    "WHERE s.run = (SELECT number FROM runs WHERE id = ?) AND s.superseded_leg IS NULL ORDER BY s.order_key, s.path"
+    "WHERE s.run = (SELECT number FROM runs WHERE id = ?) AND s.superseded_leg IS NULL ORDER BY s.path"
 )
 SELECT_PUT_ASIDE = (
     "SELECT path, kind, name, key, order_key, iteration, file, line, col, epoch + 1 FROM steps s "
