@@ -41,7 +41,7 @@ from runkon.model.failures import StepFailure
 from runkon.model.ids import StepPath
 from runkon.model.output import JsonValue, Output, Usage
 from runkon.model.ports import ActionExecutor
-from runkon.model.records import StepError, StepRecord
+from runkon.model.records import Asked, StepError, StepRecord
 from runkon.model.status import StepStatus
 
 if TYPE_CHECKING:
@@ -159,6 +159,8 @@ class Attempts(OpenStep):
         early = None if self.record is None else self._take_up(self.record)
         if early is not None and not isinstance(early, Failed):
             return early
+        if early is None and options.cache and (found := _from_cache(self, name)) is not None:
+            return found
         answer: Answer = early if early is not None else self.attempt(name, why=self.why)
         while isinstance(answer, Failed) and may_retry(options, answer, self.failures - 1):
             self.wait(schedule(self, answer))
@@ -201,7 +203,9 @@ class Attempts(OpenStep):
         it has to begin by itself."""
         leg = self.scope.leg
         executor = leg.executor(self._executor_name())
-        if executor is None or executor.name in leg.exhausted or not leg.slots.try_acquire():
+        if executor is None or executor.name in leg.exhausted or self.leaf.options.cache:
+            return None
+        if not leg.slots.try_acquire():
             return None
         if leg.ledger is not None:
             self.reserve = leg.ledger.hold_at_once(self._wanted(executor))
@@ -350,6 +354,7 @@ class Attempts(OpenStep):
             effect=self._effect(executor),
             executor_version=None if executor.version == "1" else str(executor.version),
             reserve=None if self.reserve is None else self.reserve.as_json(),
+            asked=_asked(self, executor),
         )
 
     def _effect(self, executor: ActionExecutor) -> str | None:
@@ -365,6 +370,22 @@ class Attempts(OpenStep):
         if self.leaf.kind == "script":
             return Output(text="dry run: the script was not executed")
         return Output(text=f"dry run: `{executor.name}` was not called") if executor.metered else None
+
+
+def _asked(attempts: Attempts, executor: ActionExecutor) -> Asked | None:
+    """What the next attempt asks of `executor`, None where nobody needs to know."""
+    config = attempts.scope.leg.config
+    if not (config.records or attempts.leaf.options.cache or (executor.metered and not config.dry_run)):
+        return None
+    from runkon.engine.asking import described  # late: scripts and plain functions are not described
+
+    return described(attempts, executor)
+
+
+def _from_cache(attempts: Attempts, name: str) -> StepResult | None:
+    from runkon.engine.caching import from_cache  # late: few steps ask for it
+
+    return from_cache(attempts, name)
 
 
 def _seconds(milliseconds: int | None) -> float | None:

@@ -37,6 +37,10 @@ class RunConfig:
     new_limits: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)  # what a resume put in their place
     allow_unpriced: bool = False  # calls without a known price run under a budget, too
     always_budget: bool = False  # no limit holds in the always block
+    records: bool = False  # every executor is described, so that its answers can be given again
+    uses_cache: bool = True
+    replay: Mapping[str, JsonValue] | None = None  # what answers in place of the executors, and how
+    cassette: str | None = None  # the file that a leg leaves its answers in
     injected: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)  # `repo_path`, `repo_name`, …
     environment: Mapping[str, str] = field(default_factory=dict)  # process variables the workflow may read, as `env.X`
 
@@ -68,7 +72,15 @@ class RunConfig:
             "new_limits": dict(self.new_limits),
             "allow_unpriced": self.allow_unpriced,
             "always_budget": self.always_budget,
+            **self._of_recording(),
         }
+
+    def _of_recording(self) -> dict[str, JsonValue]:
+        """What most runs do not have."""
+        found: dict[str, JsonValue] = {"records": self.records, "uses_cache": self.uses_cache, "cassette": self.cassette}
+        found["replay"] = None if self.replay is None else dict(self.replay)
+        usual = RunConfig(working_dir=self.working_dir)
+        return {name: value for name, value in found.items() if value != getattr(usual, name)}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, JsonValue]) -> RunConfig:

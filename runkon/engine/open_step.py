@@ -19,6 +19,7 @@ class OpenStep:
     says what the next one follows, `failures` how many count against its retries."""
 
     __slots__ = (
+        "described",
         "elapsed_ms",
         "epoch",
         "first",
@@ -27,6 +28,7 @@ class OpenStep:
         "number",
         "path",
         "previous",
+        "prompt",
         "reads",
         "record",
         "reserve",
@@ -48,6 +50,8 @@ class OpenStep:
         self.previous: str | None = None
         self.elapsed_ms = 0
         self.reads: set[str] | None = None  # names the last attempt asked for, once it has a request
+        self.described: frozenset[str] = frozenset()  # names it asked for while its request was described
+        self.prompt: str | None = None  # that of the request which was described
         self.why: str | None = None
         self.ticket: Ticket | None = None  # of the last attempt, while it has one
         self.reserve: Reserve | None = None  # what is set aside for the next attempt

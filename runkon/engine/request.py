@@ -30,7 +30,7 @@ def make_request(attempts: OpenStep, token: Token, notice: Callable[[], None] | 
     """The request of the next attempt; `notice` hears of every sign of life. Raises StepFailure (kind `value`) if a
     value it needs can't be made."""
     leaf, leg, path = attempts.leaf, attempts.scope.leg, attempts.path
-    attempts.reads = reads = set[str]()
+    attempts.reads = reads = set[str](attempts.described)
     options, config, env = leaf.options, leg.config, attempts.scope.env.watched(reads)
     if options.inputs:
         env = env.with_inputs({entry.name: env.value(entry.value) for entry in options.inputs})
@@ -44,6 +44,7 @@ def make_request(attempts: OpenStep, token: Token, notice: Callable[[], None] | 
         inputs=env.variables(),
         options=EMPTY if leaf.kind == "call" else _script_options(leaf.node, env, leg.grace.seconds),
         previous_error=attempts.previous,
+        prompt=attempts.prompt,
         snippets=leaf.snippets,
         schema=leaf.schema,
         model=options.model or config.model,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runkon.engine.ledger import Ledger
     from runkon.language.program import CheckedWorkflow
     from runkon.model.output import JsonValue
+    from runkon.model.ports import RunStore
 
 CRASH_LIMIT = 3
 FORK = "fork"  # the setting that keeps how a fork was asked for, until its first leg has begun
@@ -76,7 +77,7 @@ class Beginning(NamedTuple):
     compared with what they would see now, with `takes_edits` also the files of scripts. `choices` are those of earlier
     legs, where there are conditions; `failed_before` counts failed attempts that count against the retries of this leg;
     `unconfirmed` are steps of which something may still be running, and what is known of that; `items` is where a
-    `foreach` gets its list."""
+    `foreach` gets its list, `past` where `cache` finds results of other runs."""
 
     recorded: dict[StepPath, StepRecord]
     steps: Sequence[StepRecord] = ()
@@ -93,6 +94,7 @@ class Beginning(NamedTuple):
     unconfirmed: Mapping[StepPath, str] = MappingProxyType({})
     items: ItemSources | None = None
     ledger: Ledger | None = None
+    past: RunStore | None = None
 
 
 def refuse_unless_resumable(run: RunID, record: RunRecord | None) -> RunRecord:

@@ -65,6 +65,17 @@ def difference(leaf: Leaf, scope: Scope, record: StepRecord) -> str | None:
     return "its file changed" if scope.leg.takes_edits and file_now != file else None
 
 
+def sees_the_same(leaf: Leaf, scope: Scope, seen: Seen | None) -> bool:
+    """True if the step would read now, in the same state of its files, what `seen` says; None says nothing was read."""
+    if seen is None:
+        return True
+    try:
+        now = _seen(leaf, scope.env, seen.names, scope.leg.config)
+    except (StepFailure, ValueError):
+        return False
+    return now is not None and bool(seen.digest) and now.digest == seen.digest
+
+
 def changed_inputs(names: Collection[str]) -> str:
     """`inputs changed: {{plan.files}}`."""
     shown = [f"{{{{{name}}}}}" for name in names if name not in (EVERY_NAME, _RUN_ID)]

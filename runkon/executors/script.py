@@ -9,10 +9,11 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from runkon.digest import hex_digest
 from runkon.errors import Cancelled
 from runkon.language.places import escapes, first_file, names_file, not_executable, script_places
 from runkon.model.failures import StepFailure
-from runkon.model.output import Output
+from runkon.model.output import JsonValue, Output
 from runkon.model.ports import StepRequest
 from runkon.model.secrets import reveal, secret_name
 from runkon.model.value_text import as_text, harmless
@@ -80,6 +81,19 @@ class ScriptExecutor:
         if code != 0:
             raise StepFailure("exit", _exit_text(request.name, code, streams))
         return _output(streams)
+
+    def describe(self, request: StepRequest) -> Mapping[str, JsonValue]:
+        """What the answer depends on: the command, its `env`, the inputs, the file it names. The environment of the
+        process is not in it."""
+        options = request.options
+        run, inputs = options.get("run"), options.get("inputs")
+        given = {name: inputs[name] for name in inputs if name not in _HISTORY} if isinstance(inputs, Mapping) else None
+        found: dict[str, JsonValue] = {"command": run, "env": options.get("env") or None, "inputs": given or None}
+        if isinstance(run, str) and names_file(run):
+            located = first_file(script_places(request.roots or [request.working_dir.absolute()], run))
+            if located.path is not None:
+                found["file"] = hex_digest(located.path.read_bytes())
+        return found
 
     def kill(self) -> None:
         """End every running script now, without grace. Safe from any thread."""

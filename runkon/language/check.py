@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
+from runkon.language.checks.caching import check_cache
 from runkon.language.checks.context import Context
 from runkon.language.checks.defaults import check_input_defaults
 from runkon.language.checks.facts import facts_of
@@ -45,6 +46,7 @@ RULES: tuple[Rule, ...] = (
     check_resources,
     check_host_variables,
     check_state,
+    check_cache,
     check_called_workflows,
     check_order_of_items,
     check_cycles,

@@ -116,6 +116,16 @@ CHECKS: dict[str, Wording] = {
         help='pass it as a variable: `env = {{ {variable} = "{raw}" }}`, and write "${variable}" in `run`',
         severity=Severity.WARNING,
     ),
+    "cache-of-writer": Wording(
+        about="`cache` on a step that may change something outside, as scripts do unless they say otherwise",
+        message="the answer of `{name}` can't be used again: it may change something outside",
+        help="take `cache` out, or say `effect = read` if the step changes nothing",
+    ),
+    "cache-of-secret": Wording(
+        about="`cache` on a step that is given a secret",
+        message="the answer of `{name}` can't be used again: it is given the secret `{secret}`",
+        help="take `cache` out: what depends on a secret is not shared between runs",
+    ),
     # ── checks: things that must be there ─────────────────────────────────────────────────────────
     "unknown-agent": Wording(
         about="a `call` of something that is neither a registered executor nor an agent file",

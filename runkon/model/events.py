@@ -15,7 +15,7 @@ from runkon.frozen import frozen as event
 from runkon.model.ids import RunID, StepPath
 from runkon.model.items import ItemsCollected as ItemsCollected
 from runkon.model.output import EMPTY, JsonValue, Output, Usage
-from runkon.model.records import Seen, StepError, StepInfo
+from runkon.model.records import Asked, Seen, StepError, StepInfo
 from runkon.model.state import StateSet as StateSet
 from runkon.named import NamedTuple
 
@@ -129,7 +129,7 @@ class RunInterrupted:
 @event
 class AttemptStarted:
     """Durable before the executor is called. `number` counts a path's attempts from 0, over all legs. `effect` may be
-    None for `read`, `executor_version` for `1`; `reserve` is what is set aside: `cost_usd tokens metered`."""
+    None for `read`, `executor_version` for `1`; `reserve` is set aside: `cost_usd tokens metered`; `asked` is sent."""
 
     kind: ClassVar[str] = "attempt_started"
     path: StepPath
@@ -142,12 +142,12 @@ class AttemptStarted:
     effect: str | None = None
     executor_version: str | None = None
     reserve: Mapping[str, JsonValue] | None = None
+    asked: Asked | None = None
 
 
 @event
 class ProcessStarted:
-    """An attempt has started a process: the leader of its group. `began` is its start time as the system counts it, so
-    that a stranger with the same number is never taken for it."""
+    """An attempt has started a process, the leader of its group; `began` is its start time as the system counts it."""
 
     kind: ClassVar[str] = "process_started"
     path: StepPath

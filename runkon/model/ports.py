@@ -117,7 +117,10 @@ class StepRequest:
 
 class ActionExecutor(Protocol):
     """Carries out one kind of action. Safe for concurrent calls. May raise `Transient`, `Fatal`, `Cancelled`; any
-    other exception is an ordinary failure. An optional method `cancel(path)` is called on a thread of its own."""
+    other exception is an ordinary failure. An optional method `cancel(path)` is called on a thread of its own. One more,
+    `describe(request)`, returns a JSON object with all that the answer depends on and nothing that differs from run to
+    run, secrets by name; it asks nobody and changes nothing. A text `prompt` in it is what `execute` gets as
+    `request.prompt`."""
 
     @property
     def name(self) -> str: ...
@@ -216,6 +219,10 @@ class RunStore(Protocol):
 
     def events_of(self, run: RunID, kinds: Collection[str]) -> Sequence[Envelope]:
         """The events of these kinds, in order; the others are not read."""
+        ...
+
+    def runs_asked(self, request: Mapping[str, JsonValue], limit: int = 20) -> Sequence[RunID]:
+        """The runs in which an attempt was asked exactly this, newest first."""
         ...
 
     def runs_asked(self, request: Mapping[str, JsonValue], limit: int = 20) -> Sequence[RunID]:

@@ -45,6 +45,14 @@ class Seen(NamedTuple):
     digest: str
 
 
+class Asked(NamedTuple):
+    """What an attempt was asked, without what differs from run to run. Secrets stand there by name, the folder of the
+    project and the id of the run as marks. Equal digests mean the same request to the same executor."""
+
+    digest: str
+    request: Mapping[str, JsonValue]
+
+
 class CancelRequest(NamedTuple):
     """Somebody's wish that a run be given up. `at` is milliseconds UTC; with `kill` nothing is waited for."""
 

@@ -64,6 +64,9 @@ class ObjectExecutor:
         stop = getattr(wrapped, "cancel", None)
         if callable(stop):
             self.cancel = stop
+        describe = getattr(wrapped, "describe", None)
+        if callable(describe):
+            self.describe = describe
 
     def __repr__(self) -> str:
         return f"<executor {self.name!r}: {self.wrapped!r}>"

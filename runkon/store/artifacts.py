@@ -33,6 +33,7 @@ _ROLES = {  # the fields of events that may leave it, and as what
     "data": "fact",
     "changes": "definition",
     "items": "input",
+    "request": "request",
 }
 
 Value: TypeAlias = dict[str, Any]  # every field that is kept apart is a JSON object
@@ -67,7 +68,7 @@ def spill(payload: str) -> tuple[str, list[Artifact]]:
         if not isinstance(value, dict):
             continue
         content = dumps(value).encode()
-        if len(content) > SPILL or MARK in value:
+        if len(content) > SPILL or MARK in value or role == "request":
             artifact = Artifact(hex_digest(content), role, content)
             apart.append(artifact)
             fields[name] = _trace(artifact, value)
@@ -81,6 +82,11 @@ def _trace(artifact: Artifact, value: Value) -> Value:
         if "usage" in value:
             trace["usage"] = value["usage"]
     return trace
+
+
+def request_id(request: Mapping[str, object]) -> str:
+    """The id under which an attempt keeps what it was asked: equal requests have one."""
+    return hex_digest(dumps(dict(request)).encode())
 
 
 def refer(cursor: sqlite3.Cursor, number: int, artifact: Artifact, at: int) -> None:

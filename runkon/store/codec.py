@@ -17,15 +17,18 @@ from runkon.model.ids import StepPath
 from runkon.model.items import ListedItem
 from runkon.model.json_text import dumps
 from runkon.model.output import EMPTY, Output, Usage
-from runkon.model.records import Seen, StepError, StepInfo
+from runkon.model.records import Asked, Seen, StepError, StepInfo
 
 SPILL = 4 * 1024  # bytes of JSON that still stand in an event
 MARK = "$artifact"  # in place of what stands elsewhere
+_REQUEST = '"request":'  # what an attempt was asked is always kept elsewhere, by which equal requests are found
 
 
 def is_large(payload: str) -> bool:
     """True for the text of an event from which something may have to be kept apart."""
-    return len(payload) > SPILL or MARK in payload or (not payload.isascii() and len(payload.encode()) > SPILL)
+    if len(payload) > SPILL or MARK in payload or _REQUEST in payload:
+        return True
+    return not payload.isascii() and len(payload.encode()) > SPILL
 
 
 _NO_MARKERS: frozenset[str] = frozenset()
@@ -98,6 +101,8 @@ def attempt_started(event: ev.AttemptStarted) -> str:
         text += f',"executor_version":{quote(event.executor_version)}'
     if event.reserve is not None:
         text += f',"reserve":{dumps(dict(event.reserve))}'
+    if event.asked is not None:
+        text += f',"asked":{quote(event.asked.digest)},{_REQUEST}{dumps(dict(event.asked.request))}'
     return text + "}"
 
 
@@ -255,6 +260,7 @@ def _read_started(place: Place, payload: Payload) -> ev.Event:
         effect=payload.get("effect"),
         executor_version=payload.get("executor_version"),
         reserve=payload.get("reserve"),
+        asked=Asked(payload["asked"], payload["request"]) if "asked" in payload else None,
     )
 
 

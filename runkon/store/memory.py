@@ -13,6 +13,7 @@ from runkon.model.events import DefinitionChanged, Envelope, Note, RunCreated
 from runkon.model.fold import RunState, fold
 from runkon.model.ids import RunID
 from runkon.model.output import JsonValue
+from runkon.model.output import JsonValue
 from runkon.model.ports import RunStore
 from runkon.model.records import CancelRequest, GateAnswer, GateRecord, Lease, RunRecord, StepRecord
 from runkon.model.status import RunStatus
@@ -186,6 +187,15 @@ class MemoryRunStore(RunStore):
 
     def events_of(self, run: RunID, kinds: Collection[str]) -> Sequence[Envelope]:
         return [one for one in self.events(run) if one.event.kind in kinds]
+
+    def runs_asked(self, request: Mapping[str, JsonValue], limit: int = 20) -> Sequence[RunID]:
+        def is_asked(kept: _Kept) -> bool:
+            asked = (getattr(envelope.event, "asked", None) for envelope in kept.envelopes)
+            return any(one is not None and one.request == request for one in asked)
+
+        with self._lock:
+            found = [run for run, kept in self._runs.items() if is_asked(kept)]
+        return found[::-1][:limit]
 
     def runs_asked(self, request: Mapping[str, JsonValue], limit: int = 20) -> Sequence[RunID]:
         def is_asked(kept: _Kept) -> bool:

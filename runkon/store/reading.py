@@ -191,6 +191,13 @@ def events_of(connection: sqlite3.Connection, run: RunID, kinds: Collection[str]
     return [envelope(connection, run, row, payload) for row, payload in with_payloads(found)]
 
 
+def runs_asked(connection: sqlite3.Connection, request: Mapping[str, object], limit: int) -> list[RunID]:
+    """The runs that keep `request` as what an attempt was asked, newest first."""
+    from runkon.store.artifacts import request_id  # late: few steps ask
+
+    return [RunID(run) for (run,) in connection.execute(sql.RUNS_ASKED, (request_id(request), limit))]
+
+
 def with_payloads(rows: Sequence[_Row]) -> Iterator[tuple[_Row, object]]:
     """The rows of events, each with what `envelope` takes besides."""
     return zip(rows, loaded([row[8] for row in rows]), strict=True)

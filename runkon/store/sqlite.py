@@ -289,6 +289,10 @@ class SqliteRunStore(RunStore):
         with self._readers.reading() as connection:
             return reading.runs_asked(connection, request, limit) if connection else []
 
+    def runs_asked(self, request: Mapping[str, object], limit: int = 20) -> Sequence[RunID]:
+        with self._readers.reading() as connection:
+            return reading.runs_asked(connection, request, limit) if connection else []
+
     def check_log(self, run: RunID) -> None:
         from runkon.store.record_check import check_log  # late: a first leg relies on no record
 

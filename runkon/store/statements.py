@@ -256,5 +256,9 @@ SELECT_PAYLOADS = (
 SELECT_GATE_STATES = "SELECT name, occurrence, path, seq_first, decision, by FROM gates WHERE run = ?"
 SELECT_LAST = "SELECT number, seq FROM runs WHERE id = ?"
 SELECT_SOURCE = "SELECT text FROM sources WHERE id = ?"
+RUNS_ASKED = (
+    "SELECT runs.id FROM artifact_refs JOIN runs ON runs.number = artifact_refs.run "
+    "WHERE artifact_refs.artifact = ? AND artifact_refs.role = 'request' ORDER BY runs.number DESC LIMIT ?"
+)
 SELECT_ARTIFACT = "SELECT size, place, bytes FROM artifacts WHERE id = ?"
 SELECT_VERSION = "SELECT max(number) FROM schema_info"

@@ -3,12 +3,16 @@ Part of the store suite."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from runkon.errors import LeaseLost, UserError
 from runkon.model import events as ev
 from runkon.model.ids import RunID, StepPath, new_run_id
+from runkon.model.output import JsonValue
 from runkon.model.ports import RunStore
+from runkon.model.records import Asked
 from runkon.model.status import StepStatus
 from runkon.testing.store_ask_suite import AskContract
 from runkon.testing.store_lease_suite import in_threads
@@ -64,6 +68,22 @@ class HistoryContract(AskContract):
         (first,) = store.events(run)
         assert isinstance(first.event, ev.RunCreated)
         assert first.event.forked_from == source
+
+    @pytest.mark.parametrize("size", [1, 9000])
+    def test_runs_are_found_by_what_an_attempt_was_asked(self, store: RunStore, size: int) -> None:
+        request: dict[str, JsonValue] = {"executor": "fake", "prompt": "ü" * size}
+        stories = [Story(store) for _ in range(3)]
+        other: dict[str, JsonValue] = {"executor": "other"}
+        for story, sent in zip(stories, (request, other, request), strict=True):
+            story.begin()
+            story.write(replace(started("p/a"), asked=Asked("d", sent)))
+            story.write(completed("p/a"))
+        assert store.runs_asked(request) == [stories[2].run, stories[0].run]
+        assert store.runs_asked(request, 1) == [stories[2].run]
+        assert store.runs_asked({"executor": "nobody"}) == []
+        (found,) = store.events_of(stories[0].run, {"attempt_started"})
+        assert isinstance(found.event, ev.AttemptStarted)
+        assert found.event.asked == Asked("d", request)
 
     def test_the_log_of_an_unknown_run_is_not_called_whole(self, store: RunStore) -> None:
         with pytest.raises(UserError) as caught:

@@ -12,8 +12,8 @@ from runkon.language.program import CheckedWorkflow
 
 LIMITS = frozenset({"budget_usd", "max_calls", "max_tokens"})  # of runs, in `meta`
 OPTIONS: Mapping[str, frozenset[str]] = {
-    "call": frozenset({"cache", "isolation", "merge"}),
-    "script": frozenset({"cache", "isolation", "merge", "stream"}),
+    "call": frozenset({"isolation", "merge"}),
+    "script": frozenset({"isolation", "merge", "stream"}),
     "call_workflow": frozenset({"cache", "idle_timeout", "isolation", "max_cost_usd", "max_turns", "merge"}),
     "foreach": frozenset({"isolation", "merge"}),
     "parallel": frozenset({"isolation", "merge"}),
