@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runkon.engine.config import RunConfig
     from runkon.engine.runner import Runner
     from runkon.language.cache import ParsedFiles
+    from runkon.language.check import Known
     from runkon.language.program import Catalog, CheckedWorkflow, NameKind
     from runkon.language.project import Project
     from runkon.language.source import SourceFile
@@ -78,9 +79,9 @@ class App:
 
     @cached_property
     def parsed_files(self) -> ParsedFiles:
-        from runkon.language.cache import ParsedFiles
+        from runkon.language.cache import ParsedOnce
 
-        return ParsedFiles(self.settings.cache_dir)
+        return ParsedOnce(self.settings.cache_dir)
 
     def around(self, file: str | Path) -> Surroundings:
         """What is around a workflow file: a project of its own (a nearer `.runkon` or `.conductor`) comes first."""
@@ -132,13 +133,24 @@ class App:
         return self._finder.find_workflow(target, Path.cwd())
 
     def check_file(
-        self, path: Path, *, syntax_only: bool = False, executors: Mapping[str, str] | None = None
+        self,
+        path: Path,
+        *,
+        syntax_only: bool = False,
+        executors: Mapping[str, str] | None = None,
+        known: dict[Project, Known] | None = None,
     ) -> FileCheck:
-        """Read, parse and check one file; `executors` are those a run will use instead, by result key. Raises
-        UserError if it can't be read; findings are in the result."""
+        """Read, parse and check one file; `executors` are those a run will use instead, by result key. `known`, one for
+        several files, keeps what is found about the workflows they call. Raises UserError if it can't be read; findings
+        are in the result."""
+        from runkon.language.check import Known
         from runkon.language.loader import read_source
 
-        return self.check_source(read_source(path, str(path)), syntax_only=syntax_only, executors=executors)
+        source = read_source(path, str(path))
+        if known is None or syntax_only:
+            return self.check_source(source, syntax_only=syntax_only, executors=executors)
+        project = self.around(source.path).project
+        return self._check(source, project, executors, known.setdefault(project, Known()))
 
     def check_source(
         self, source: SourceFile, *, syntax_only: bool = False, executors: Mapping[str, str] | None = None
@@ -148,12 +160,18 @@ class App:
 
         return self._check(source, SyntaxOnly() if syntax_only else self.around(source.path).project, executors)
 
-    def _check(self, source: SourceFile, catalog: Catalog, executors: Mapping[str, str] | None = None) -> FileCheck:
+    def _check(
+        self,
+        source: SourceFile,
+        catalog: Catalog,
+        executors: Mapping[str, str] | None = None,
+        known: Known | None = None,
+    ) -> FileCheck:
         from runkon.language.check import check
 
         parsed = self.parsed_files.parse(source)
         workflows = parsed.workflows if parsed.is_whole else ()
-        results = tuple(check(parsed, workflow, catalog, executors=executors or {}) for workflow in workflows)
+        results = tuple(check(parsed, one, catalog, executors=executors or {}, known=known) for one in workflows)
         return FileCheck(source, parsed, results)
 
     # ── runs ──────────────────────────────────────────────────────────────────────────────────────

@@ -48,6 +48,21 @@ class ParsedFiles:
         return hex_digest(f"{self._origin}{content}".encode())[:40]
 
 
+class ParsedOnce(ParsedFiles):
+    """`ParsedFiles` for one process: a text is parsed, or fetched from the folder, once, however many call it."""
+
+    def __init__(self, folder: Path | None) -> None:
+        super().__init__(folder)
+        self._known: dict[tuple[str, str], ParseResult] = {}
+
+    def parse(self, source: SourceFile) -> ParseResult:
+        key = (source.path, source.sha256)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = super().parse(source)
+        return found
+
+
 def _parse(source: SourceFile, table: Path | None) -> ParseResult:
     # late: the parser brings table and builder, which a hit never needs
     from runkon.language.parser import parse

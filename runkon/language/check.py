@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from runkon.language.checks.caching import check_cache
-from runkon.language.checks.context import Context
+from runkon.language.checks.context import Context, Family, child_context
 from runkon.language.checks.defaults import check_input_defaults
 from runkon.language.checks.facts import facts_of
 from runkon.language.checks.host_variables import check_host_variables
@@ -26,7 +26,6 @@ from runkon.language.checks.workflows import (
     check_called_workflows,
     check_cycles,
     check_order_of_items,
-    child_context,
 )
 from runkon.language.diagnostics import Diagnostic, Severity, diagnose
 from runkon.language.nodes import Workflow
@@ -53,16 +52,33 @@ RULES: tuple[Rule, ...] = (
 )
 SURROUNDINGS: tuple[Rule, ...] = (check_resources, check_called_workflows)  # what another folder or plugin can change
 _NONE: Mapping[str, str] = MappingProxyType({})
+Results = dict[tuple[str, str], CheckResult]  # by file and name of a called workflow
+
+
+class Known:
+    """What was found about called workflows, for several checks with the same catalog and executors: each of them is
+    looked up and checked once. Not for longer than the files stay as they are."""
+
+    def __init__(self) -> None:
+        self.family: Family = {}
+        self.results: Results = {}
 
 
 def check(
-    parsed: ParseResult, workflow: Workflow, catalog: Catalog, *, executors: Mapping[str, str] = _NONE
+    parsed: ParseResult,
+    workflow: Workflow,
+    catalog: Catalog,
+    *,
+    executors: Mapping[str, str] = _NONE,
+    known: Known | None = None,
 ) -> CheckResult:
     """All findings about `workflow`, one of the workflows of `parsed`, by position, with its static facts.
 
     `executors` are those a run will use instead of the written ones, by result key. The workflow counts as checked
-    if neither it nor any workflow it calls has an error; warnings never stop it. Never raises."""
-    return _check(Context(parsed, workflow, catalog, executors), {})
+    if neither it nor any workflow it calls has an error; warnings never stop it. `known` is
+    shared by checks of several files. Never raises."""
+    known = Known() if known is None else known
+    return _check(Context(parsed, workflow, catalog, executors, known.family), known.results)
 
 
 def check_again(
@@ -95,7 +111,7 @@ def _accepted(context: Context, known: _Known) -> tuple[CheckedWorkflow | None, 
     return CheckedWorkflow(context.workflow, context.source, found, whole), found
 
 
-def _check(context: Context, known: dict[tuple[str, str], CheckResult]) -> CheckResult:
+def _check(context: Context, known: Results) -> CheckResult:
     findings = [finding for rule in RULES for finding in rule(context)]
     causes = sorted((finding for finding in findings if finding.severity is Severity.ERROR), key=_position)
     is_endless = any(finding.code in ("workflow-cycle", "workflow-too-deep") for finding in findings)
@@ -114,7 +130,7 @@ def _check(context: Context, known: dict[tuple[str, str], CheckResult]) -> Check
     return CheckResult(CheckedWorkflow(context.workflow, context.source, ordered, checked), ordered, facts)
 
 
-def _children(context: Context, known: dict[tuple[str, str], CheckResult]) -> Iterator[tuple[str, CheckResult]]:
+def _children(context: Context, known: Results) -> Iterator[tuple[str, CheckResult]]:
     """The workflows this one calls, each checked once however often it is called."""
     for name, loaded in context.children.items():
         if loaded.workflow is None or loaded.source is None:

@@ -16,7 +16,7 @@ from runkon.language import places
 from runkon.language.diagnostics import Severity
 from runkon.language.loader import read_source
 from runkon.language.lookup import locate
-from runkon.language.program import Catalog, LoadedWorkflow, Located, NameKind, ParseResult, ResourceKind
+from runkon.language.program import Catalog, LoadedWorkflow, Located, NameKind, ResourceKind
 from runkon.language.source import SourceFile
 from runkon.language.suggest import closest
 
@@ -33,7 +33,6 @@ class Project(Catalog):
         self.root = root
         self._names = names
         self._parsed_files = parsed_files
-        self._parsed: dict[tuple[str, str], ParseResult] = {}
 
     def knows(self, kind: NameKind, name: str) -> bool:
         return name in self._names.get(kind, ())
@@ -49,7 +48,7 @@ class Project(Catalog):
     def workflow(self, name: str, caller: SourceFile) -> LoadedWorkflow:
         """The workflow `name` as `call workflow` in `caller` means it: in the same file, beside it, then in the
         workflow folders of the project. A file with errors is found but not loaded."""
-        here = self._parse(caller)
+        here = self._parsed_files.parse(caller)
         for found in here.workflows:
             if found.name == name:
                 return LoadedWorkflow(found, caller)
@@ -99,19 +98,13 @@ class Project(Catalog):
             return (self.root,)
         return (own, self.root)
 
-    def _parse(self, source: SourceFile) -> ParseResult:
-        key = (source.path, source.sha256)
-        if key not in self._parsed:
-            self._parsed[key] = self._parsed_files.parse(source)
-        return self._parsed[key]
-
     def _load(self, path: Path, name: str, searched: tuple[str, ...]) -> LoadedWorkflow:
         shown = str(_shown_from(Path.cwd(), path))
         try:
             source = read_source(path, shown)
         except UserError as error:
             return LoadedWorkflow(None, None, searched, error.message)
-        parsed = self._parse(source)
+        parsed = self._parsed_files.parse(source)
         errors = [found for found in parsed.diagnostics if found.severity is Severity.ERROR]
         if errors or not parsed.workflows:
             first = errors[0] if errors else None

@@ -27,6 +27,8 @@ from runkon.views.times import counted
 
 if TYPE_CHECKING:
     from runkon.cli.case_files import CaseCheck
+    from runkon.language.check import Known
+    from runkon.language.project import Project
 
 
 @runkon_command(
@@ -42,20 +44,21 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(session: Session, files: tuple[str, ...], *, strict: bool, syntax: bool) -> int:
     report = _Report(session, is_strict=strict, is_syntax=syntax)
+    known: dict[Project, Known] = {}
     for path in workflow_files(session.app, files, with_cases=True):
         try:
-            report.take(path, _checked(session, path, is_syntax=syntax))
+            report.take(path, _checked(session, path, known, is_syntax=syntax))
         except UserError as error:
             report.unreadable(path, error)
     return report.close()
 
 
-def _checked(session: Session, path: Path, *, is_syntax: bool) -> FileCheck | CaseCheck:
+def _checked(session: Session, path: Path, known: dict[Project, Known], *, is_syntax: bool) -> FileCheck | CaseCheck:
     if path.suffix == CASES.lstrip("*"):
         from runkon.cli.case_files import check_cases  # late: for files of tests only
 
         return check_cases(session.app, path, syntax_only=is_syntax)
-    return session.app.check_file(path, syntax_only=is_syntax)
+    return session.app.check_file(path, syntax_only=is_syntax, known=known)
 
 
 class _Report:

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from typing import TypeAlias
 
 from runkon.language.keys import all_statements, result_key
 from runkon.language.nodes import CallStep, CallWorkflow, Entry, ForEachBlock, InputDecl, Statement, Workflow
 from runkon.language.program import Catalog, LoadedWorkflow, Located, ParseResult, ResourceKind
 from runkon.language.source import SourceFile, Span
 
+Family: TypeAlias = "dict[tuple[str, str, tuple[str, ...]], Context]"  # by file, name, and what else the file holds
+
 
 class Context:
-    """One check of one workflow. `overrides` are executors chosen for a run, by result key."""
+    """One check of one workflow. `overrides` are executors chosen for a run, by result key; `family` are the contexts
+    of called workflows, shared by all checks with the same catalog and overrides."""
 
-    def __init__(self, parsed: ParseResult, workflow: Workflow, catalog: Catalog, overrides: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        parsed: ParseResult,
+        workflow: Workflow,
+        catalog: Catalog,
+        overrides: Mapping[str, str],
+        family: Family | None = None,
+    ) -> None:
         self.parsed = parsed
         self.workflow = workflow
         self.catalog = catalog
         self.overrides = overrides
+        self.family: Family = {} if family is None else family
 
     @property
     def source(self) -> SourceFile:
@@ -44,9 +56,14 @@ class Context:
         return found
 
     @cached_property
+    def calls(self) -> tuple[str, ...]:
+        """The names of the workflows behind `call workflow` and `foreach`, sorted."""
+        return tuple(sorted(called_workflows(self.statements)))
+
+    @cached_property
     def children(self) -> Mapping[str, LoadedWorkflow]:
         """Every workflow that this one names, by name, each looked up once."""
-        return {name: self.load(name) for name in sorted(called_workflows(self.statements))}
+        return {name: self.load(name) for name in self.calls}
 
     def load(self, name: str) -> LoadedWorkflow:
         for workflow in self.parsed.workflows:
@@ -56,6 +73,20 @@ class Context:
 
     def locate(self, kind: ResourceKind, name: str) -> Located:
         return self.catalog.locate(kind, name, self.workflow.name, self.source)
+
+
+def child_context(context: Context, loaded: LoadedWorkflow) -> Context:
+    """The context of a called workflow. Its siblings in the file stay known if it is this file."""
+    if loaded.workflow is None or loaded.source is None:
+        raise ValueError("a child that was not loaded has no context")
+    same_file = loaded.source.path == context.source.path
+    parsed = context.parsed if same_file else ParseResult(loaded.source, (loaded.workflow,))
+    key = (loaded.source.path, loaded.workflow.name, tuple(one.name for one in parsed.workflows))
+    known = context.family.get(key)
+    if known is None:
+        known = Context(parsed, loaded.workflow, context.catalog, context.overrides, context.family)
+        context.family[key] = known
+    return known
 
 
 def called_workflows(statements: Iterable[Statement]) -> set[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from runkon.language.checks.context import Context, called_workflows
+from runkon.language.checks.context import Context, child_context
 from runkon.language.diagnostics import Diagnostic, Related, diagnose
 from runkon.language.keys import all_statements
 from runkon.language.nodes import CallWorkflow, Entry, ForEachBlock, Statement, Word, Workflow
-from runkon.language.program import LoadedWorkflow, ParseResult
+from runkon.language.program import LoadedWorkflow
 from runkon.language.source import Span
 from runkon.language.suggest import closest
 
@@ -70,7 +70,7 @@ def check_order_of_items(context: Context) -> Iterable[Diagnostic]:
 
 def check_cycles(context: Context) -> Iterable[Diagnostic]:
     """Chains of calls that come back to a workflow, or go deeper than the engine follows: one finding per call."""
-    for name in sorted(called_workflows(context.statements)):
+    for name in context.calls:
         chain = _long_chain(name, context)
         if chain is None:
             continue
@@ -87,24 +87,15 @@ def _long_chain(name: str, context: Context) -> tuple[str, ...] | None:
     """A chain of calls through `name` with one workflow more than may be, which every circle has too. Walks level by
     level and keeps one way to each workflow, so that many calls cost no more than few."""
     level: dict[str, tuple[tuple[str, ...], Context]] = {context.workflow.name: ((context.workflow.name,), context)}
-    wanted = {name}
+    wanted: tuple[str, ...] = (name,)
     for _ in range(MAX_DEPTH):
         deeper: dict[str, tuple[tuple[str, ...], Context]] = {}
         for chain, caller in level.values():
-            for called in sorted(wanted or called_workflows(caller.statements)):
+            for called in wanted or caller.calls:
                 loaded = caller.children[called]
                 if len(chain) == MAX_DEPTH:
                     return (*chain, called)
                 if called not in deeper and loaded.workflow is not None:
                     deeper[called] = ((*chain, called), child_context(caller, loaded))
-        level, wanted = deeper, set()
+        level, wanted = deeper, ()
     return None
-
-
-def child_context(context: Context, loaded: LoadedWorkflow) -> Context:
-    """The context of a called workflow. Its siblings in the file stay known if it is this file."""
-    if loaded.workflow is None or loaded.source is None:
-        raise ValueError("a child that was not loaded has no context")
-    same_file = loaded.source.path == context.source.path
-    parsed = context.parsed if same_file else ParseResult(loaded.source, (loaded.workflow,))
-    return Context(parsed, loaded.workflow, context.catalog, context.overrides)
