@@ -152,7 +152,7 @@ def fresh_step(run: RunID, row: _Row) -> StepRecord:
     return StepRecord(run, StepPath(row[0]), StepInfo(*row[1:9]), StepStatus.PENDING, epoch=row[9])
 
 
-def loaded(texts: Sequence[str | None]) -> Sequence[Any]:
+def loaded(texts: Sequence[str | None]) -> Sequence[object]:
     """The values of JSON texts, all at once, which takes a fifth of the time; `ALONE` in the place of each if they
     can't be told apart: then one of them is no JSON, and is found when it is read alone."""
     try:

@@ -50,7 +50,7 @@ def step_records(connection: sqlite3.Connection, run: RunID, rows: Sequence[_Row
         return []
     rows = sorted(rows, key=_ORDER)
     columns = list(zip(*rows, strict=True))
-    payloads = loaded(columns[19])
+    payloads: Sequence[Any] = loaded(columns[19])
     if ALONE in payloads or not _are_sound(columns):
         payloads = [_sound(run, row, payload) for row, payload in zip(rows, payloads, strict=True)]
     ends = zip(*(_end(connection, run, row, payload) for row, payload in zip(rows, payloads, strict=True)), strict=True)
