@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from runkon.engine.runner import Runner
     from runkon.language.cache import ParsedFiles
     from runkon.language.check import Known
-    from runkon.language.program import Catalog, CheckedWorkflow, NameKind
+    from runkon.language.program import Catalog, CheckedWorkflow, LoadedWorkflow, NameKind
     from runkon.language.project import Project
     from runkon.language.source import SourceFile
     from runkon.plugin.discovery import Loaded
     from runkon.plugin.registry import Registry
     from runkon.resuming import Resuming
+    from runkon.starting import Starting
     from runkon.store.care.upkeep import Upkeep
 
 __all__ = ["App", "FileCheck", "Progress", "ResumeWish", "RunOptions", "Surroundings"]
@@ -132,6 +133,10 @@ class App:
         """The file behind `FILE` or `NAME`. Raises UserError `workflow-not-found` with the places searched."""
         return self._finder.find_workflow(target, Path.cwd())
 
+    def called(self, name: str, caller: SourceFile) -> LoadedWorkflow:
+        """The workflow that `call workflow NAME` in `caller` means; for looking only: no plugin is loaded."""
+        return self._finder.workflow(name, caller)
+
     def check_file(
         self,
         path: Path,
@@ -189,7 +194,7 @@ class App:
         """Create a run and execute its first leg. `on_created` hears the id as soon as the run is durable."""
         around = self.around(checked.source.path)
         runner = self.runner(around, sinks, progress)
-        config = self._new_config(around, options)
+        config = self.new_config(around, options)
         run = runner.create(checked, inputs, config)
         if on_created is not None:
             on_created(run)
@@ -225,6 +230,13 @@ class App:
         from runkon.engine.giving_up import give_up
 
         return give_up(self.store, run, wish, 0 if wish.kill else self.settings.kill_grace)
+
+    @cached_property
+    def starting(self) -> Starting:
+        """Starting a run once, by a key."""
+        from runkon.starting import Starting
+
+        return Starting(self)
 
     @cached_property
     def resuming(self) -> Resuming:
@@ -310,7 +322,8 @@ class App:
             resolvers=registry.things("gate"),  # type: ignore[arg-type]  # checked by `register`
         )
 
-    def _new_config(self, around: Surroundings, options: RunOptions) -> RunConfig:
+    def new_config(self, around: Surroundings, options: RunOptions) -> RunConfig:
+        """The settings of a new run."""
         from runkon.engine.config import RunConfig
 
         settings = self.settings

@@ -3,41 +3,77 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TypeAlias
 
 from runkon.language import nodes as n
 from runkon.language.keys import result_key
-from runkon.language.program import CheckedWorkflow
+from runkon.language.program import CheckedWorkflow, LoadedWorkflow
 from runkon.language.source import SourceFile, Span
 from runkon.model.ids import occurrence
+from runkon.named import NamedTuple
 from runkon.views.outline import Outline
 
 LONGEST_CONDITION = 60
 MOST = 400  # statements
 ENGINE_SEGMENTS = ("on_fail", "fallback", "always")  # below a call of a workflow
 
+Load: TypeAlias = Callable[[str, SourceFile], LoadedWorkflow]  # what `call workflow NAME` in a file means
 
-Programs: TypeAlias = Mapping[str, CheckedWorkflow]
+
+class Called(NamedTuple):
+    """A workflow that is called, and how those are found that it calls itself."""
+
+    workflow: n.Workflow
+    source: SourceFile
+    find: Find
 
 
-def outline_of(workflow: n.Workflow, source: SourceFile, children: Programs = MappingProxyType({})) -> Outline:
-    """The whole workflow; its top-level `always` comes last. `children` are the workflows it calls: what stands in them
-    is drawn below the call, until all in all `MOST` statements are drawn."""
-    inside = _Build(source, children, [MOST]).whole(workflow, "", Counter())
+Find: TypeAlias = "Callable[[str], Called | None]"
+
+
+def outline_of(workflow: n.Workflow, source: SourceFile, find: Find = lambda name: None) -> Outline:  # noqa: ARG005
+    """The whole workflow; its top-level `always` comes last. What stands in the workflows that it calls, and that
+    `find` finds, is drawn below the call, until all in all `MOST` statements are drawn."""
+    inside = _Build(source, find, [MOST]).whole(workflow, "", Counter())
     return Outline("workflow", workflow.name, "", workflow.span.line, inside)
 
 
 def program_outline(program: CheckedWorkflow) -> Outline:
     """The outline of a checked workflow with all that it calls."""
-    return outline_of(program.workflow, program.source, program.children)
+    return outline_of(program.workflow, program.source, _of_program(program))
+
+
+def file_outline(workflow: n.Workflow, source: SourceFile, load: Load) -> Outline:
+    """The outline of a workflow as it is read, with those that `load` finds for it: nothing has to be right."""
+    return outline_of(workflow, source, _of_file(source, load, (workflow.name,)))
+
+
+def _of_program(program: CheckedWorkflow) -> Find:
+    def find(name: str) -> Called | None:
+        child = program.children.get(name)
+        return None if child is None else Called(child.workflow, child.source, _of_program(child))
+
+    return find
+
+
+def _of_file(source: SourceFile, load: Load, chain: tuple[str, ...]) -> Find:
+    """Workflows that call themselves, or each other, are drawn once in a chain."""
+
+    def find(name: str) -> Called | None:
+        loaded = load(name, source) if name not in chain else None
+        if loaded is None or loaded.workflow is None or loaded.source is None:
+            return None
+        return Called(loaded.workflow, loaded.source, _of_file(loaded.source, load, (*chain, name)))
+
+    return find
 
 
 class _Build:
-    def __init__(self, source: SourceFile, children: Programs, left: list[int]) -> None:
+    def __init__(self, source: SourceFile, find: Find, left: list[int]) -> None:
         self._source = source
-        self._children = children
+        self._find = find
         self._left = left  # how many statements may still be drawn, of all files together
 
     def whole(self, workflow: n.Workflow, prefix: str, seen: Counter[str]) -> tuple[Outline, ...]:
@@ -71,24 +107,30 @@ class _Build:
                 return Outline(node.kind.replace("_", " "), label, path, line, self._inside(node.body, path))
             case n.ForEachBlock():
                 path = _path(node.key, prefix, seen)
-                label = node.name if node.workflow is None else f"{node.name} → {node.workflow}"
-                return Outline("foreach", label, path, line, self._inside(node.body or (), path))
+                if node.workflow is not None:
+                    return self._calling(
+                        node.workflow, Outline("foreach", f"{node.name} → {node.workflow}", path, line)
+                    )
+                return Outline("foreach", node.name, path, line, self._inside(node.body or (), path))
             case n.SetStatement():
                 return Outline("set", ", ".join(entry.name for entry in node.updates), "", line)
             case n.CallWorkflow():
                 key = result_key(node) or node.kind
                 path = _path(key, prefix, seen)
-                return Outline(node.kind, _title(node, key), path, line, self._called(node.workflow, path))
+                return self._calling(node.workflow, Outline(node.kind, _title(node, key), path, line))
             case _:
                 key = result_key(node) or node.kind
                 return Outline(node.kind, _title(node, key), _path(key, prefix, seen), line)
 
-    def _called(self, name: str, path: str) -> tuple[Outline, ...]:
-        child = self._children.get(name)
-        if child is None or self._left[0] <= 0:
-            return ()
-        build = _Build(child.source, child.children, self._left)
-        return build.whole(child.workflow, f"{path}/", Counter(ENGINE_SEGMENTS))
+    def _calling(self, name: str, call: Outline) -> Outline:
+        """The call with what stands in the workflow it calls."""
+        child = self._find(name) if self._left[0] > 0 else None
+        if child is None:
+            return call
+        build = _Build(child.source, child.find, self._left)
+        inside = build.whole(child.workflow, f"{call.path}/", Counter(ENGINE_SEGMENTS))
+        file = "" if child.source.path == self._source.path else child.source.path
+        return replace(call, children=inside, file=file)
 
     def _inside(self, statements: Iterable[n.Statement], path: str) -> tuple[Outline, ...]:
         return self.body(statements, f"{path}/", Counter())

@@ -98,7 +98,7 @@ class _Drawing:
                 return self._do_while(self._inner(box, part), part, exits)
             case "foreach" if part.children:
                 return self._foreach(self._inner(box, part), part, exits)
-            case "do" | "always":
+            case "do" | "always" | "call_workflow" if part.children:
                 return self.sequence(self._inner(box, part), part.children, exits)
             case _:
                 return self._leaf(box, part, exits)
@@ -110,7 +110,8 @@ class _Drawing:
 
     def _inner(self, box: Box, part: Outline) -> Box:
         self._count += 1
-        inner = Box(f"b{self._count}", _titled(part))
+        state = self._overlay.get(part.path) if part.kind == "call_workflow" else None
+        inner = Box(f"b{self._count}", f"{_titled(part)}\n{state.text}" if state else _titled(part))
         box.boxes.append(inner)
         return inner
 

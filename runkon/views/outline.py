@@ -15,13 +15,15 @@ from runkon.views.times import elapsed
 @dataclass(frozen=True, slots=True)
 class Outline:
     """One thing of a workflow. `kind` is its keyword (`if`, `arm`, `else`, `call`, …), `label` its name or condition,
-    `path` its step path without loop rounds (empty where it has none), `line` its line from 1."""
+    `path` its step path without loop rounds (empty where it has none), `line` its line from 1. `file` is the one its
+    children stand in, given where that is another one."""
 
     kind: str
     label: str
     path: str = ""
     line: int = 0
     children: tuple[Outline, ...] = ()
+    file: str = ""
 
     def kinds(self) -> dict[str, str]:
         """Path to keyword, for everything below that has a path."""
@@ -32,6 +34,8 @@ class Outline:
 
     def as_json(self, overlay: Mapping[str, Overlay] | None = None) -> dict[str, JsonValue]:
         found: dict[str, JsonValue] = {"kind": self.kind, "label": self.label, "path": self.path, "line": self.line}
+        if self.file:
+            found["file"] = self.file
         state = (overlay or {}).get(self.path) if self.path else None
         if state is not None:
             found |= {"status": state.status, "duration_ms": state.duration_ms, "rounds": state.rounds}

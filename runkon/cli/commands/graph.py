@@ -10,12 +10,10 @@ import click
 from runkon.cli.findings import show_findings
 from runkon.cli.options import VariableOption
 from runkon.cli.options import command as runkon_command
-from runkon.cli.outline import outline_of, program_outline
+from runkon.cli.outline import file_outline, program_outline
 from runkon.cli.session import Session
 from runkon.errors import EXIT_ENVIRONMENT, EXIT_INVALID, EXIT_USAGE, UserError
 from runkon.language.columns import visible
-from runkon.language.keys import all_statements
-from runkon.language.nodes import CallWorkflow
 from runkon.model.ids import RunID
 from runkon.views.outline import Outline, Overlay, overlay_of
 
@@ -58,12 +56,7 @@ def _outline(session: Session, file: str | None, run: RunID | None) -> Outline |
     if not check.parsed.ok or not check.parsed.workflows:
         show_findings(session.console, check.diagnostics, check.source)
         return None
-    first = check.parsed.workflows[0]
-    if any(isinstance(one, CallWorkflow) for one in all_statements(first)):
-        whole = session.app.check_file(session.app.find_workflow(file or "")).results
-        if whole and whole[0].checked is not None:
-            return program_outline(whole[0].checked)
-    return outline_of(first, check.source)
+    return file_outline(check.parsed.workflows[0], check.source, session.app.called)
 
 
 def _print(session: Session, outline: Outline, overlay: Mapping[str, Overlay] | None, form: str) -> None:
