@@ -7,7 +7,7 @@ until the run completes: whoever resumes it after a crash need not know.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -33,8 +33,10 @@ from runkon.model.records import RunRecord, StepRecord, fresh_step
 from runkon.model.status import RunStatus, StepStatus
 
 if TYPE_CHECKING:
+    from runkon.engine.call_retries import Made
     from runkon.engine.choices import Choices
     from runkon.language.program import CheckedWorkflow
+    from runkon.model.ids import StepPath
     from runkon.model.output import JsonValue
 
 _TELLING = frozenset({"run_resumed", "definition_changed", "run_completed"})
@@ -111,6 +113,7 @@ def begin_again(
         looks_again=looks_again,
         takes_edits=takes_edits,
         choices=_choices(store, record, body),
+        retried=_retried(store, record, body, course.aside if how.name in ("from", "restart") else ()),
         crashed=record.status in (RunStatus.RUNNING, RunStatus.CANCELLING),
     )
 
@@ -176,6 +179,20 @@ def _choices(store: RunStore, record: RunRecord, body: Sequence[Planned]) -> Cho
     from runkon.engine.choices import Choices  # late: only where there are conditions
 
     return Choices(store.events_of(record.id, {"choice_made"}))
+
+
+def _retried(
+    store: RunStore, record: RunRecord, body: Sequence[Planned], aside: Iterable[StepPath]
+) -> dict[StepPath, Made]:
+    """The retries of called workflows that are used up; `aside` is what this leg was asked to put aside."""
+    if not calls_workflows(body):
+        return {}
+    from runkon.engine.call_retries import TOLD, forget_around, made_before  # late: only where workflows are called
+
+    found = made_before(store.events_of(record.id, TOLD))
+    for path in aside:
+        forget_around(found, path)
+    return found
 
 
 def _may_have_put_aside(record: RunRecord) -> bool:

@@ -20,6 +20,7 @@ from runkon.model.status import RunStatus, StepStatus
 from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
+    from runkon.engine.call_retries import Made
     from runkon.engine.choices import Choices
     from runkon.engine.item_sources import ItemSources
     from runkon.engine.ledger import Ledger
@@ -77,7 +78,8 @@ class Beginning(NamedTuple):
     compared with what they would see now, with `takes_edits` also the files of scripts. `choices` are those of earlier
     legs, where there are conditions; `failed_before` counts failed attempts that count against the retries of this leg;
     `unconfirmed` are steps of which something may still be running, and what is known of that; `items` is where a
-    `foreach` gets its list, `past` where `cache` finds results of other runs."""
+    `foreach` gets its list, `past` where `cache` finds results of other runs; `retried` are retries of called workflows
+    that are used up."""
 
     recorded: dict[StepPath, StepRecord]
     steps: Sequence[StepRecord] = ()
@@ -95,6 +97,7 @@ class Beginning(NamedTuple):
     items: ItemSources | None = None
     ledger: Ledger | None = None
     past: RunStore | None = None
+    retried: Mapping[StepPath, Made] = MappingProxyType({})
 
 
 def refuse_unless_resumable(run: RunID, record: RunRecord | None) -> RunRecord:

@@ -77,6 +77,7 @@ class Leg:
         self.takes_edits = begun.takes_edits
         self.visited: set[StepPath] = set()  # what the walk has come by, for a leg that looks again
         self.failed_before = begun.failed_before
+        self.retried = dict(begun.retried)
         self.ledger = begun.ledger
         self.metered: set[StepPath] = set()  # steps whose last attempt costs money
         self.slots = slots

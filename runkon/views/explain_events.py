@@ -35,6 +35,11 @@ def told(event: ev.Event) -> str | None:
         case ev.RetryScheduled():
             wait = f"after {elapsed(event.delay_ms)}, at {iso(event.due_at)}" if event.delay_ms else "at once"
             return f"another attempt was to follow {wait}; {event.retries_left} more after it"
+        case ev.ChoiceMade(construct="retry", operands=retry):
+            when = (
+                f", due at {iso(due)}" if retry.get("delay_ms") and isinstance(due := retry.get("due_at"), int) else ""
+            )
+            return f"retry {retry.get('made')} began{when}, {retry.get('left')} more after it: {first_line(event.text)}"
         case ev.ChoiceMade():
             saw = ", ".join(f"{name} = {as_json(value)}" for name, value in event.operands.items())
             return f"`{event.construct} {event.text}` was {str(event.result).lower()}" + (f" ({saw})" if saw else "")

@@ -53,6 +53,8 @@ def line_of(event: ev.Event, *, is_verbose: bool = False) -> Line | None:
             return Line("cancelling", "", f"as {event.by} asked{said}", "warning")
         case ev.RetryScheduled() if event.delay_ms:
             return Line("waiting", event.path, "before the next attempt", "quiet")
+        case ev.ChoiceMade(construct="retry"):
+            return Line("retry", event.path, first_line(event.text), "warning")
         case ev.ChoiceMade() if is_verbose:
             return Line("choice", event.path, f"{event.construct} {event.text} is {str(event.result).lower()}", "quiet")
         case ev.StateSet(path=path) if is_verbose and path is not None:

@@ -12,6 +12,7 @@ from itertools import count
 
 from runkon.engine.answers import Failed
 from runkon.engine.attempt import run_leaf, settle, tell_agent
+from runkon.engine.call_retries import Made, choice, forget_below
 from runkon.engine.child import ChildEnd, run_child
 from runkon.engine.ends import Failure, Stopped
 from runkon.engine.outcome import SKIP_BY_CONDITION, failure_of, replay, skip_by_condition, stopped_before, supersede
@@ -48,7 +49,7 @@ class _Call:
         self.path = scope.path_of(call)
         self.started = scope.leg.clock.monotonic()
         self.paths: tuple[StepPath, ...] = ()  # steps inside whose failure nobody took
-        self.made = 1  # attempts of this leg
+        self.made = 1  # attempts, those of earlier legs included
 
     def run(self) -> None:
         call, scope, leg = self.call, self.scope, self.leg
@@ -113,8 +114,11 @@ class _Call:
 
     # ── attempts ──────────────────────────────────────────────────────────────────────────────────
     def _attempts(self) -> StepResult:
-        options = self.call.options
-        for number in count(1):
+        options, leg = self.call.options, self.leg
+        before = leg.retried.pop(self.path, None)
+        if before is not None and not self.scope.token.is_recall:
+            self._wait(before.due_at)
+        for number in count(1 if before is None else before.number + 1):
             self.made = number
             end = self._attempt()
             if end.failure is None:
@@ -125,8 +129,7 @@ class _Call:
                 raise unsettled(self.call, self.scope, self.leg.recorded.get(self.path))
             if not may_retry(options, Failed(error), number - 1):
                 break
-            self._wait(number)
-            self._put_aside(error)
+            self._wait(self._put_aside(error, number))
         told = self._by_fallback(error)
         return self._failed(error) if told is None else told
 
@@ -151,27 +154,32 @@ class _Call:
             return end._replace(failure=Failure(self.path, answer.error.message, "invalid_value"))
         return end
 
-    def _wait(self, number: int) -> None:
-        leg = self.leg
-        delay = delay_ms(self.call.options, number - 1, leg.run, self.path, number)
-        if delay > 0:
-            leg.recorder.commit()
-            self.scope.token.wait(delay / 1000)
+    def _wait(self, due_at: int) -> None:
+        """Until the retry that is on record is due."""
+        seconds = (due_at - self.leg.clock.now_ms()) / 1000
+        if seconds > 0:
+            failpoint("in_backoff", self.path, self.made)
+            self.scope.token.wait(seconds)
         self.scope.check()
 
-    def _put_aside(self, error: StepError) -> None:
-        """Every record of the failed attempt, in one transaction, so that a crash leaves all of it or nothing."""
-        leg = self.leg
+    def _put_aside(self, error: StepError, number: int) -> int:
+        """Every record of the failed attempt, and that another one follows, in one transaction, so that a crash leaves
+        all of it or nothing. When it is due."""
+        leg, options = self.leg, self.call.options
         leg.recorder.commit()
         failpoint("before_retry", self.path, self.made)
         why = f"`{self.call.key}` is tried again: {error.message}"
-        events: list[Event] = []
+        delay = delay_ms(options, number - 1, leg.run, self.path, number)
+        made = Made(number, leg.clock.now_ms() + delay)
+        forget_below(leg.retried, self.path)
+        events: list[Event] = [choice(self.path, error, made, delay_ms=delay, left=options.retries - number)]
         for record in leg.read_steps():
             if record.path.startswith(f"{self.path}/"):
                 events.append(StepSuperseded(path=record.path, why=why, epoch=record.epoch))
                 leg.recorded[record.path] = fresh_step(record)
         leg.recorder.commit(*events)
         failpoint("after_retry", self.path, self.made)
+        return made.due_at
 
     def _by_fallback(self, error: StepError) -> StepResult | None:
         """The result of the agent that gets one more attempt, None if there is none or it fails, too."""

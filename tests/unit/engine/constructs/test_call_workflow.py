@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 
 from runkon.engine.resume import Resumption, sources_of
 from runkon.model.records import RunRecord
-from runkon.testing import check_text
+from runkon.testing import FakeClock, check_text
+from runkon.testing.clock import START_MS
 from tests.unit.engine.conftest import Flow
 
 Make = Callable[[str], Flow]
@@ -202,3 +204,60 @@ def test_a_run_that_is_to_stop_inside_knows_paths_only(calls: Make) -> None:
     flow.config = replace(flow.config, until="kid/a")
     assert flow.start().status == "interrupted"
     assert list(flow.steps) == ["kid/a"]
+
+
+# ── retries over legs ─────────────────────────────────────────────────────────────────────────────
+WAITING = "workflow w { call workflow kid { retries = 1 backoff = fixed delay = 60s } } workflow kid { call a call b }"
+
+
+def test_the_wait_of_a_retry_goes_on_after_a_crash(calls: Make) -> None:
+    flow = calls(WAITING)
+    clock = flow.clock = FakeClock()
+    flow.answers({"b": [RuntimeError("no"), {}]})
+    end = flow.begin()
+    clock.wait_for_timer(60.0)
+    begun = list(flow.events)
+    clock.advance(60.0)
+    assert end().status == "completed"
+    assert (flow.events[len(begun)].kind, str(getattr(flow.events[len(begun)], "path", ""))) == (
+        "attempt_started",
+        "kid/a",
+    )
+    flow.kill_at(len(begun))
+    clock = flow.clock = FakeClock(START_MS + 20_000)
+    scripted = flow.answers({})
+    ended: list[RunRecord] = []
+    thread = threading.Thread(target=lambda: ended.append(flow.resume()), daemon=True)
+    thread.start()
+    clock.wait_for_timer(40.0)
+    assert scripted.calls == ()
+    clock.advance(40.0)
+    thread.join(30)
+    assert [one.status for one in ended] == ["completed"]
+    assert scripted.paths == ["kid/a", "kid/b"]
+
+
+def test_a_resume_grants_no_retry_again_that_is_used_up(calls: Make) -> None:
+    flow = calls("workflow w { call workflow kid { retries = 1 } } workflow kid { call a call b }")
+    executor = flow.answers({"b": RuntimeError("no")})
+    assert flow.start().status == "failed"
+    assert executor.paths == ["kid/a", "kid/b"] * 2
+    executor = flow.answers({"b": RuntimeError("no")})
+    assert flow.resume().status == "failed"
+    assert executor.paths == ["kid/b"]
+    executor = flow.answers({"b": RuntimeError("no")})
+    assert rerun(flow, Resumption(step="kid")).status == "failed"
+    assert executor.paths == ["kid/a", "kid/b"] * 2
+
+
+def test_retries_of_a_call_inside_begin_anew_with_those_of_the_call_around_it(calls: Make) -> None:
+    flow = calls(
+        "workflow w { call workflow kid { retries = 1 } } workflow kid { call workflow inner { retries = 1 } } "
+        "workflow inner { call a }"
+    )
+    executor = flow.answers({"a": RuntimeError("no")})
+    assert flow.start().status == "failed"
+    assert len(executor.calls) == 4
+    executor = flow.answers({"a": RuntimeError("no")})
+    assert flow.resume().status == "failed"
+    assert len(executor.calls) == 1
