@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from runkon.engine.account import Wanted
 from runkon.engine.answers import Answer, Failed, with_unknown_cost
+from runkon.engine.callee import callee, fallback, most_cost, supplier
 from runkon.engine.dispatch import Limits, StoppedCall, call_here, call_within
 from runkon.engine.ends import BodyFailed, GivenUp, Stopped
 from runkon.engine.open_step import OpenStep
@@ -155,7 +156,7 @@ class Attempts(OpenStep):
 
     def settle(self) -> StepResult:
         options = self.leaf.options
-        name = self._executor_name()
+        name = callee(self.leaf, self.scope)
         early = None if self.record is None else self._take_up(self.record)
         if early is not None and not isinstance(early, Failed):
             return early
@@ -168,7 +169,7 @@ class Attempts(OpenStep):
             answer = self.attempt(name, why="retry")
         if isinstance(answer, Failed) and options.fallback is not None:
             self.previous = answer.error.message
-            answer = self.attempt(options.fallback.text, why="fallback")
+            answer = self.attempt(fallback(self.leaf, self.scope), why="fallback")
             if not isinstance(answer, Failed):
                 return complete(self, answer, is_degraded=True)
         if isinstance(answer, Failed):
@@ -194,16 +195,12 @@ class Attempts(OpenStep):
             self.wait((record.due_at - leg.clock.now_ms()) / 1000)
         return None
 
-    def _executor_name(self) -> str:
-        leaf = self.leaf
-        return self.scope.leg.config.executors.get(leaf.key) or leaf.options.executor or leaf.called
-
     def begin_early(self) -> AttemptStarted | None:
         """Take a slot for the first attempt and give its beginning to a caller that records several at once; None if
         it has to begin by itself."""
         leg = self.scope.leg
-        executor = leg.executor(self._executor_name())
-        if executor is None or executor.name in leg.exhausted or self.leaf.options.cache:
+        executor = leg.executor(callee(self.leaf, self.scope))
+        if executor is None or supplier(executor) in leg.exhausted or self.leaf.options.cache:
             return None
         if not leg.slots.try_acquire():
             return None
@@ -236,9 +233,9 @@ class Attempts(OpenStep):
         leg = self.scope.leg
         executor = leg.executor(name)
         if executor is None:
-            return Failed(StepError("fatal", f"no executor is called `{name}`"))
-        if leg.exhausted and executor.name in leg.exhausted:
-            return self._refused(leg.exhausted[executor.name])
+            return Failed(StepError("fatal", leg.missing.get(name) or f"no executor is called `{name}`"))
+        if leg.exhausted and supplier(executor) in leg.exhausted:
+            return self._refused(leg.exhausted[supplier(executor)])
         if leg.ledger is not None and not self.is_begun:
             held = leg.ledger.hold(self._wanted(executor), self.scope.token, leg.body_token.cancel)
             if isinstance(held, Failed):
@@ -251,14 +248,13 @@ class Attempts(OpenStep):
         self.elapsed_ms = round((leg.clock.monotonic() - started) * 1000)
         if isinstance(answer, Failed):
             if answer.error.kind == "fatal":
-                leg.exhausted[executor.name] = answer.error.message
+                leg.exhausted[supplier(executor)] = answer.error.message
             close_failed_attempt(self, answer)
         self.number += 1
         return answer
 
     def _wanted(self, executor: ActionExecutor) -> Wanted:
-        leaf = self.leaf
-        return Wanted(self.path, executor, leaf.kind == "call", leaf.options.max_cost_usd)
+        return Wanted(self.path, executor, self.leaf.kind == "call", most_cost(self, executor))
 
     def _refused(self, why: str) -> Failed:
         """The executor has failed for good in this leg, so it is not called."""
@@ -360,7 +356,7 @@ class Attempts(OpenStep):
     def _effect(self, executor: ActionExecutor) -> str | None:
         """What this attempt may do to the world, None for the usual `read`: the step's own word comes first. Where a
         dry run calls nothing, nothing is done."""
-        if self.scope.leg.config.dry_run and self._dry_answer(executor) is not None:
+        if self.scope.leg.config.dry_run and (self._dry_answer(executor) or getattr(executor, "rehearses", False)):
             return None
         effect = self.leaf.options.effect or executor.effect
         return None if effect == "read" else effect
@@ -369,7 +365,9 @@ class Attempts(OpenStep):
         """In a dry run nothing is spent and no script runs: the answer says so."""
         if self.leaf.kind == "script":
             return Output(text="dry run: the script was not executed")
-        return Output(text=f"dry run: `{executor.name}` was not called") if executor.metered else None
+        if getattr(executor, "rehearses", False) or not executor.metered:
+            return None
+        return Output(text=f"dry run: `{executor.name}` was not called")
 
 
 def _asked(attempts: Attempts, executor: ActionExecutor) -> Asked | None:

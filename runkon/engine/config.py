@@ -32,6 +32,7 @@ class RunConfig:
     kill_grace: float = 5.0
     always_grace: float = 300.0
     versions: Mapping[str, str] = field(default_factory=dict)  # of each executor: version and plugin, as text
+    agents: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)  # what `AgentChoice.as_json` gave
     budget_usd: float | None = None  # most the run may cost; of this, `max_calls` and `meta` the lower holds
     max_calls: int | None = None
     new_limits: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)  # what a resume put in their place
@@ -66,6 +67,7 @@ class RunConfig:
             "always_grace": self.always_grace,
             "injected": dict(self.injected),
             "versions": dict(self.versions),
+            **({"agents": dict(self.agents)} if self.agents else {}),
             "environment": dict(self.environment),
             "budget_usd": self.budget_usd,
             "max_calls": self.max_calls,

@@ -15,6 +15,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from runkon.engine.callee import costs, may_cost
 from runkon.engine.cancellation import RunControl
 from runkon.engine.clock import system_clock
 from runkon.engine.config import RunConfig
@@ -310,7 +311,7 @@ class Runner:
         """The same; what a metered executor was lost with has cost something that nobody knows. `seq` is the number of
         the last event on record."""
         events = tuple(events)
-        if not any(one is not None and one.metered for one in map(self._executors.find, self._executors.names())):
+        if not may_cost(self._executors):
             return events
         paths = {one.path for one in events if isinstance(one, AttemptCutOff)}
         names: dict[StepPath, str] = {}
@@ -324,8 +325,7 @@ class Runner:
             count *= 32
 
         def is_metered(path: StepPath) -> bool:
-            executor = self._executors.find(names.get(path, ""))
-            return executor is not None and executor.metered
+            return costs(self._executors, names.get(path, ""))
 
         return tuple(
             replace(one, usage=Usage()) if isinstance(one, AttemptCutOff) and is_metered(one.path) else one

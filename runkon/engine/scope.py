@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from runkon.engine.results import StepResult
     from runkon.engine.resume import Beginning
     from runkon.engine.scheduler import Pool, Slots, Strand
+    from runkon.model.agents import AgentCall
     from runkon.model.ports import ActionExecutor, Clock, Executors, Recorder
     from runkon.model.records import StepInfo, StepRecord
     from runkon.model.state import Reducer
@@ -104,6 +105,7 @@ class Leg:
         self.has_processes = False  # an attempt has told of one
         self.has_given_up = False  # a call that may have started some has not come back
         self.exhausted: dict[str, str] = {}  # executors that failed for good in this leg, and why
+        self.missing: dict[str, str] = {}  # agents that can't be called, and why
         self._executors = executors
         self._found: dict[str, ActionExecutor | None] = {}
         self._log_dir = None if config.log_dir is None else config.log_dir / run
@@ -115,6 +117,17 @@ class Leg:
         except KeyError:
             found = self._found[name] = self._executors.find(name)
             return found
+
+    @property
+    def find_agent(self) -> Callable[[AgentCall], ActionExecutor] | None:
+        """Finds who carries out an agent file, where anybody can."""
+        return getattr(self._executors, "agent", None)
+
+    def keep_agent(self, key: str, call: AgentCall) -> None:
+        """Have the executor behind `call` found under `key` from now on. Raises UserError if there is none."""
+        if self._found.get(key) is None:
+            assert self.find_agent is not None
+            self._found[key] = self.find_agent(call)
 
     def reducer(self, name: str) -> Reducer | None:
         """The reducer of that name that a plugin brought."""
