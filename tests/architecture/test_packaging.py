@@ -18,6 +18,7 @@ import pytest
 from .tree import ROOT
 
 EXAMPLE = ROOT / "examples" / "plugin"
+PLUGINS = {folder.name for folder in (ROOT / "plugins").iterdir() if (folder / "__init__.py").is_file()}
 
 
 def call(*command: str | Path, cwd: Path, code: int = 0) -> str:
@@ -47,7 +48,7 @@ def check_the_builds(tmp: Path) -> Path:
     names = contents(wheel)
     assert contents(other) == names
     assert {"runkon/__init__.py", "runkon/__init__.pyi", "runkon/py.typed", "runkon/grammar/runkon.lark"} <= names
-    assert {name.split("/")[0] for name in names} == {"runkon"}
+    assert {name.split("/")[0] for name in names} == {"runkon", *PLUGINS}
     with tarfile.open(only(tmp / "from-sdist", "*.tar.gz")) as archive:
         inside = {"/".join(name.split("/")[1:]) for name in archive.getnames()}
     assert {"grammar/runkon.lark", "examples/hello.wf", "examples/plugin/pyproject.toml", "README.md"} <= inside

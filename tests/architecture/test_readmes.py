@@ -12,7 +12,8 @@ HEADINGS = ["Purpose", "Files", "Flow", "Rules", "How to extend"]
 FOLDERS = sorted(
     f for f in PACKAGE.iterdir() if f.is_dir() and f.name not in SKIPPED and any(g.suffix == ".py" for g in f.iterdir())
 )
-PAGES = [*(folder / "README.md" for folder in FOLDERS), ROOT / "benchmarks" / "README.md"]
+PLUGINS = sorted(file.parent for file in (ROOT / "plugins").glob("*/__init__.py"))
+PAGES = [*(folder / "README.md" for folder in [*FOLDERS, *PLUGINS]), ROOT / "benchmarks" / "README.md"]
 NAMED = re.compile(r"`([\w./-]+\.(?:py|sql|lark|wf|md|toml))`")
 
 

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from .tree import ROOT
+
 HEAVY = (
     "sqlmodel",
     "sqlalchemy",
@@ -23,6 +25,7 @@ HEAVY = (
     "interegular",
     "hashlib",
     "difflib",
+    "acp",
 )
 PROBE = """
 import json, sys
@@ -57,6 +60,14 @@ def imported_by(folder, *arguments: str) -> tuple[int, set[str]]:
 
 def heavy_of(modules: set[str]) -> list[str]:
     return [name for name in HEAVY if name in modules]
+
+
+def test_a_run_without_agents_imports_nothing_of_a_plugin_but_its_hook(project):
+    code, modules = imported_by(project, "run", "hello.wf")
+    assert code == 0
+    plugins = {file.parent.name for file in (ROOT / "plugins").glob("*/__init__.py")}
+    assert plugins & modules
+    assert [name for name in modules if name.partition(".")[0] in plugins and "." in name] == []
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("run", "--help")])
