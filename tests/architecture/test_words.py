@@ -14,6 +14,7 @@ ALLOWED_CLASSES = {
     "SchemaInfo": "the table `schema_info`, which other versions read",
     "StepInfo": "what a step's first event says about its place; the word stands in the recorded form",
 }
+PLACES = ("grammar", "plugins", "tests", "examples", "benchmarks", ".ci")
 SOURCES = python_files("runkon", "plugins", "benchmarks")
 
 
@@ -61,7 +62,7 @@ def test_no_function_changes_a_global():
 
 def test_nothing_is_left_for_later():
     marks = re.compile(r"#.*\b(TODO|FIXME|XXX|HACK)\b|pytest\.(mark\.)?(xfail|skip)\b")
-    files = [file for file in python_files("runkon", "plugins", "benchmarks", "tests", "examples") if file.name != "test_words.py"]
+    files = [*SOURCES, *(file for file in python_files("tests", "examples") if file.name != "test_words.py")]
     marked = [
         f"{shown(file)}:{number}"
         for file in files
@@ -82,7 +83,7 @@ def test_no_file_names_a_place_on_somebodys_machine():
     texts = {".py", ".md", ".toml", ".wf", ".lark", ".yml", ".yaml", ".sql", ".json", ""}
     found = [
         f"{shown(file)}: {match[0]}"
-        for folder in (PACKAGE, *(ROOT / name for name in ("grammar", "plugins", "tests", "examples", "benchmarks", ".ci")))
+        for folder in (PACKAGE, *(ROOT / name for name in PLACES))
         for file in sorted(folder.rglob("*"))
         if file.is_file() and file.suffix in texts and not SKIPPED & set(file.parts)
         for match in place.finditer(file.read_text("utf-8", "replace"))
