@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
@@ -21,22 +22,25 @@ from runkon.pattern import pattern
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from runkon.model.output import JsonValue
+
 Durability: TypeAlias = Literal["full", "normal"]
 
 STATE_FOLDER = ".runkon"
 ROOT_MARKS = (STATE_FOLDER, ".conductor", ".git")
 FILE_NAME = "runkon.toml"
 
-_TEXTS = frozenset({"db", "model"})
+_TEXTS = frozenset({"db", "model", "runtime"})
 _TIMES = frozenset({"kill_grace", "always_grace", "store_patience"})
 _FLAGS = frozenset({"allow_network_store", "allow_unpriced", "always_budget"})
 _LISTS = frozenset({"plugins", "plugins_blocked", "env"})
 _NAMES = (
     *("db", "durability", "jobs", "fail_fast", "kill_grace", "always_grace", "store_patience", "model"),
     *("plugins", "plugins_blocked", "allow_network_store", "env"),
-    *("allow_unpriced", "always_budget"),
+    *("allow_unpriced", "always_budget", "runtime", "runtimes"),
 )
-_VARIABLES = {f"RUNKON_{name.upper()}": name for name in _NAMES} | {"RUNKON_PLUGIN": "plugins"}
+_TABLES = frozenset({"runtimes"})  # tables of tables, which no flag or variable holds
+_VARIABLES = {f"RUNKON_{name.upper()}": name for name in _NAMES if name not in _TABLES} | {"RUNKON_PLUGIN": "plugins"}
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = pattern(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
@@ -59,11 +63,14 @@ class Settings:
     always_grace: float = 300.0
     store_patience: float = 60.0
     model: str | None = None
+    runtime: str | None = None
+    runtimes: Mapping[str, Mapping[str, JsonValue]] = field(default_factory=dict)  # what each is told, by its name
     plugins: tuple[str, ...] = ()
     plugins_blocked: tuple[str, ...] = ()
     env: tuple[str, ...] = ()  # process variables that workflows may read
     allow_unpriced: bool = False
     always_budget: bool = False
+    given: frozenset[str] = frozenset()  # names of those that flags and variables gave
     files: tuple[Path, ...] = ()  # the settings files that were read
 
 
@@ -95,10 +102,13 @@ def load_settings(
     for source in reversed(sources):
         resolved = _resolved(source)
         plugins = (*merged.get("plugins", ()), *resolved.get("plugins", ()))  # type: ignore[misc]
+        runtimes: dict[str, object] = {**merged.get("runtimes", {}), **resolved.pop("runtimes", {})}  # type: ignore[dict-item]
         merged |= resolved | ({"plugins": tuple(dict.fromkeys(plugins))} if plugins else {})
+        merged |= {"runtimes": runtimes} if runtimes else {}
     state_dir = root / STATE_FOLDER
     merged.setdefault("db", state_dir / "runkon.db")
     merged |= {"root": root, "state_dir": state_dir, "cache_dir": cache_folder(environ), "files": tuple(files)}
+    merged["given"] = frozenset(name for source in sources[:2] for name in source.values)
     return Settings(**merged)  # type: ignore[arg-type]  # every value is validated
 
 
@@ -242,6 +252,8 @@ def _is_plainly_right(name: str, value: object) -> bool:
         return value in ("full", "normal")
     if name in _FLAGS:
         return type(value) is bool
+    if name in _TABLES:
+        return isinstance(value, Mapping) and all(isinstance(table, Mapping) for table in value.values())
     return name in _LISTS and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
 
 
@@ -274,6 +286,8 @@ _ACCEPTED = {
     "always_grace": "a time of 0 or more: `5m`, `90s`, or a number of seconds",
     "store_patience": "a time of 0 or more: `60s`, `2m`, or a number of seconds",
     "model": "the name of a model",
+    "runtime": "the name of a runtime",
+    "runtimes": "a table for each runtime, as in `[runtimes.claude]`",
     "plugins": "a list of module names and paths of Python files",
     "plugins_blocked": "a list of plugin names",
     "env": "a list of names of environment variables",
@@ -296,6 +310,8 @@ def _written_model() -> type[BaseModel]:
         always_grace: float = Field(default=300.0, ge=0, allow_inf_nan=False)
         store_patience: float = Field(default=60.0, ge=0, allow_inf_nan=False)
         model: str = Field(default="", min_length=1)
+        runtime: str = Field(default="", min_length=1)
+        runtimes: dict[str, dict[str, object]] = {}
         plugins: tuple[str, ...] = ()
         plugins_blocked: tuple[str, ...] = ()
         env: tuple[str, ...] = ()
