@@ -162,6 +162,10 @@ CHECKS: dict[str, Wording] = {
         about="an output schema that does not exist in the project",
         message="there is no schema `{name}`",
     ),
+    "invalid-schema": Wording(
+        about="an output schema, or the form of a gate, whose file can't be used",
+        message="schema `{name}` can't be used: {problem} ({place})",
+    ),
     "unknown-snippet": Wording(
         about="a prompt snippet that does not exist in the project",
         message="there is no prompt snippet `{name}`",
