@@ -281,7 +281,7 @@ class Attempts(OpenStep):
                 failpoint("after_start", self.path, self.number)
             try:
                 failpoint("before_dispatch", self.path, self.number)
-                answer = self._call(executor)
+                answer = self._call(executor) if self.leaf.schema is None else _fitted(self, executor)
                 failpoint("after_return", self.path, self.number)
             except StepFailure as failure:  # a value the request needs
                 help = getattr(failure, "help", None)
@@ -384,6 +384,13 @@ def _from_cache(attempts: Attempts, name: str) -> StepResult | None:
     from runkon.engine.caching import from_cache  # late: few steps ask for it
 
     return from_cache(attempts, name)
+
+
+def _fitted(attempts: Attempts, executor: ActionExecutor) -> Answer:
+    from runkon.engine.fitting import call_fitted  # late: few steps have a schema
+
+    dry = attempts._dry_answer(executor) if attempts.scope.leg.config.dry_run else None
+    return call_fitted(attempts, partial(attempts._call, executor), dry)
 
 
 def _seconds(milliseconds: int | None) -> float | None:

@@ -39,7 +39,6 @@ class Planned:
 
     __slots__ = (
         "bodies",
-        "info",
         "key",
         "kind",
         "line",
@@ -64,7 +63,11 @@ class Planned:
         self.bodies: tuple[tuple[Planned, ...], ...] = ()
         is_nameless = isinstance(node, n.ParallelBlock) and node.name is None
         self.kind: str = "" if is_nameless else _RECORDED.get(type(node), "")
-        self.info: StepInfo | None = None
+
+    @property
+    def info(self) -> StepInfo | None:
+        """What records say about it, if it is a step whose place is fixed."""
+        return None
 
     def info_at(self, order: str, iteration: int) -> StepInfo:
         """What records say about it when it runs at `order` in that iteration of the innermost loop."""
@@ -75,7 +78,7 @@ class Planned:
 class Step(Planned):
     """A statement that is attempted: what is the same in all its attempts."""
 
-    __slots__ = ("options", "schema", "snippets", "span")
+    __slots__ = ("_info", "options", "schema", "snippets", "span")
 
     def __init__(
         self, node: n.CallStep | n.ScriptStep | n.CallWorkflow, run: Run, named: _Named, place: _Place
@@ -86,11 +89,16 @@ class Step(Planned):
         self.name = named.name
         self.key = named.key
         self.options = options
-        self.schema = options.output or place.schema
+        self.schema = options.output or (place.schema if node.kind == "call" else None)
         self.snippets = place.snippets + options.snippets
         self.span = node.span
-        if self.static_order is not None:
-            self.info = self.info_at(self.static_order, 0)
+        self._info: StepInfo | None = None
+
+    @property
+    def info(self) -> StepInfo | None:
+        if self._info is None and self.static_order is not None:
+            self._info = self.info_at(self.static_order, 0)  # once asked: a resume answers most steps without
+        return self._info
 
 
 class Leaf(Step):
@@ -203,9 +211,10 @@ class _Place:
         return _Place(self.constructs, prefix, order, self.schema, self.snippets, self.children)
 
     def with_defaults(self, node: n.DoBlock | n.ParallelBlock) -> _Place:
-        """Inner `output` wins; inner snippets stand before those of the blocks around."""
-        self.schema = node.output or self.schema
-        self.snippets = node.snippets + self.snippets
+        """Inner `output` wins; inner snippets stand before those of the blocks around. A `parallel` begins anew."""
+        is_group = node.kind == "do"
+        self.schema = node.output or (self.schema if is_group else None)
+        self.snippets = node.snippets + (self.snippets if is_group else ())
         return self
 
     @staticmethod
@@ -264,7 +273,6 @@ def agent_leaf(ref: n.AgentRef, host: Step, run: Run, segment: str = "on_fail") 
     leaf.path = None if host.path is None else StepPath(f"{host.path}/{segment}")
     if host.static_order is not None:
         leaf.static_order = f"{host.static_order}.{leaf.order}"
-        leaf.info = leaf.info_at(leaf.static_order, 0)
     leaf.schema = host.schema if host.options.output is None else None
     leaf.snippets = host.snippets[: len(host.snippets) - len(host.options.snippets)]
     return leaf

@@ -54,6 +54,13 @@ class Flow:
         self.config = replace(self.config, **changes)  # type: ignore[arg-type]
         return self
 
+    def write(self, name: str, text: str) -> Path:
+        """A file in the folder the run works in."""
+        path = self.config.working_dir / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
     def runner(self) -> Runner:
         return Runner(
             self.store,

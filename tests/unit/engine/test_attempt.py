@@ -31,6 +31,7 @@ def test_the_request_says_everything_about_the_attempt(flow: Make, tmp_path: Pat
         'call a do { output = "outer" with = ["o"] do x { with = ["i"]'
         ' call b { with = ["own"] inputs = { k = a.n } plugin_dirs = ["p"] max_cost_usd = 2 } } }'
     ).configure(model="m", log_dir=tmp_path)
+    case.write(".runkon/schemas/outer.yaml", "fields: {}")
     seen: list[object] = []
     scripted = case.answers(
         {"a": {"n": [1], "context": "c"}, "b": lambda request: seen.append(request.inputs["prior_context"])}

@@ -67,12 +67,15 @@ def test_another_value_that_was_read_is_another_request(store: RunStore) -> None
 
 
 @pytest.mark.parametrize("change", ["version", "schema", "model"])
-def test_what_the_text_says_by_name_belongs_to_the_request(store: RunStore, change: str) -> None:
+def test_what_the_text_says_by_name_belongs_to_the_request(store: RunStore, change: str, tmp_path: Path) -> None:
     counted, other = Counted(), Counted()
-    run(counted, store)
+    config = RunConfig(working_dir=tmp_path)
+    (tmp_path / ".runkon" / "schemas").mkdir(parents=True)
+    (tmp_path / ".runkon" / "schemas" / "s.yaml").write_text("fields: {}")
+    run(counted, store, config=config)
     if change == "version":
         other.version = "2"
-    run(other, store, "cache = true" + {"schema": ' output = "s"', "model": ' model = "m"'}.get(change, ""))
+    run(other, store, "cache = true" + {"schema": ' output = "s"', "model": ' model = "m"'}.get(change, ""), config=config)
     assert other.calls == 1
 
 

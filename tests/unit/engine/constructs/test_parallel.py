@@ -208,6 +208,8 @@ def test_options_of_a_step_work_on_branches(flow: Make) -> None:
         ' call a { retries = 1 output = "own" with = ["o"] inputs = { n = 3 } model = "m" as = "kim" max_turns = 4 }'
         " call c }"
     )
+    for name in ("block", "own"):
+        case.write(f".runkon/schemas/{name}.yaml", "fields: {}")
     scripted = case.answers({"a": [RuntimeError("once"), None]})
     assert case.start().status == "completed"
     first, second = scripted.calls_of("a")
