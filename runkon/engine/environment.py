@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from runkon.engine.conditions import Choice, evaluate, read
 from runkon.engine.results import Results
-from runkon.engine.variables import Found, Variables
+from runkon.engine.variables import FIXED, Found, Variables
 from runkon.frozen import value_class
 from runkon.language.nodes import (
     And,
@@ -117,7 +117,9 @@ class Environment:
 
     def given(self) -> Mapping[str, JsonValue]:
         """The inputs alone, without history and exports: what a script gets in its environment."""
-        return {"workflow_run_id": self.facts.run_id, **self.inputs, **self.facts.injected, **self.extras}
+        fixed = {name: value for name, value in self.facts.injected.items() if name in FIXED}
+        run = {"workflow_run_id": self.facts.run_id, **fixed}
+        return {**self.facts.injected, **self.inputs, **run, **self.extras}
 
     def workflow_fact(self, name: str) -> JsonValue:
         """`workflow.name`, `.run_id`, `.status`: the run's end inside `always`, else `running`. None for others."""

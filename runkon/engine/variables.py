@@ -1,7 +1,8 @@
 """The variables a step sees, as a mapping that computes nothing until it is asked.
 
 Precedence, strongest first: what the engine gives (`prior_context`, `dry_run`, …), what the step or block around it
-adds (`inputs` of a step, a loop variable), what steps exported, what the host injects, the inputs of the run.
+adds (`inputs` of a step, a loop variable), what the host injects unless an input has its name, what steps exported, the
+inputs of the run.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ class Found(NamedTuple):
 
 
 UNKNOWN = Found(None, known=False)
+FIXED = frozenset({"repo_path"})  # what the host injects whatever the inputs say; for others they come first
 EVERY_NAME = "*"  # stands for all of them, where somebody looked which there are
 
 
@@ -76,7 +78,8 @@ class Variables(Mapping[str, JsonValue]):
         if name in self._extras:
             return Found(self._extras[name])
         if name in self._injected:
-            return Found(self._injected[name])
+            is_given = name in self._inputs and name not in FIXED
+            return Found(self._inputs[name] if is_given else self._injected[name])
         exported = self._results.exported(name)
         if exported is not None:
             return Found(exported)

@@ -60,11 +60,12 @@ def test_a_later_source_overrides_an_earlier_one() -> None:
     results = ran(("a", Output(values={"x": "exported", "y": "exported"})))
     seen = variables(
         results,
-        inputs={"x": "input", "y": "input", "host": "input", "z": "input"},
-        injected={"host": "injected"},
+        inputs={"x": "input", "y": "input", "repo_path": "input", "z": "input", "repo_name": "input"},
+        injected={"repo_path": "injected", "repo_name": "injected", "worktree_branch": "injected"},
         extras={"y": "step"},
     )
-    assert (seen["z"], seen["x"], seen["y"], seen["host"]) == ("input", "exported", "step", "injected")
+    assert (seen["z"], seen["x"], seen["y"]) == ("input", "exported", "step")
+    assert (seen["repo_path"], seen["repo_name"], seen["worktree_branch"]) == ("injected", "input", "injected")
 
 
 def test_nothing_takes_the_place_of_an_engine_variable() -> None:
