@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from .building import INPUTS, LAYOUTS, build
 
 from runkon.cli.main import main
+
+from .building import INPUTS, LAYOUTS, build
 
 
 class Repository:

@@ -7,12 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
-from .building import FIXTURE, LAYOUTS, NAMES
 
 from runkon.language.keys import all_statements
 from runkon.language.nodes import CallStep, GateStep, ScriptStep
 from runkon.language.parser import parse
 from runkon.language.source import SourceFile
+
+from .building import FIXTURE, LAYOUTS, NAMES
 
 PATHS = {name: f".conductor/workflows/{name}.wf" for name in NAMES}
 
@@ -125,7 +126,7 @@ class TestDrawings:
 
 
 TEXT = r'"(?:[^"\\]|\\.)*"'
-NODE = re.compile(rf'  +(n\d+)(?:\["[^"]*"\]|\{{"[^"]*"\}}|\(\["[^"]*"\]\)|\[\["[^"]*"\]\])')
+NODE = re.compile(r'  +(n\d+)(?:\["[^"]*"\]|\{"[^"]*"\}|\(\["[^"]*"\]\)|\[\["[^"]*"\]\])')
 ARROW = re.compile(r'  (n\d+) -->(?:\|"[^"]*"\|)? (n\d+)')
 
 
