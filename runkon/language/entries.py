@@ -1,4 +1,4 @@
-"""Files of a cache folder: each with a digest of itself, written whole or not at all, the oldest dropped.
+"""Files of a cache folder: each with a checksum of itself, written whole or not at all, the oldest dropped.
 
 A file that is damaged, cut short or unreadable counts as absent. Where nothing can be written there is just no cache.
 """
@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-
-from runkon.digest import hex_digest
+from zlib import crc32
 
 MAX_ENTRIES = 200
 SUFFIXES = (".parsed", ".table", ".part")
@@ -37,8 +36,9 @@ def write_entry(file: Path, content: bytes) -> None:
 
 
 def digest(content: bytes) -> bytes:
-    """The first line of an entry."""
-    return hex_digest(content)[:32].encode("ascii")
+    """The first line of an entry: tells damage, not malice, which could make another one. Every start waits for it, and
+    a SHA-256 of a long entry takes longer than reading its JSON."""
+    return f"{len(content)}-{crc32(content):08x}".encode("ascii")
 
 
 def _prune(folder: Path) -> None:
