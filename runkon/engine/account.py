@@ -6,9 +6,13 @@ Money is counted in millionths of a dollar.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from runkon.engine.call_retries import RETRY
+from runkon.engine.limits import MICRO
+from runkon.engine.plan import MADE
 from runkon.model import events as ev
 from runkon.named import NamedTuple
 
@@ -17,18 +21,19 @@ if TYPE_CHECKING:
     from runkon.model.output import JsonValue, Usage
     from runkon.model.ports import ActionExecutor
 
-MICRO = 1_000_000
 TOLD = frozenset(
     (
         *("attempt_started", "attempt_failed", "attempt_timed_out", "attempt_cancelled", "attempt_cut_off"),
         *("step_completed", "step_failed", "step_timed_out", "step_skipped", "step_cancelled"),
+        "choice_made",
     )
 )
 CLOSED, INTERRUPTED, UNKNOWN = "closed", "interrupted", "unknown"  # how an attempt ended
 
 
 class Reserve(NamedTuple):
-    """What is set aside for one attempt. `alone`: nothing is known of the price, so no other call runs beside it."""
+    """What is set aside for one attempt. `alone`: nothing is known of its tokens, so no other call runs beside it;
+    `is_unpriced`: nothing of its price, so that no budget bounds it."""
 
     executor: str
     cost: int = 0
@@ -36,6 +41,7 @@ class Reserve(NamedTuple):
     metered: bool = False
     is_call: bool = True
     alone: bool = False
+    is_unpriced: bool = False
 
     def as_json(self) -> dict[str, JsonValue] | None:
         """What the record keeps; None for nothing."""
@@ -125,6 +131,37 @@ class Account:
                 self.end(path, output.usage, CLOSED, answered=True)
             case ev.StepFailed() | ev.StepTimedOut() | ev.StepSkipped() | ev.StepCancelled():
                 self.end(event.path, None, CLOSED)
+
+
+def is_at_or_below(path: str, other: str) -> bool:
+    return path == other or path.startswith(f"{other}/")
+
+
+def within(path: str, call: str) -> bool:
+    """True for a step of the workflow called at `call`; what the call itself makes below it (`MADE`) is none."""
+    return path.startswith(f"{call}/") and path[len(call) + 1 :] not in MADE
+
+
+class Past:
+    """The events of earlier legs, found by where they happened."""
+
+    def __init__(self, told: Sequence[ev.Envelope]) -> None:
+        self._told = told
+        self._places: list[tuple[str, int]] = sorted(
+            (path, at) for at, one in enumerate(told) if (path := getattr(one.event, "path", None))
+        )
+        self._retries = [
+            (at, one.event.path)
+            for at, one in enumerate(told)
+            if isinstance(one.event, ev.ChoiceMade) and one.event.construct == RETRY
+        ]
+
+    def within(self, call: StepPath) -> list[ev.Envelope]:
+        """Those of the workflow called at `call` since its last retry, or that of a call around it."""
+        since = max((at for at, path in self._retries if is_at_or_below(call, path)), default=-1)
+        places = self._places
+        found = places[bisect_left(places, (f"{call}/", 0)) : bisect_left(places, (f"{call}0", 0))]
+        return [self._told[at] for at in sorted(at for path, at in found if at > since and within(path, call))]
 
 
 def _recorded(event: ev.AttemptStarted) -> Reserve:

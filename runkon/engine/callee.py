@@ -42,7 +42,7 @@ def most_cost(attempts: OpenStep, executor: ActionExecutor) -> float | None:
     """What the next attempt costs at most, in dollars: what its step says, else what its executor says of it."""
     leg, said = attempts.scope.leg, attempts.leaf.options.max_cost_usd
     ask = getattr(executor, "most_cost_usd", None)
-    if said is not None or ask is None or leg.ledger is None or leg.ledger.limits.cost is None:
+    if said is not None or ask is None or leg.ledger is None or not leg.ledger.bounds_cost:
         return said
     from runkon.engine.request import make_request  # late: only calls with a price under a budget
 

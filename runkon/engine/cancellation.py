@@ -34,6 +34,7 @@ BUDGET = "budget"  # kind: a limit of the run leaves no room for what comes next
 USER = "user"  # kind: the run was given up, text and by are the user's
 TIMEOUT = CancelReason("timeout")
 CHILD_TIMEOUT = "child_timeout"  # kind: a called workflow has used up its time, text says which
+CHILD_BUDGET = "child_budget"  # kind: limits of a called workflow leave no room for what comes next, text says which
 IDLE = CancelReason("idle")
 FAIL_FAST = CancelReason("fail_fast", "another branch failed")
 UNTIL_REACHED = CancelReason("until_reached", "the block needed no more answers")
@@ -49,7 +50,9 @@ INTERNAL = CancelReason("internal", "runkon itself failed")
 # After these nothing is written any more: the run belongs to somebody else.
 SILENT = frozenset({"lease_lost"})
 # After these the run ends for good; every other stop is a pause.
-FINAL = frozenset({"user", "run_timeout", "budget", CHILD_TIMEOUT, "fail_fast", "until_reached", "always_grace"})
+FINAL = frozenset(
+    {"user", "run_timeout", "budget", CHILD_TIMEOUT, CHILD_BUDGET, "fail_fast", "until_reached", "always_grace"}
+)
 
 
 class Waiter:

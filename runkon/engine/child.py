@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from runkon.engine.cancellation import ALWAYS_GRACE, CHILD_TIMEOUT, FINAL, CancelReason
+from runkon.engine.cancellation import ALWAYS_GRACE, CHILD_BUDGET, CHILD_TIMEOUT, FINAL, CancelReason
 from runkon.engine.ends import BodyFailed, Failure, Stopped
 from runkon.engine.environment import Environment
 from runkon.engine.inputs import BoundInputs, bind_inputs
 from runkon.engine.interpreter import run_body
 from runkon.engine.leg_end import shown
+from runkon.engine.limits import own_limits
 from runkon.engine.outcome import close_lost, supersede
 from runkon.engine.plan import ALWAYS, LAST, ChildBodies, Planned, Step, plan_child
 from runkon.engine.results import Results
@@ -105,6 +106,10 @@ class _Child:
         if limits:
             due = clock.monotonic() + min(limits) / 1000
             undo = clock.call_at(due, lambda: token.cancel(out_of_time))
+        ledger = self.leg.ledger
+        bounds = None if ledger is None else own_limits(self.child.workflow.meta)
+        if ledger is not None and bounds is not None:
+            ledger.enter(self.path, bounds, token.cancel)
         try:
             failpoint("child_entered", self.path)
             stopped = self._walk_body()
@@ -112,6 +117,13 @@ class _Child:
             if undo is not None:
                 undo()
             token.detach()
+        try:
+            return self._ended(stopped, out_of_time)
+        finally:
+            if ledger is not None and bounds is not None:
+                ledger.leave(self.path)
+
+    def _ended(self, stopped: CancelReason | None, out_of_time: CancelReason) -> ChildEnd:
         failure = self._failure(stopped, out_of_time)
         if failure is not None or stopped is None:
             stopped = None
@@ -137,6 +149,8 @@ class _Child:
         outside = self.scope.token.reason
         if stopped is out_of_time and outside is None:
             return Failure(self.path, str(out_of_time), "timeout", self._failed_paths())
+        if stopped is not None and stopped.kind == CHILD_BUDGET and self.token.reason is stopped and outside is None:
+            return Failure(self.path, str(stopped), "budget", self._failed_paths())
         if stopped is not None or not self.failures:
             return None
         return self.failures[0]._replace(paths=self._failed_paths())

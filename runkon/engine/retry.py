@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 COUNTED = frozenset({"attempt_failed", "attempt_timed_out", "step_superseded", "run_resumed"})
 DELAY_MS = 1_000
 MAX_DELAY_MS = 60_000
-_FINAL = frozenset({"fatal", "state-conflict", "reducer-failed"})
+_FINAL = frozenset({"fatal", "budget", "state-conflict", "reducer-failed"})
 _AS_TIMEOUT = {"idle": "timeout"}  # how `retry_on` names kinds
 
 

@@ -36,6 +36,7 @@ from runkon.engine.resume import (
     refuse_unless_resumable,
     sources_of,
 )
+from runkon.engine.limits import limits_below, own_limits
 from runkon.engine.retry import COUNTED, failures_of
 from runkon.engine.watcher import watcher
 from runkon.errors import EXIT_USAGE, LeaseLost, RunkonError, StoreUnavailable, UserError
@@ -278,8 +279,7 @@ class Runner:
     def _ledger(self, record: RunRecord, program: CheckedWorkflow, config: RunConfig) -> Ledger | None:
         """What the run may still use; None where nothing limits it. A dry run spends nothing."""
         meta = program.workflow.meta
-        limits = (meta.budget_usd, meta.max_calls, meta.max_tokens)
-        if config.dry_run or not (config.has_limits or any(limit is not None for limit in limits)):
+        if config.dry_run or not (config.has_limits or own_limits(meta) is not None or limits_below(program)):
             return None
         from runkon.engine.account import TOLD  # late: most runs have no limits
         from runkon.engine.ledger import open_ledger

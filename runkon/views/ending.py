@@ -64,6 +64,8 @@ def _next(run: RunRecord, status: RunStatus, short: str, steps: Sequence[StepRec
         return f"runkon resume {short} --timeout 1h", "the time is over; one given here counts from now"
     if status is RunStatus.FAILED and run.reason == "budget":
         return _after_limit(run, short)
+    if status is RunStatus.FAILED and _is_over_own_limit(run, steps):
+        return f"runkon resume {short} --with-edits", "once the limit in the file of the called workflow is higher"
     if status is RunStatus.FAILED and _lies_in_the_text(run, steps):
         import shlex  # late: on the way to an error
 
@@ -86,6 +88,12 @@ def _after_limit(run: RunRecord, short: str) -> tuple[str, str]:
         return f"{resume} --with-edits", "once `max_tokens` in the file is higher"
     option = "--max-calls" if "is reached before" in error else "--budget"
     return f"{resume} {option} {twice}", "what is used so far counts, too"
+
+
+def _is_over_own_limit(run: RunRecord, steps: Sequence[StepRecord]) -> bool:
+    """True if a called workflow has used up what its own file allows it."""
+    failed = [step.error for step in steps if step.error is not None and step.handled is None]
+    return run.reason == "step_failed" and any(error.kind == "budget" for error in failed)
 
 
 def _lies_in_the_text(run: RunRecord, steps: Sequence[StepRecord]) -> bool:

@@ -115,12 +115,32 @@ def test_what_a_killed_process_had_set_aside_stays_spent(case: Case) -> None:
     case.run("db", "check").exits(0)
 
 
-def test_a_call_without_a_price_ends_the_run_before_the_next_one(case: Case) -> None:
+def test_a_call_without_a_price_ends_the_run_before_it(case: Case) -> None:
     text = 'workflow x { meta { budget_usd = 1 } call a { executor = "silent" } call b { executor = "silent" } }'
     made(case, text).run("run", "x.wf").exits(7)
-    assert "unpriced-call: `silent` does not say what its calls cost" in case.err
-    assert shown(case)["cost_known"] is False
+    assert "unpriced-call: nothing says what a call of `silent` costs, so the budget can't bound step `a`" in case.err
+    assert shown(case)["cost_known"] is True
     case.env(RUNKON_ALLOW_UNPRICED="true").run("resume").exits(0)
+    assert shown(case)["cost_known"] is False
+
+
+def test_a_called_workflow_over_its_own_budget(case: Case) -> None:
+    text = """
+    workflow x { call workflow kid }
+    workflow kid {
+      meta { budget_usd = 0.5 }
+      call a { executor = "agent" max_cost_usd = 0.4 }
+      call b { executor = "agent" max_cost_usd = 0.4 }
+    }
+    """
+    made(case, text).run("run", "x.wf").exits(1)
+    assert "the budget of `kid` of $0.50 leaves no room for step `kid/b`: $0.40 is spent" in case.err
+    assert "--with-edits" in case.err
+    case.run("resume").exits(1)
+    case.wf(text.replace("0.5 }", "0.9 }")).run("resume", "--with-edits").exits(0)
+    assert shown(case)["cost_usd"] == 0.8
+    case.run("db", "check").exits(0)
+    case.run("explain", "@last", "kid/b").exits(0)
 
 
 def test_no_secret_and_no_unlisted_variable_is_in_a_file(case: Case) -> None:

@@ -31,7 +31,7 @@ from runkon.model.output import NO_OUTPUT, JsonValue, Output
 from runkon.model.records import StepError, StepRecord, fresh_step
 from runkon.model.status import StepStatus
 
-_KINDS = {"invalid_value": "value", "timeout": "timeout"}  # of errors, by the reason of a failure
+_KINDS = {"invalid_value": "value", "timeout": "timeout", "budget": "budget"}  # of errors, by the reason of a failure
 
 
 def run_call_workflow(call: ChildCall, scope: Scope) -> None:
@@ -178,6 +178,8 @@ class _Call:
                 events.append(StepSuperseded(path=record.path, why=why, epoch=record.epoch))
                 leg.recorded[record.path] = fresh_step(record)
         leg.recorder.commit(*events)
+        if leg.ledger is not None:
+            leg.ledger.begin_anew(self.path)
         failpoint("after_retry", self.path, self.made)
         return made.due_at
 

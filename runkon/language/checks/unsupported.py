@@ -7,10 +7,9 @@ from types import MappingProxyType
 
 from runkon.language.diagnostics import Diagnostic, diagnose
 from runkon.language.keys import all_statements
-from runkon.language.nodes import CallWorkflow, ForEachBlock, MetaSection, Statement, Workflow
+from runkon.language.nodes import CallWorkflow, ForEachBlock, Statement, Workflow
 from runkon.language.program import CheckedWorkflow
 
-LIMITS = frozenset({"budget_usd", "max_calls", "max_tokens"})  # of runs, in `meta`
 OPTIONS: Mapping[str, frozenset[str]] = {
     "call": frozenset({"isolation", "merge"}),
     "script": frozenset({"isolation", "merge", "stream"}),
@@ -36,7 +35,7 @@ def unsupported(
 
 
 def _below(call: CallWorkflow | ForEachBlock, child: CheckedWorkflow) -> Iterator[Diagnostic]:
-    for found in (*_limits(child.workflow), *unsupported(child.workflow, child.children)):
+    for found in unsupported(child.workflow, child.children):
         if found.span.file == call.span.file:
             yield found
             continue
@@ -49,12 +48,3 @@ def _statement(statement: Statement) -> Iterator[Diagnostic]:
     for entry in getattr(statement, "written", ()):
         if entry.name in OPTIONS.get(statement.kind, ()):
             yield diagnose("unsupported-option", entry.name_span, option=entry.name, owner=statement.kind)
-
-
-def _limits(child: Workflow) -> Iterator[Diagnostic]:
-    """Limits hold for whole runs: one that only a called workflow has would be kept by nobody."""
-    for section in child.items:
-        if isinstance(section, MetaSection):
-            for entry in section.written:
-                if entry.name in LIMITS:
-                    yield diagnose("unsupported-option", entry.name_span, option=entry.name, owner="call workflow")

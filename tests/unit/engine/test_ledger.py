@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from runkon.engine.cancellation import RunControl
 from runkon.model.events import AttemptCutOff, AttemptStarted, Note, RunResumed
 from runkon.model.output import Output, Usage
-from runkon.testing import Hold
+from runkon.testing import Hold, check_text
 from tests.unit.engine.conftest import Flow
 
 Make = Callable[[str], Flow]
@@ -121,24 +122,32 @@ def test_tokens_are_bounded_by_what_calls_have_used_so_far(flow: Make) -> None:
     assert "the limit of 100 tokens" in (record.error or "")
 
 
-def test_a_call_without_a_price_is_followed_by_no_other_one(flow: Make) -> None:
+def test_a_call_without_a_price_does_not_begin(flow: Make) -> None:
     case = flow("meta { budget_usd = 5 } call a call b")
     scripted = case.answers({"a": None, "b": None}, metered=True)
     record = case.start()
-    assert (record.reason, scripted.paths, record.cost_known) == ("budget", ["a"], False)
-    assert (record.error or "").startswith("unpriced-call: ")
+    assert (record.reason, scripted.paths, record.cost_known) == ("budget", [], True)
+    assert record.error == (
+        "unpriced-call: nothing says what a call of `scripted` costs, so the budget can't bound step `a`; give it "
+        "`max_cost_usd`, or set `allow_unpriced = true`"
+    )
     case.configure(allow_unpriced=True)
     assert case.resume().status == "completed"
     assert scripted.paths == ["a", "b"]
 
 
-def test_calls_of_unknown_price_run_one_at_a_time(flow: Make) -> None:
-    case = flow(f"meta {{ budget_usd = 1 }} {branches(4, '')}")
-    paying = Paying(0.4)
-    case.answers({f"s{index}": paying for index in range(4)}, metered=True)
+def test_a_price_that_was_named_once_is_known(flow: Make) -> None:
+    case = flow("meta { budget_usd = 1 } call a { max_cost_usd = 0.9 } call b call c")
+    scripted = case.answers(dict.fromkeys("abc", paid(0.4)), metered=True)
     record = case.start()
-    assert (record.reason, record.cost_usd) == ("budget", 0.8)
-    assert paying.most == 1
+    assert (record.reason, record.cost_usd, scripted.paths) == ("budget", 0.8, ["a", "b"])
+
+
+def test_where_prices_may_be_unknown_what_they_come_to_counts(flow: Make) -> None:
+    case = flow("meta { budget_usd = 1 } call a call b call c").configure(allow_unpriced=True)
+    scripted = case.answers(dict.fromkeys("abc", paid(0.4)), metered=True)
+    record = case.start()
+    assert (record.reason, record.cost_usd, scripted.paths) == ("budget", 0.8, ["a", "b"])
 
 
 def test_what_was_cut_off_stays_spent(flow: Make) -> None:
@@ -224,3 +233,115 @@ def test_no_mixture_of_branches_exceeds_a_limit_or_waits_for_ever(flow: Make, se
     assert record.status in ("completed", "failed")
     assert record.cost_usd <= 2.0
     assert most[0] <= 2.0 + 1e-9
+
+
+# ── limits of called workflows ────────────────────────────────────────────────────────────────────
+@pytest.fixture
+def calls(tmp_path: Path) -> Make:
+    """`calls(text)` runs the first workflow of a text of several."""
+
+    def make(text: str) -> Flow:
+        flow = Flow("workflow w { call a }", tmp_path)
+        flow.program = check_text(text)
+        return flow
+
+    return make
+
+
+def test_a_limit_of_a_called_workflow_ends_that_workflow_alone(calls: Make) -> None:
+    case = calls(
+        "workflow w { call a call workflow kid { on_fail = continue retries = 3 } call b } "
+        "workflow kid { meta { max_calls = 2 } call k call l call m always { call n } }"
+    )
+    scripted = case.answers({})
+    record = case.start()
+    assert (record.status, scripted.paths) == ("completed", ["a", "kid/k", "kid/l", "b"])
+    error = case.steps["kid"].error
+    assert error is not None
+    assert (error.kind, error.message) == ("budget", "the limit of `kid` of 2 calls is reached before step `kid/m`")
+    assert case.statuses["kid/always/n"] == "failed"
+    assert notes(case) == ["2 of 2 calls of `kid` are used"]
+
+
+def test_a_run_ends_badly_if_nobody_takes_that(calls: Make) -> None:
+    case = calls("workflow w { call workflow kid } workflow kid { meta { max_calls = 0 } call k }")
+    case.answers({})
+    record = case.start()
+    assert (record.status, record.reason) == ("failed", "step_failed")
+    assert "`kid` failed: the limit of `kid` of 0 calls is reached" in (record.error or "")
+    assert case.resume().status == "failed"
+
+
+def test_both_limits_hold(calls: Make) -> None:
+    text = (
+        "workflow w { meta { budget_usd = 1 } call workflow kid { on_fail = continue } call b { max_cost_usd = 0.5 } } "
+        "workflow kid { meta { budget_usd = %s } call k { max_cost_usd = 0.4 } call l { max_cost_usd = 0.4 } }"
+    )
+    for own, reason, paths in (("0.5", None, ["kid/k", "b"]), ("2", "budget", ["kid/k", "kid/l"])):
+        case = calls(text % own)
+        scripted = case.answers(dict.fromkeys("klb", paid(0.4)), metered=True)
+        assert (case.start().reason, scripted.paths) == (reason, paths)
+
+
+def test_branches_of_a_called_workflow_cannot_exceed_its_budget_together(calls: Make) -> None:
+    case = calls(f"workflow w {{ call workflow kid }} workflow kid {{ meta {{ budget_usd = 1 }} {branches(4)} }}")
+    paying = Paying(0.40)
+    case.answers({f"s{index}": paying for index in range(4)}, metered=True)
+    record = case.start()
+    assert (record.reason, record.cost_usd, paying.most <= 2) == ("step_failed", 0.8, True)
+
+
+def test_wherever_the_process_died_no_more_is_spent(calls: Make) -> None:
+    text = (
+        "workflow w { call workflow kid { on_fail = continue } call b } "
+        "workflow kid { meta { max_calls = 3 } call k call l call m call n }"
+    )
+    whole = calls(text)
+    whole.answers({})
+    assert whole.start().status == "completed"
+    for died in range(2, len(whole.events)):
+        case = calls(text)
+        case.run_id, case.store = whole.run_id, whole.store
+        case.kill_at(died)
+        case.answers({})
+        assert case.resume().status == "completed"
+        begun = [event.path for event in case.events if isinstance(event, AttemptStarted)]
+        assert len([path for path in begun if path.startswith("kid/")]) == 3, died
+        assert case.statuses["kid"] == "failed", died
+
+
+def test_each_item_has_its_own_and_a_retry_begins_with_nothing_spent(calls: Make) -> None:
+    case = calls(
+        "workflow w { foreach x { over = [1, 2] max_parallel = 2 workflow = kid } } "
+        "workflow kid { meta { max_calls = 2 } call k call l }"
+    )
+    case.answers({})
+    assert case.start().status == "completed"
+    case = calls(
+        "workflow w { call workflow kid { retries = 1 } } workflow kid { meta { max_calls = 2 } call k call l }"
+    )
+    scripted = case.answers({"l": [ValueError("no"), {}]})
+    assert case.start().status == "completed"
+    assert scripted.paths == ["kid/k", "kid/l"] * 2
+
+
+def test_an_item_over_its_budget_fails_alone(calls: Make) -> None:
+    case = calls(
+        "workflow w { foreach x { over = [1, 2] max_parallel = 1 workflow = kid } } "
+        "workflow kid { meta { max_calls = 1 } call k call l }"
+    )
+    scripted = case.answers({})
+    assert case.start().reason == "step_failed"
+    assert scripted.paths == ["x[0]/k", "x[1]/k"]
+
+
+def test_limits_inside_of_limits(calls: Make) -> None:
+    case = calls(
+        "workflow w { call workflow kid { on_fail = continue } call b } "
+        "workflow kid { meta { max_calls = 2 } call k call workflow inner { on_fail = continue } call l } "
+        "workflow inner { meta { max_calls = 5 } call i call j }"
+    )
+    scripted = case.answers({})
+    assert case.start().status == "completed"
+    assert scripted.paths == ["kid/k", "kid/inner/i", "b"]
+    assert (case.statuses["kid"], case.statuses["kid/inner"]) == ("failed", "cancelled")

@@ -16,7 +16,7 @@ def codes_of(text: str) -> list[tuple[str, int]]:
 
 @pytest.mark.parametrize(
     "option",
-    ["cache = true", "isolation = worktree", "merge = auto"],
+    ["isolation = worktree", "merge = auto"],
 )
 def test_options_that_are_not_honoured_are_named(option: str) -> None:
     assert codes_of(f"workflow w {{\n  call a {{\n    {option}\n  }}\n}}") == [("unsupported-option", 3)]
@@ -28,23 +28,20 @@ def test_options_of_a_call_of_a_workflow_that_are_not_honoured_are_named(option:
 
 
 def test_what_children_hold_is_found_where_they_are_called() -> None:
-    kid = "workflow kid {\n  call a { cache = true }\n}"
+    kid = "workflow kid {\n  call a { isolation = worktree }\n}"
     program = check_text(
         "workflow w {\n  call workflow kid\n  call workflow own\n}\n"
-        "workflow own { call b { cache = true } call workflow kid }",
+        "workflow own { call b { isolation = worktree } call workflow kid }",
         workflows={"kid": kid},
     )
     found = unsupported(program.workflow, program.children)
     assert [(one.span.file, one.span.line) for one in found] == [("test.wf", 2), ("test.wf", 5), ("test.wf", 5)]
-    assert found[0].message == "`cache (kid.wf:2)` can't be executed by this version of runkon yet"
+    assert found[0].message == "`isolation (kid.wf:2)` can't be executed by this version of runkon yet"
 
 
-def test_limits_of_a_child_alone_would_be_kept_by_nobody() -> None:
+def test_limits_of_a_child_are_fine() -> None:
     program = check_text("workflow w { call workflow k }\nworkflow k { meta { max_calls = 2 } call a }")
-    found = unsupported(program.workflow, program.children)
-    assert [one.message for one in found] == [
-        "option `max_calls` of `call workflow` can't be honoured by this version of runkon yet"
-    ]
+    assert unsupported(program.workflow, program.children) == ()
 
 
 def test_metadata_is_fine() -> None:
