@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from threading import Lock
 
 from runkon import hookimpl
 
@@ -24,13 +25,15 @@ class LateRuntime:
         self.name = name
         self._place = place
         self._runtime: object = None
+        self._lock = Lock()
 
     def __getattr__(self, attribute: str) -> object:
         if attribute.startswith("_"):
             raise AttributeError(attribute)
-        if self._runtime is None:
-            module, _, maker = self._place.partition(":")
-            self._runtime = getattr(importlib.import_module(module), maker)()
+        with self._lock:
+            if self._runtime is None:
+                module, _, maker = self._place.partition(":")
+                self._runtime = getattr(importlib.import_module(module), maker)()
         return getattr(self._runtime, attribute)
 
 

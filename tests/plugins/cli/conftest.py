@@ -28,7 +28,8 @@ def note(name, value):
     with open(os.path.join(here, name + ".tmp"), "w") as file: json.dump(value, file)
     os.rename(os.path.join(here, name + ".tmp"), os.path.join(here, name))
 """
-MARKS = processes.marks_of(processes.mark_of_leg("01JTESTRVN0000000000000000", 1), 3)
+LEG = "01JTESTRVN0000000000000000"
+MARKS = processes.marks_of(processes.mark_of_leg(LEG, 1), 3)
 
 
 @pytest.fixture
@@ -67,10 +68,8 @@ class Asked:
 
     def request(self, *, step: dict[str, object] | None = None, can_commit: bool = False, **fields) -> AgentRequest:
         agent = AgentDefinition(name="reviewer", prompt="", path=self.folder / "reviewer.md", can_commit=can_commit)
-        made = replace(
-            request_for("review", working_dir=self.folder, emit=self._emit),
-            log_path=self.log, marks=MARKS, started=self.pids.append, warn=self.warnings.append, **(step or {}),
-        )  # fmt: skip
+        given = {"log_path": self.log, "marks": MARKS, "started": self.pids.append, "warn": self.warnings.append}
+        made = replace(request_for("review", working_dir=self.folder, emit=self._emit), **given | (step or {}))
         return AgentRequest(step=made, agent=agent, **{"prompt": "look at it", **fields})
 
     def __call__(self, name: str, settings: dict, *, prompt: str = "look at it", **fields) -> AgentReply:
@@ -90,7 +89,7 @@ def ask(runtimes, tmp_path) -> Asked:
 def nothing_is_left(tmp_path) -> Iterator[None]:
     before = psutil.Process().num_fds(), threading.active_count()
     yield
-    assert [one for one in processes.of_attempt(processes.last_owner(MARKS)) if not one.is_dead] == []
+    assert processes.of_leg(LEG) == []
     assert [child for child in psutil.Process().children() if "agent" in " ".join(_words(child))] == []
     assert list(tmp_path.rglob("prompt-*")) == []
     assert (psutil.Process().num_fds(), threading.active_count()) <= before
