@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from runkon.app import App, RunOptions
@@ -90,11 +91,14 @@ def run(
     options: RunOptions | None = None,
     sinks: Sequence[EventSink] = (),
     control: RunControl | None = None,
+    key: str | None = None,
 ) -> RunResult:
-    """Run a workflow to its end and return how it ended; a failed run is a result, not an exception. Raises UserError
-    when it can't begin."""
+    """Run a workflow to its end and return how it ended; a failed run is a result, not an exception. Under a `key` a
+    workflow is run once: a run that has ended is returned as it is, one that was cut off is gone on with, one that
+    another process advances is waited for. Raises UserError when it can't begin, and `start-key-conflict` for a key of
+    a run with another text or other inputs."""
     loaded = workflow if isinstance(workflow, Loaded) else load(workflow, plugins=plugins, settings=settings)
-    record = loaded.app.start(loaded.checked, inputs or {}, options or RunOptions(), sinks=sinks, control=control)
+    record = _started(loaded, inputs or {}, options or RunOptions(), key)(sinks=sinks, control=control)
     return _result(loaded.app, record)
 
 
@@ -102,7 +106,12 @@ class RunHandle:
     """A run that goes on in a thread of this process."""
 
     def __init__(
-        self, loaded: Loaded, inputs: Mapping[str, JsonValue], options: RunOptions, sinks: Sequence[EventSink]
+        self,
+        loaded: Loaded,
+        inputs: Mapping[str, JsonValue],
+        options: RunOptions,
+        sinks: Sequence[EventSink],
+        key: str | None = None,
     ) -> None:
         self._app = loaded.app
         self._control = RunControl()
@@ -111,7 +120,7 @@ class RunHandle:
         self._result: RunResult | None = None
         self._error: BaseException | None = None
         self._thread = threading.Thread(
-            target=self._execute, args=(loaded, inputs, options, sinks), name="runkon-run", daemon=True
+            target=self._execute, args=(_started(loaded, inputs, options, key), sinks), name="runkon-run", daemon=True
         )
         self._thread.start()
         self._created.wait()
@@ -147,14 +156,10 @@ class RunHandle:
         """Pause the run: it becomes `interrupted` and can be resumed."""
         self._control.interrupt()
 
-    def _execute(
-        self, loaded: Loaded, inputs: Mapping[str, JsonValue], options: RunOptions, sinks: Sequence[EventSink]
-    ) -> None:
+    def _execute(self, started: Callable[..., RunRecord], sinks: Sequence[EventSink]) -> None:
         try:
-            record = loaded.app.start(
-                loaded.checked, inputs, options, sinks=sinks, control=self._control, on_created=self._on_created
-            )
-            self._result = _result(loaded.app, record)
+            record = started(sinks=sinks, control=self._control, on_created=self._on_created)
+            self._result = _result(self._app, record)
         except BaseException as error:  # noqa: BLE001  handed to whoever waits for the result
             self._error = error
         finally:
@@ -173,11 +178,21 @@ def start(
     settings: Mapping[str, object] | None = None,
     options: RunOptions | None = None,
     sinks: Sequence[EventSink] = (),
+    key: str | None = None,
 ) -> RunHandle:
-    """Start a run and return once it is durable; it goes on in a thread of this process. Raises UserError when it
-    can't begin."""
+    """Start a run and return once it is durable; it goes on in a thread of this process. `key` is as for `run`. Raises
+    UserError when it can't begin."""
     loaded = workflow if isinstance(workflow, Loaded) else load(workflow, plugins=plugins, settings=settings)
-    return RunHandle(loaded, inputs or {}, options or RunOptions(), sinks)
+    return RunHandle(loaded, inputs or {}, options or RunOptions(), sinks, key)
+
+
+def _started(
+    loaded: Loaded, inputs: Mapping[str, JsonValue], options: RunOptions, key: str | None
+) -> Callable[..., RunRecord]:
+    """What starts the run, once it is told who looks on."""
+    if key is None:
+        return partial(loaded.app.start, loaded.checked, inputs, options)
+    return partial(loaded.app.starting.once, loaded.checked, inputs, options, key)
 
 
 def _result(app: App, record: RunRecord) -> RunResult:

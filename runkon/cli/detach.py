@@ -21,9 +21,9 @@ from typing import BinaryIO
 
 from runkon.cli.run_state import record_of, short_id, true_status
 from runkon.cli.session import Session
-from runkon.errors import EXIT_ENVIRONMENT, EXIT_OK, UserError
+from runkon.errors import EXIT_OK, UserError
 from runkon.language.columns import visible
-from runkon.model.events import Envelope, RunStarted
+from runkon.model.events import Envelope, RunResumed, RunStarted
 from runkon.model.ids import RunID
 from runkon.model.ports import EventSink
 
@@ -66,8 +66,8 @@ def start_detached(session: Session, *, reads_input: bool) -> int:
             os.close(hearing)
         code = process.wait() if run is None else None
         _show(session, out, err)
-    if run is None:
-        return (128 - code if code and code < 0 else code) or EXIT_ENVIRONMENT
+    if run is None:  # it did not begin, or there was nothing left to do for its key
+        return 128 - code if code and code < 0 else code or EXIT_OK
     return _report(session, run)
 
 
@@ -180,7 +180,7 @@ class Begun(EventSink):
         self._telling: int | None = telling
 
     def emit(self, envelope: Envelope) -> None:
-        if self._telling is None or not isinstance(envelope.event, RunStarted):
+        if self._telling is None or not isinstance(envelope.event, RunStarted | RunResumed):
             return
         telling, self._telling = self._telling, None
         self._leave_terminal(envelope.run)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from runkon.app import App
 from runkon.errors import EXIT_USAGE, UserError
 from runkon.language.columns import visible
-from runkon.model.holder import is_alive
+from runkon.model import holder as holders
 from runkon.model.ids import RunID
 from runkon.model.output import JsonValue
 from runkon.model.records import GateRecord, RunRecord, StepRecord
@@ -40,10 +40,7 @@ def status_of(run: RunRecord, steps: Sequence[StepRecord]) -> RunStatus:
 
 def is_held(run: RunRecord) -> bool:
     """True if somebody is advancing the run: its process lives, or, where that can't be seen, its lease is good."""
-    if run.holder is None:
-        return False
-    alive = is_alive(run.holder)
-    return (run.lease_until or 0) >= now_ms() if alive is None else alive
+    return holders.is_held(run.holder, run.lease_until)
 
 
 def state_left(app: App, run: RunID) -> Mapping[str, JsonValue]:

@@ -79,7 +79,11 @@ class RunConfig:
 
     def _of_recording(self) -> dict[str, JsonValue]:
         """What most runs do not have."""
-        found: dict[str, JsonValue] = {"records": self.records, "uses_cache": self.uses_cache, "cassette": self.cassette}
+        found: dict[str, JsonValue] = {
+            "records": self.records,
+            "uses_cache": self.uses_cache,
+            "cassette": self.cassette,
+        }
         found["replay"] = None if self.replay is None else dict(self.replay)
         usual = RunConfig(working_dir=self.working_dir)
         return {name: value for name, value in found.items() if value != getattr(usual, name)}
@@ -88,7 +92,9 @@ class RunConfig:
     def from_json(cls, stored: Mapping[str, JsonValue]) -> RunConfig:
         """The settings a run was recorded with. Raises KeyError or TypeError on a record that is not one."""
         known: Mapping[str, Any] = stored  # written by `as_json`, so each field has its type
-        fields = {key: known[key] for key in known if key not in ("working_dir", "roots", "log_dir", "fork")}
+        fields = {
+            key: known[key] for key in known if key not in ("working_dir", "roots", "log_dir", "fork", "start_key")
+        }
         log_dir = known.get("log_dir")
         return cls(
             working_dir=Path(known["working_dir"]),

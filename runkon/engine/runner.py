@@ -25,6 +25,7 @@ from runkon.engine.inputs import BoundInputs, bind_inputs
 from runkon.engine.item_sources import ItemSources
 from runkon.engine.lease import lost, take
 from runkon.engine.leg import LegRun
+from runkon.engine.limits import limits_below, own_limits
 from runkon.engine.plan import Planned, names_of, plan_always, plan_body
 from runkon.engine.recorder import BatchRecorder
 from runkon.engine.rescuing import where_rescued
@@ -36,7 +37,6 @@ from runkon.engine.resume import (
     refuse_unless_resumable,
     sources_of,
 )
-from runkon.engine.limits import limits_below, own_limits
 from runkon.engine.retry import COUNTED, failures_of
 from runkon.engine.watcher import watcher
 from runkon.errors import EXIT_USAGE, LeaseLost, RunkonError, StoreUnavailable, UserError
@@ -49,6 +49,7 @@ from runkon.model.output import JsonValue, Usage
 from runkon.model.ports import Clock, EventSink, Executors, RunStore
 from runkon.model.processes import marked
 from runkon.model.records import Lease, RunRecord
+from runkon.model.start_key import START_KEY, started_before
 from runkon.model.status import RunStatus
 from runkon.pattern import pattern
 
@@ -87,9 +88,12 @@ class Runner:
         self._providers = providers
         self._secrets: dict[RunID, Mapping[str, str]] = {}
 
-    def create(self, program: CheckedWorkflow, inputs: Mapping[str, JsonValue], config: RunConfig) -> RunID:
+    def create(
+        self, program: CheckedWorkflow, inputs: Mapping[str, JsonValue], config: RunConfig, key: str | None = None
+    ) -> RunID:
         """A new run, durable on return. Raises UserError for inputs that are missing, unknown or of the wrong type,
-        and for a workflow this version can't run; nothing is written then."""
+        and for a workflow this version can't run; StartedBefore for a `key` that has its run. Nothing is written then.
+        """
         workflow = program.workflow
         _check_config(config, *_planned(program))
         bound = bind_inputs(workflow.inputs, inputs)
@@ -98,10 +102,12 @@ class Runner:
             workflow=workflow.name,
             sources=sources_of(program),
             inputs=dict(bound),
-            config=config.as_json(),
+            config=config.as_json() if key is None else {**config.as_json(), START_KEY: key},
             dry=config.dry_run,
         )
-        self._store.create(run, created, self._clock.now_ms())
+        there = self._store.create(run, created, self._clock.now_ms())
+        if there != run:
+            raise started_before(self._store, there, created)
         failpoint("after_create")
         self._secrets[run] = bound.secrets
         return run

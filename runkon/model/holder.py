@@ -8,6 +8,7 @@ process ids mean other processes, can't be judged; nor can one whose process thi
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -35,6 +36,14 @@ def is_alive(holder: str) -> bool | None:
     if now is None and _is_hidden(int(pid)):
         return None
     return now == started
+
+
+def is_held(holder: str | None, until: int | None) -> bool:
+    """True if `holder` advances a run: its process lives, or, where that can't be seen, its time has not run out."""
+    if holder is None:
+        return False
+    alive = is_alive(holder)
+    return (until or 0) >= time.time_ns() // 1_000_000 if alive is None else alive
 
 
 def describe(holder: str) -> str:

@@ -150,8 +150,9 @@ class Executors(Protocol):
 class RunStore(Protocol):
     """Keeps runs. Every write of a run is fenced by its lease, in the same transaction. Safe for concurrent calls."""
 
-    def create(self, run: RunID, created: RunCreated, at: int) -> None:
-        """The run's row and its first event (seq 1), durable. Raises UserError `duplicate-run` if it exists."""
+    def create(self, run: RunID, created: RunCreated, at: int) -> RunID:
+        """The run's row and its first event (seq 1), durable. Returns `run`; or, with nothing written, the run that the
+        workflow has under that start key already. Raises UserError `duplicate-run` if `run` exists."""
         ...
 
     def acquire(self, run: RunID, holder: str, now: int, ttl_ms: int) -> Lease | None:
@@ -219,10 +220,6 @@ class RunStore(Protocol):
 
     def events_of(self, run: RunID, kinds: Collection[str]) -> Sequence[Envelope]:
         """The events of these kinds, in order; the others are not read."""
-        ...
-
-    def runs_asked(self, request: Mapping[str, JsonValue], limit: int = 20) -> Sequence[RunID]:
-        """The runs in which an attempt was asked exactly this, newest first."""
         ...
 
     def runs_asked(self, request: Mapping[str, JsonValue], limit: int = 20) -> Sequence[RunID]:

@@ -13,9 +13,9 @@ from runkon.model.events import DefinitionChanged, Envelope, Note, RunCreated
 from runkon.model.fold import RunState, fold
 from runkon.model.ids import RunID
 from runkon.model.output import JsonValue
-from runkon.model.output import JsonValue
 from runkon.model.ports import RunStore
 from runkon.model.records import CancelRequest, GateAnswer, GateRecord, Lease, RunRecord, StepRecord
+from runkon.model.start_key import key_of
 from runkon.model.status import RunStatus
 from runkon.store import rows
 from runkon.store.refusals import already_ended, check_undecided, duplicate_run, is_free, unknown_run
@@ -52,10 +52,14 @@ class MemoryRunStore(RunStore):
     def __init__(self, *, is_alive: Callable[[str], bool | None] = holders.is_alive) -> None:
         self._lock = threading.Lock()
         self._runs: dict[RunID, _Kept] = {}
+        self._keys: dict[tuple[str, str | None], RunID] = {}
         self._is_alive = is_alive
 
-    def create(self, run: RunID, created: RunCreated, at: int) -> None:
+    def create(self, run: RunID, created: RunCreated, at: int) -> RunID:
         with self._lock:
+            wanted = (created.workflow, key_of(created))
+            if wanted[1] is not None and wanted in self._keys:
+                return self._keys[wanted]
             if run in self._runs:
                 raise duplicate_run(run)
             first = Envelope(run, 1, at, 0, 0, created)
@@ -63,6 +67,8 @@ class MemoryRunStore(RunStore):
             kept.state.apply(first)
             kept.envelopes.append(first)
             self._runs[run] = kept
+            self._keys[wanted] = run
+            return run
 
     def acquire(self, run: RunID, holder: str, now: int, ttl_ms: int) -> Lease | None:
         with self._lock:
@@ -187,15 +193,6 @@ class MemoryRunStore(RunStore):
 
     def events_of(self, run: RunID, kinds: Collection[str]) -> Sequence[Envelope]:
         return [one for one in self.events(run) if one.event.kind in kinds]
-
-    def runs_asked(self, request: Mapping[str, JsonValue], limit: int = 20) -> Sequence[RunID]:
-        def is_asked(kept: _Kept) -> bool:
-            asked = (getattr(envelope.event, "asked", None) for envelope in kept.envelopes)
-            return any(one is not None and one.request == request for one in asked)
-
-        with self._lock:
-            found = [run for run, kept in self._runs.items() if is_asked(kept)]
-        return found[::-1][:limit]
 
     def runs_asked(self, request: Mapping[str, JsonValue], limit: int = 20) -> Sequence[RunID]:
         def is_asked(kept: _Kept) -> bool:

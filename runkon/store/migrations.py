@@ -37,7 +37,7 @@ class Migrated(NamedTuple):
     copy: Path | None
 
 
-MIGRATIONS = (Migration(2, "asks, cancel wishes, forks, large values"),)
+MIGRATIONS = (Migration(2, "asks, cancel wishes, forks, large values"), Migration(3, "keys of starts, busy time"))
 
 
 def migrate(

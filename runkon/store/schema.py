@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-VERSION = 2
+VERSION = 3
 SCHEMA_FILE = Path(__file__).with_name("schema.sql")
 VIEWS_FILE = Path(__file__).with_name("views.sql")
 

@@ -14,17 +14,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from runkon.errors import LeaseLost, StoreUnavailable, UserError
-from runkon.failpoints import failpoint
+from runkon.errors import StoreUnavailable, UserError
 from runkon.model import holder as holders
 from runkon.model.events import Envelope, Note, RunCreated
-from runkon.model.fold import corrupt
 from runkon.model.ids import RunID
 from runkon.model.json_text import dumps
 from runkon.model.ports import RunStore
 from runkon.model.records import CancelRequest, GateAnswer, GateRecord, Lease, RunRecord, StepRecord
+from runkon.model.start_key import key_of
 from runkon.store import codec, reading, rows
 from runkon.store import statements as sql
+from runkon.store.appending import give_back, is_written
+from runkon.store.appending import write as write_batch
 from runkon.store.batch import Batch
 from runkon.store.readers import Readers
 from runkon.store.refusals import already_ended, check_undecided, duplicate_run, is_free, unknown_run
@@ -62,17 +63,22 @@ class SqliteRunStore(RunStore):
         self._numbers: dict[RunID, int] = {}  # of the runs this process writes
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────────
-    def create(self, run: RunID, created: RunCreated, at: int) -> None:
+    def create(self, run: RunID, created: RunCreated, at: int) -> RunID:
         ids = {file: codec.text_id(text) for file, text in created.sources.items()}
         payload, apart = self._without_large(codec.run_created(created, ids))
         file = next(iter(created.sources), "")
-        proof, mode = codec.proof(payload), "dry" if created.dry else "live"
+        proof, mode, key = codec.proof(payload), "dry" if created.dry else "live", key_of(created)
 
-        def write(cursor: sqlite3.Cursor) -> int | None:
+        def write(cursor: sqlite3.Cursor) -> int | RunID:
+            there = None if key is None else cursor.execute(sql.SELECT_KEY, (created.workflow, key)).fetchone()
+            if there is not None:
+                return RunID(there[0])
             cursor.execute(sql.INSERT_RUN, (run, created.workflow, file, "pending", mode, 1, at, created.forked_from))
             if not cursor.rowcount:
-                return None
+                raise duplicate_run(run)
             number = int(cursor.lastrowid or 0)
+            if key is not None:
+                cursor.execute(sql.INSERT_KEY, (created.workflow, key, number))
             for name, text in created.sources.items():
                 cursor.execute(sql.INSERT_SOURCE, (ids[name], text))
             cursor.execute(
@@ -82,9 +88,10 @@ class SqliteRunStore(RunStore):
             return number
 
         number = self._writer.transaction(write)
-        if number is None:
-            raise duplicate_run(run)
+        if isinstance(number, str):
+            return number
         self._numbers[run] = number
+        return run
 
     def acquire(self, run: RunID, holder: str, now: int, ttl_ms: int) -> Lease | None:
         until = now + ttl_ms
@@ -119,7 +126,7 @@ class SqliteRunStore(RunStore):
     def append(self, lease: Lease, envelopes: Sequence[Envelope], *, release: bool = False) -> None:
         if not envelopes:
             if release:
-                self._writer.transaction(lambda cursor: _give_back(cursor, lease))
+                self._writer.transaction(lambda cursor: give_back(cursor, lease))
             return
         self._record(lease, lease, envelopes, release=release)
 
@@ -135,10 +142,10 @@ class SqliteRunStore(RunStore):
 
         def write(cursor: sqlite3.Cursor) -> None:
             nonlocal tried
-            if tried and _is_written(cursor, lease, batch, release=release):
+            if tried and is_written(cursor, lease, batch, release=release):
                 return
             tried = True
-            _write(cursor, lease, batch, release=release)
+            write_batch(cursor, lease, batch, release=release)
             if batch.artifacts:
                 self._refer(cursor, number, batch.artifacts, envelopes[0].at)
 
@@ -146,7 +153,7 @@ class SqliteRunStore(RunStore):
             self._writer.transaction(write)
         except StoreUnavailable:  # a commit may be there that seemed to have failed
             with suppress(UserError), self._readers.reading() as connection:
-                if connection and tried and _is_written(connection.cursor(), lease, batch, release=release):
+                if connection and tried and is_written(connection.cursor(), lease, batch, release=release):
                     return
             raise
 
@@ -289,10 +296,6 @@ class SqliteRunStore(RunStore):
         with self._readers.reading() as connection:
             return reading.runs_asked(connection, request, limit) if connection else []
 
-    def runs_asked(self, request: Mapping[str, object], limit: int = 20) -> Sequence[RunID]:
-        with self._readers.reading() as connection:
-            return reading.runs_asked(connection, request, limit) if connection else []
-
     def check_log(self, run: RunID) -> None:
         from runkon.store.record_check import check_log  # late: a first leg relies on no record
 
@@ -360,47 +363,3 @@ def _number_and_status(cursor: sqlite3.Cursor, run: RunID) -> tuple[int, str]:
     if row is None:
         raise unknown_run(run)
     return row[0], row[1]
-
-
-def _write(cursor: sqlite3.Cursor, lease: Lease, batch: Batch, *, release: bool) -> None:
-    fence = (batch.last, lease.expires_at, batch.calls, batch.number, lease.fence, lease.holder, batch.first - 1)
-    if cursor.execute(batch.advance, fence).rowcount != 1:
-        raise _fenced_out(cursor, lease, batch)
-    failpoint("after_fence")
-    cursor.executemany(sql.INSERT_EVENT, batch.events)
-    for statement, values, envelope in batch.changes:
-        if cursor.execute(statement, values).rowcount != 1:
-            raise rows.refused(statement, envelope)
-    for source in batch.sources:
-        cursor.execute(sql.INSERT_SOURCE, source)
-    for payment in batch.payments:
-        cursor.execute(sql.PAY, payment)
-    failpoint("after_insert")
-    if release:
-        failpoint("before_release")
-        cursor.execute(sql.RELEASE, (batch.number, lease.fence, lease.holder))
-
-
-def _is_written(cursor: sqlite3.Cursor, lease: Lease, batch: Batch, *, release: bool) -> bool:
-    row = cursor.execute(sql.RUN_LEASE, (lease.run,)).fetchone()
-    owner = None if release else lease.holder
-    return row is not None and (row[1], row[3], row[4]) == (lease.fence, batch.last, owner)
-
-
-def _give_back(cursor: sqlite3.Cursor, lease: Lease) -> None:
-    row = cursor.execute(sql.RUN_LEASE, (lease.run,)).fetchone()
-    if row is None or cursor.execute(sql.RELEASE, (row[0], lease.fence, lease.holder)).rowcount != 1:
-        raise LeaseLost(f"run `{lease.run}` is held by another engine now")
-
-
-def _fenced_out(cursor: sqlite3.Cursor, lease: Lease, batch: Batch) -> Exception:
-    """Why the run's row did not move on: somebody else's lease, another number, or a run that has ended."""
-    row = cursor.execute(sql.RUN_LEASE, (lease.run,)).fetchone()
-    if row is None or (row[1], row[4]) != (lease.fence, lease.holder):
-        return LeaseLost(f"run `{lease.run}` is held by another engine now")
-    seq, status = row[3], row[6]
-    if seq != batch.first - 1:
-        return corrupt(lease.run, batch.first, "E1", found=f"number {batch.first}", expected=f"number {seq + 1}")
-    rule = "E6" if batch.advance is sql.ADVANCE_OPEN else "E7"
-    found = f"an event while the run is {status}"
-    return corrupt(lease.run, batch.first, rule, found=found, expected="a leg that has begun")

@@ -18,6 +18,7 @@ GATE_OPENED = (
     "deadline_at",
 )
 ANSWER_COLUMNS = ("run", "name", "occurrence", "ordinal", "choice", "by", "via", "at", "reason", "form")
+KEY_COLUMNS = ("workflow", "key", "run")
 SOURCE_COLUMNS = ("id", "text")
 ARTIFACT_COLUMNS = ("id", "size", "place", "bytes", "created_at")
 ARTIFACT_REF_COLUMNS = ("artifact", "run", "role")
@@ -83,6 +84,8 @@ LAST_EVENT = (
 TAKE = "UPDATE runs SET lease_owner = ?, lease_until = ?, fence = fence + 1, leg = leg + 1 WHERE number = ?"
 EXTEND = "UPDATE runs SET lease_until = ? WHERE id = ? AND fence = ? AND lease_owner = ?"
 INSERT_RUN = f"{_insert('runs', RUN_NEW)} ON CONFLICT (id) DO NOTHING"
+INSERT_KEY = _insert("start_keys", KEY_COLUMNS)
+SELECT_KEY = "SELECT runs.id FROM start_keys k JOIN runs ON runs.number = k.run WHERE k.workflow = ? AND k.key = ?"
 INSERT_SOURCE = f"{_insert('sources', SOURCE_COLUMNS)} ON CONFLICT (id) DO NOTHING"
 INSERT_SCHEMA = _insert("schema_info", SCHEMA_COLUMNS)
 INSERT_ARTIFACT = (  # what somebody has changed is put right

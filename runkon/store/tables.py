@@ -215,6 +215,16 @@ class ArtifactRef(SQLModel, table=True):
     role: str = _column(Text, key=True)
 
 
+class StartKey(SQLModel, table=True):
+    """One row per run that was started with a key: a workflow has one run of each."""
+
+    __tablename__: ClassVar[str] = "start_keys"
+    __table_args__ = (_CLUSTERED,)
+    workflow: str = _column(Text, key=True)
+    key: str = _column(Text, key=True)
+    run: int = Field(sa_column=Column(Integer, ForeignKey("runs.number", ondelete="CASCADE"), nullable=False))
+
+
 class Source(SQLModel, table=True):
     """A workflow text, once per content: `id` is the SHA-256 of its UTF-8 bytes."""
 
@@ -241,6 +251,7 @@ TABLES: tuple[type[SQLModel], ...] = (
     Answer,
     Artifact,
     ArtifactRef,
+    StartKey,
     Source,
     SchemaInfo,
 )

@@ -36,7 +36,9 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%fZ', r.cancel_at / 1000.0, 'unixepoch') AS cancel_asked,
     r.cancel_by AS cancel_by,
     r.cancel_reason AS cancel_reason,
-    r.forked_from AS forked_from
+    r.forked_from AS forked_from,
+    (SELECT coalesce(sum(a.seconds), 0.0) FROM v_attempts a WHERE a.run = r.id) AS busy_seconds,
+    (SELECT k.key FROM start_keys k WHERE k.workflow = r.workflow AND k.run = r.number) AS start_key
 FROM runs r;
 
 -- `why`: where a result was taken from, why the last attempt was made, why the step was skipped or cancelled, or the

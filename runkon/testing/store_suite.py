@@ -13,13 +13,15 @@ import pytest
 from runkon.errors import EXIT_NOT_FOUND, LeaseLost, UserError
 from runkon.model import events as ev
 from runkon.model.fold import fold
-from runkon.model.ids import StepPath, new_run_id
+from runkon.model.ids import RunID, StepPath, new_run_id
 from runkon.model.items import ListedItem
 from runkon.model.output import Output, Usage
 from runkon.model.ports import RunStore
 from runkon.model.records import RunRecord
+from runkon.model.start_key import START_KEY
 from runkon.model.status import RunStatus, StepStatus
 from runkon.testing.store_history_suite import HistoryContract
+from runkon.testing.store_lease_suite import in_threads
 from runkon.testing.store_story import (
     SOURCES,
     START_MS,
@@ -61,6 +63,35 @@ class StoreContract(HistoryContract):
             store.create(story.run, created, START_MS)
         assert caught.value.code == "duplicate-run"
         assert store.run(story.run) == story.state.run
+
+    def test_a_start_key_belongs_to_one_run_of_its_workflow(self, store: RunStore) -> None:
+        def create(workflow: str, key: str | None) -> tuple[RunID, RunID]:
+            config = {} if key is None else {START_KEY: key}
+            run = new_run_id()
+            created = ev.RunCreated(workflow=workflow, sources={"w.wf": ""}, inputs={}, config=config)
+            return run, store.create(run, created, START_MS)
+
+        first, made = create("w", "k")
+        assert made == first
+        again, there = create("w", "k")
+        assert there == first
+        assert store.run(again) is None
+        for workflow, key in (("w", "l"), ("other", "k"), ("w", None), ("w", None)):
+            run, made = create(workflow, key)
+            assert made == run
+        assert len(store.runs()) == 5
+
+    def test_of_many_that_start_with_one_key_one_makes_the_run(self, store: RunStore) -> None:
+        made: list[RunID] = []
+
+        def create() -> None:
+            created = ev.RunCreated(workflow="w", sources={"w.wf": ""}, inputs={}, config={START_KEY: "k"})
+            made.append(store.create(new_run_id(), created, START_MS))
+
+        in_threads([create] * 8)
+        assert len(made) == 8
+        assert {*made} == {run.id for run in store.runs()}
+        assert len(store.runs()) == 1
 
     def test_the_sources_come_back_in_order(self, store: RunStore) -> None:
         story = Story(store)

@@ -165,8 +165,8 @@ def old_database(case: Case) -> None:
 
 def test_an_older_database_is_brought_up_to_date_and_its_runs_go_on(case: Case) -> None:
     old_database(case)
-    case.run("db", "migrate").exits(0).stdout("schema 1 → 2; the copy before is TMP/project/.runkon/runkon.db.bak-1\n")
-    case.run("db", "migrate").exits(0).stdout("schema 2: nothing to do\n")
+    case.run("db", "migrate").exits(0).stdout("schema 1 → 3; the copy before is TMP/project/.runkon/runkon.db.bak-1\n")
+    case.run("db", "migrate").exits(0).stdout("schema 3: nothing to do\n")
     case.run("db", "check").exits(0).stdout("sound: 2 runs, 23 events\n")
     case.file("repaired", "").run("runs", "--json").exits(0)
     cut, story = (run["run_id"] for run in case.json()["runs"])
@@ -189,7 +189,7 @@ def test_an_older_database_is_brought_up_to_date_and_its_runs_go_on(case: Case) 
 def test_any_command_brings_an_older_database_up_to_date(case: Case) -> None:
     old_database(case)
     case.run("runs", "--json").exits(0).stderr(
-        "note: `TMP/project/.runkon/runkon.db` was brought from schema 1 to 2; the copy before is "
+        "note: `TMP/project/.runkon/runkon.db` was brought from schema 1 to 3; the copy before is "
         "`TMP/project/.runkon/runkon.db.bak-1`\n"
     )
     assert [run["workflow"] for run in case.json()["runs"]] == ["cut", "story"]
@@ -202,7 +202,7 @@ def test_a_newer_database_is_left_alone(case: Case) -> None:
     for words in (("runs",), ("db", "check"), ("db", "migrate"), ("run", "x.wf"), ("db", "backup", "copy.db")):
         case.run(*words).exits(5).stderr(
             "error[store-too-new]: `TMP/project/.runkon/runkon.db` was written by a newer runkon "
-            "(schema 9, this one knows 2)\n"
+            "(schema 9, this one knows 3)\n"
             "  = help: nothing was changed; update runkon, or choose another file with `--db`\n"
         )
     assert database(case).read_bytes() == before

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import click
 
 from runkon.app import RunOptions
 from runkon.cli.checked_file import checked_workflow
 from runkon.cli.given_inputs import given_inputs
-from runkon.cli.leg import Watched, can_prompt, first_words, watch
+from runkon.cli.leg import can_prompt
 from runkon.cli.options import SettingOption, VariableOption, as_money, as_pairs, as_seconds
 from runkon.cli.options import command as runkon_command
 from runkon.cli.presenters import Picture
 from runkon.cli.session import Session
+from runkon.cli.start import Start, run_new
 from runkon.errors import EXIT_INVALID, EXIT_USAGE, UserError
-from runkon.language.columns import visible
 from runkon.language.program import CheckedWorkflow
-from runkon.model.ids import RunID
 from runkon.model.ports import EventSink
-from runkon.model.records import RunRecord
 
 
 @runkon_command(
@@ -66,6 +63,10 @@ from runkon.model.records import RunRecord
     help="go on in a process of its own; returns, with the run's id, once the run has begun",
 )  # fmt: skip
 @click.option("--wait", cls=VariableOption, is_flag=True, help="stay at gates until somebody decides")
+@click.option(
+    "--key", cls=VariableOption, metavar="KEY",
+    help="start once: with a key that a run has, see it go on, go on with it, or get its result",
+)  # fmt: skip
 @click.option("--plugin", "plugins", cls=SettingOption, multiple=True, metavar="MODULE|FILE", help="one more plugin")
 @click.option(
     "--durability", cls=SettingOption, type=click.Choice(["full", "normal"]), help="what a power failure may cost"
@@ -88,6 +89,7 @@ def command(
     events: str | None,
     detach: bool,
     wait: bool,
+    key: str | None,
     plugins: tuple[str, ...],
     durability: str | None,
 ) -> int:
@@ -117,20 +119,12 @@ def command(
         max_calls=max_calls,
     )
     title = f"{checked.workflow.name} · {checked.source.path}" + (" · dry run" if dry_run else "")
-    is_new = not session.settings.db.parent.exists()
+    start = Start(checked, inputs, options, key, events, begun, Picture(title, _kinds(session, checked)))
+    if key is None:
+        return run_new(session, start)
+    from runkon.cli.keyed import run_once  # late: where it was asked for
 
-    def execute(watched: Watched) -> RunRecord:
-        return session.app.start(
-            checked,
-            inputs,
-            options,
-            sinks=(*watched.sinks, *begun),
-            control=watched.control,
-            on_created=partial(_on_created, session, watched, title, is_new=is_new),
-            progress=watched.progress,
-        )
-
-    return watch(session, execute, events=events, picture=Picture(title, _kinds(session, checked)))
+    return run_once(session, start)
 
 
 def _refuse_events_on_stdout(events: str | None) -> None:
@@ -150,14 +144,3 @@ def _kinds(session: Session, checked: CheckedWorkflow) -> Mapping[str, str]:
     from runkon.cli.outline import program_outline  # late: on a terminal only
 
     return program_outline(checked).kinds()
-
-
-def _on_created(session: Session, watched: Watched, title: str, run: RunID, *, is_new: bool) -> None:
-    """Say the id, now that nothing can lose the run any more, and show the first event, which the engine's own sinks
-    are too late for. A folder that was made for the records is named: from now on it marks the project."""
-    if is_new:
-        watched.say(f"note: runs are recorded in {visible(str(session.settings.db.parent))}, made now")
-    watched.say(first_words(run, title))
-    for envelope in session.app.store.events(run):
-        for sink in watched.sinks:
-            sink.emit(envelope)

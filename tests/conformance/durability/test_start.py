@@ -9,6 +9,8 @@ from sqlite3 import connect
 
 import pytest
 
+from .world import until
+
 CHAIN = "workflow x { call a call b call c outputs { x = c.context } }"
 
 
@@ -122,3 +124,38 @@ def test_r13_a_newer_database_is_refused_by_every_command_and_stays(world):
 def test_p16_the_id_that_is_printed_is_that_of_a_run_that_exists(world):
     life = world("workflow x { call a }").do("run", "x.wf", "--json")
     assert life.sql("SELECT id FROM runs") == [json.loads(life.out)["run_id"]]
+
+
+KEYED = """workflow x { inputs { topic default = "tides" } call a call b outputs { o = b.context } }"""
+
+
+def test_r5_the_same_key_and_inputs_are_one_run(world):
+    life = world(KEYED, {"b": {"do": "wait", "for": "go"}})
+    first = life.start("run", "x.wf", "--key", "k")
+    until(lambda: life.calls["b"], "the run is under way")
+    second = life.start("run", "x.wf", "--key", "k")
+    assert second.stderr.readline().endswith(" has the key `k`\n")
+    life.note("go")
+    for process in (first, second):
+        assert life.ended(process).out == "o = did b\n"
+    before = life.everything()
+    assert life.do("run", "x.wf", "--key", "k").out == "o = did b\n"
+    assert life.everything() == before
+    assert (life.calls, life.sql("SELECT leg, start_key FROM v_runs")) == ({"a": 1, "b": 1}, [(1, "k")])
+
+
+def test_r6_the_same_key_with_another_input_is_refused(world):
+    life = world(KEYED).do("run", "x.wf", "--key", "k")
+    before = life.everything()
+    life.do("run", "x.wf", "--key", "k", "-i", "topic=moons", exits=2)
+    assert "error[start-key-conflict]" in life.err
+    assert "`topic`" in life.err
+    assert life.everything() == before
+
+
+def test_r7_of_two_processes_with_one_key_one_starts_it(world):
+    life = world(KEYED)
+    both = [life.start("run", "x.wf", "--key", "k") for _ in range(2)]
+    assert [life.ended(process).out for process in both] == ["o = did b\n"] * 2
+    assert life.calls == {"a": 1, "b": 1}
+    assert life.sql("SELECT count(*) FROM runs") == [1]

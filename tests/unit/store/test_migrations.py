@@ -29,11 +29,11 @@ def old(tmp_path: Path) -> Path:
     return old_database(tmp_path / "state" / "runkon.db")
 
 
-def old_database(path: Path) -> Path:
-    """The fixture of schema 1 as a file."""
+def old_database(path: Path, schema: int = 1) -> Path:
+    """The fixture of an older schema as a file."""
     path.parent.mkdir(parents=True)
     connection = sqlite3.connect(path)
-    text = (FIXTURES / "schema-1.sql").read_text(encoding="utf-8")
+    text = (FIXTURES / f"schema-{schema}.sql").read_text(encoding="utf-8")
     connection.executescript(text.replace("@FOLDER@", str(path.parent)))
     connection.execute("PRAGMA journal_mode = WAL")
     connection.close()
@@ -71,9 +71,29 @@ def test_an_older_database_becomes_what_a_new_one_is(old: Path, tmp_path: Path) 
     assert query(old, "SELECT number, name FROM schema_info") == [
         (1, "initial"),
         (2, "asks, cancel wishes, forks, large values"),
+        (3, "keys of starts, busy time"),
     ]
     assert query(old, "PRAGMA integrity_check") == [("ok",)]
     assert migrated(old) is None
+
+
+def test_the_schema_before_becomes_what_a_new_one_is(tmp_path: Path) -> None:
+    old, new = old_database(tmp_path / "state" / "runkon.db", VERSION - 1), tmp_path / "new.db"
+    kept = {table: query(old, f"SELECT * FROM {table}") for table in ("runs", "steps", "events", "gates", "sources")}
+    store = SqliteRunStore(new)
+    Story(store)
+    store.close()
+    assert migrated(old) == Migrated(VERSION - 1, VERSION, old.with_name(f"runkon.db.bak-{VERSION - 1}"))
+    assert shape(old) == shape(new)
+    assert {table: query(old, f"SELECT * FROM {table}") for table in kept} == kept
+    assert query(old, "SELECT workflow, busy_seconds, start_key FROM v_runs ORDER BY workflow") == [
+        ("cut", query(old, "SELECT sum(seconds) FROM v_attempts WHERE path = 'before'")[0][0], None),
+        ("story", query(old, "SELECT sum(seconds) FROM v_attempts WHERE path <> 'before'")[0][0], None),
+    ]
+    store = SqliteRunStore(old)
+    for run in store.runs():
+        store.check_log(run.id)
+    store.close()
 
 
 def test_nothing_that_was_recorded_is_lost(old: Path) -> None:
@@ -223,7 +243,7 @@ def test_processes_that_come_at_once_migrate_once(old: Path) -> None:
     assert [seen.get(timeout=60) for _ in processes] == [["cut", "story"]] * 3
     for process in processes:
         process.join(60)
-    assert query(old, "SELECT number FROM schema_info") == [(1,), (2,)]
+    assert query(old, "SELECT number FROM schema_info") == [(number,) for number in range(1, VERSION + 1)]
     assert sorted(file.name for file in old.parent.glob("*.bak*")) == ["runkon.db.bak-1"]
 
 

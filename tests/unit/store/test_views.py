@@ -21,7 +21,7 @@ from runkon.testing.store_story import START_MS, Story, attempt_failed, complete
 COLUMNS = {
     "v_runs": "id workflow status shown_status reason started ended seconds steps_total steps_done steps_failed "
     "steps_skipped cost_usd cost_note waiting_on file error created deadline held_until leg crashes recoveries "
-    "cancel_asked cancel_by cancel_reason forked_from",
+    "cancel_asked cancel_by cancel_reason forked_from busy_seconds start_key",
     "v_steps": "run path kind name status handled attempts seconds context error cost_usd why epoch effect started "
     "ended due place program_order",
     "v_attempts": "run path number leg status cause executor seconds cost_usd epoch why effect started ended error "
