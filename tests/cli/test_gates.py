@@ -101,14 +101,6 @@ def test_a_decision_goes_on_with_the_run_if_told_to(case):
     case.stdout("decision = rejected\nsaid = not now\nby = ann\n")
 
 
-def test_an_answer_approves_with_values(case):
-    case.file(".runkon/schemas/f.yaml", "n: integer\nwho: string\n")
-    case.wf('workflow w { gate human_review { form = "f" } outputs { n = human_review.n who = human_review.who } }')
-    case.run("run", "x.wf").exits(4)
-    case.run("answer", "@last", "--set", "n=3", "--set", "who=ann").exits(0)
-    case.run("resume").exits(0).stdout("n = 3\nwho = ann\n")
-
-
 def test_an_answer_may_reject(case):
     case.wf(PLAIN).run("run", "x.wf").exits(4)
     case.run("answer", "@last:human_approval", "--set", "decision=reject").exits(0)
@@ -186,6 +178,10 @@ def test_a_run_that_stays_at_a_gate_is_shown_as_waiting(place):
     wait_for(lambda: is_open(place))
     shown = json.loads(place.run("show", "@last", "--json").stdout)
     assert (shown["status"], shown["waiting"]["gate"]) == ("waiting", "human_approval")
+    for asked, count in ((), 1), (("--status", "waiting"), 1), (("--status", "running"), 0):
+        listed = json.loads(place.run("runs", *asked, "--json").stdout)["runs"]
+        assert [(one["status"], one["waiting"]["gate"]) for one in listed] == [("waiting", "human_approval")] * count
+    assert " waiting " in place.run("runs").stdout
     place.run("cancel", "@last")
     owner.communicate(timeout=PATIENCE)
     assert place.status() == "cancelled"

@@ -10,7 +10,7 @@ from runkon.app import App
 from runkon.cli.console import columns
 from runkon.cli.options import VariableOption, as_seconds
 from runkon.cli.options import command as runkon_command
-from runkon.cli.run_state import now_ms, runs_shown_as, short_ids, true_status
+from runkon.cli.run_state import now_ms, runs_shown_as, short_ids, status_of, true_status
 from runkon.cli.session import Session
 from runkon.model.output import JsonValue
 from runkon.model.records import RunRecord
@@ -58,12 +58,28 @@ def _newest(
     """The newest runs; with a limit no more rows are read than that takes, however many there are."""
     if status is None:
         return app.store.runs(workflow=workflow, since=since, limit=limit)
-    return runs_shown_as(app, (RunStatus(status),), limit=limit, workflow=workflow, since=since)
+    wanted = RunStatus(status)
+    if wanted not in (RunStatus.RUNNING, RunStatus.WAITING):
+        return runs_shown_as(app, (wanted,), limit=limit, workflow=workflow, since=since)
+    live = runs_shown_as(app, (RunStatus.RUNNING,), limit=None, workflow=workflow, since=since)
+    found = [run for run in live if _status(app, run) is wanted]
+    if wanted is RunStatus.WAITING:
+        found += runs_shown_as(app, (wanted,), limit=limit, workflow=workflow, since=since)
+    return sorted(found, key=lambda run: (run.created_at, run.id), reverse=True)[:limit]
+
+
+def _status(app: App, run: RunRecord) -> RunStatus:
+    """As `show` has it: a run whose process stays at a gate waits."""
+    status = true_status(run)
+    if status is not RunStatus.RUNNING or all(gate.decision is not None for gate in app.store.gates(run.id)):
+        return status
+    return status_of(run, app.store.steps(run.id))
 
 
 def _summary(app: App, run: RunRecord) -> JsonValue:
-    gates = open_gates(app.store.gates(run.id), ()) if run.waiting_on else ()
-    return run_summary(run, true_status(run), gates)
+    status = _status(app, run)
+    is_waiting = run.waiting_on or status is RunStatus.WAITING
+    return run_summary(run, status, open_gates(app.store.gates(run.id), ()) if is_waiting else ())
 
 
 def _rows(app: App, runs: Sequence[RunRecord]) -> list[list[str]]:
@@ -71,7 +87,7 @@ def _rows(app: App, runs: Sequence[RunRecord]) -> list[list[str]]:
     return [
         [
             ids[run.id],
-            str(true_status(run)),
+            str(_status(app, run)),
             run.workflow,
             ago(now - run.created_at),
             elapsed(run.ended_at - run.started_at) if run.ended_at and run.started_at else "",
