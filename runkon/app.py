@@ -17,7 +17,7 @@ from runkon.model.ids import RunID
 from runkon.model.output import JsonValue
 from runkon.model.ports import EventSink, RunStore
 from runkon.model.records import CancelRequest, RunRecord
-from runkon.parts import FileCheck, Progress, ResumeWish, RunOptions, Surroundings
+from runkon.parts import FileCheck, Progress, ResumeWish, RunOptions, Surroundings, agent_choice
 from runkon.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from runkon.language.cache import ParsedFiles
     from runkon.language.check import Known
     from runkon.language.program import Catalog, CheckedWorkflow, LoadedWorkflow, NameKind
-    from runkon.language.project import Project
+    from runkon.language.project import Judge, Project
     from runkon.language.source import SourceFile
     from runkon.plugin.discovery import Loaded
     from runkon.plugin.registry import Registry
@@ -106,13 +106,14 @@ class App:
             registry = loaded.registry
             names: dict[NameKind, Sequence[str]] = {
                 "executor": registry.names_of("executor"),
-                "runtime": registry.names_of("runtime"),
+                "runtime": sorted({*registry.names_of("runtime"), *settings.runtimes}),
                 "provider": registry.names_of("provider"),
                 "gate": registry.names_of("gate"),
                 "reducer": registry.names_of("reducer"),
                 "variable": settings.env,
             }
-            known = Surroundings(roots, loaded, Project(settings.root, names, self.parsed_files))
+            judge = self._judge(registry, agent_choice(settings))
+            known = Surroundings(roots, loaded, Project(settings.root, names, self.parsed_files, judge))
             self._surroundings[roots] = known
         return known
 
@@ -260,7 +261,9 @@ class App:
         parsed = self.parsed_files.parse(sources[0])
         checked, findings = None, parsed.diagnostics
         if parsed.is_whole and parsed.workflows:
-            catalog = StoredProgram(self.around(sources[0].path).project, sources, self.parsed_files)
+            around = self.around(sources[0].path)
+            judge = self._judge(around.loaded.registry, RunConfig.from_json(self.record(run).config).agents)
+            catalog = StoredProgram(around.project.judged_by(judge), sources, self.parsed_files)
             checked, findings = check_again(parsed, parsed.workflows[0], catalog, executors=executors)
         if checked is None:
             first = next((d for d in findings if d.severity == "error"), None)
@@ -310,17 +313,24 @@ class App:
     def runner(self, around: Surroundings, sinks: Sequence[EventSink], progress: Progress | None) -> Runner:
         """The engine, with the executors that a file sees."""
         from runkon.engine.runner import Runner
+        from runkon.executors.agents.finding import ExecutorsAndAgents
 
         registry = around.loaded.registry
         return Runner(
             self.store,
-            registry,
+            ExecutorsAndAgents(registry, registry.things("runtime"), self.settings.runtimes),
             sinks=sinks,
             progress=progress,
             is_alone=self._is_alone,
             providers=registry.things("provider"),
             resolvers=registry.things("gate"),  # type: ignore[arg-type]  # checked by `register`
         )
+
+    def _judge(self, registry: Registry, choice: Mapping[str, JsonValue]) -> Judge:
+        """Who looks into agent files when a workflow is checked."""
+        from runkon.executors.agents.finding import judge_of
+
+        return judge_of(registry.things("runtime"), self.settings.runtimes, choice)
 
     def new_config(self, around: Surroundings, options: RunOptions) -> RunConfig:
         """The settings of a new run."""
@@ -335,6 +345,7 @@ class App:
             fail_fast=settings.fail_fast,
             dry_run=options.dry_run,
             model=options.model or settings.model,
+            agents=agent_choice(settings, options),
             executors=options.executors,
             until=options.until,
             attends=options.attends,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from runkon.frozen import value_class
 from runkon.model.ids import StepPath
+from runkon.model.output import JsonValue
 from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from runkon.language.project import Project
     from runkon.language.source import SourceFile
     from runkon.plugin.discovery import Loaded
+    from runkon.settings import Settings
 
 Progress = Callable[[StepPath, str], None]
 
@@ -27,11 +29,12 @@ Progress = Callable[[StepPath, str], None]
 class RunOptions:
     """What one `run` or `resume` asks for. `timeout` in seconds; `jobs` is how many executor calls run at once;
     `automatic` says that nobody asked for this leg, `attends` that it stays at gates until somebody decides.
-    `budget_usd` and `max_calls` limit a new run beside what its workflow says, the lower holds; a resume puts them in
+    `model` and `runtime` come before what agent files say. `budget_usd` and `max_calls` limit a new run beside what its workflow says, the lower holds; a resume puts them in
     place of both."""
 
     dry_run: bool = False
     model: str | None = None
+    runtime: str | None = None
     executors: Mapping[str, str] = field(default_factory=dict)
     jobs: int | None = None
     until: str | None = None
@@ -57,6 +60,19 @@ class ResumeWish:
     def is_normal(self) -> bool:
         """True if nothing but what is unfinished is to run, in the same run."""
         return self.mode == "normal" and self.step is None and not self.fork and self.edited is None
+
+
+def agent_choice(settings: Settings, options: RunOptions | None = None) -> dict[str, JsonValue]:
+    """What a run says of runtimes and models, as `AgentChoice.as_json` would: flags, variables and options come before
+    what an agent file says, settings after it."""
+    found: dict[str, JsonValue] = {}
+    for name, asked in (("runtime", options and options.runtime), ("model", options and options.model)):
+        written = getattr(settings, name)
+        if asked or (written and name in settings.given):
+            found[name] = asked or written
+        if written and name not in settings.given:
+            found[f"default_{name}"] = written
+    return found
 
 
 class FileCheck(NamedTuple):

@@ -233,7 +233,7 @@ class Attempts(OpenStep):
         leg = self.scope.leg
         executor = leg.executor(name)
         if executor is None:
-            return Failed(StepError("fatal", leg.missing.get(name) or f"no executor is called `{name}`"))
+            return Failed(StepError("fatal", leg.exhausted.get(name) or f"no executor is called `{name}`"))
         if leg.exhausted and supplier(executor) in leg.exhausted:
             return self._refused(leg.exhausted[supplier(executor)])
         if leg.ledger is not None and not self.is_begun:

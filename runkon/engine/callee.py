@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runkon.errors import RunkonError, UserError
+from runkon.errors import RunkonError
 from runkon.language.nodes import AgentRef, CallStep
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _known(ref: AgentRef, chosen: str | None, leaf: Leaf, scope: Scope) -> str:
 
 def _agent(ref: AgentRef, chosen: str | None, leaf: Leaf, scope: Scope) -> str:
     """An agent file; `chosen` is then the runtime for it. What can't be found is told by the attempt."""
-    from runkon.model.agents import AgentCall, AgentChoice  # late: only runs with agents pay for it
+    from runkon.model.agents import AgentCall, AgentChoice, AgentRefused  # late: only runs with agents pay for it
 
     leg: Leg = scope.leg
     config, facts, model = leg.config, scope.env.facts, leaf.options.model
@@ -97,6 +97,6 @@ def _agent(ref: AgentRef, chosen: str | None, leaf: Leaf, scope: Scope) -> str:
     )
     try:
         leg.keep_agent(key, call)
-    except UserError as error:
-        leg.missing[key] = f"{error.message}\nhelp: {error.help}" if error.help else error.message
+    except AgentRefused as error:
+        leg.exhausted[key] = f"{error.message}\nhelp: {error.help}" if error.help else error.message
     return key

@@ -104,8 +104,7 @@ class Leg:
         self.attempts = count()
         self.has_processes = False  # an attempt has told of one
         self.has_given_up = False  # a call that may have started some has not come back
-        self.exhausted: dict[str, str] = {}  # executors that failed for good in this leg, and why
-        self.missing: dict[str, str] = {}  # agents that can't be called, and why
+        self.exhausted: dict[str, str] = {}  # who failed for good in this leg or can't be called, and why
         self._executors = executors
         self._found: dict[str, ActionExecutor | None] = {}
         self._log_dir = None if config.log_dir is None else config.log_dir / run
@@ -124,7 +123,7 @@ class Leg:
         return getattr(self._executors, "agent", None)
 
     def keep_agent(self, key: str, call: AgentCall) -> None:
-        """Have the executor behind `call` found under `key` from now on. Raises UserError if there is none."""
+        """Have the executor behind `call` found under `key` from now on. Raises AgentRefused if there is none."""
         if self._found.get(key) is None:
             assert self.find_agent is not None
             self._found[key] = self.find_agent(call)

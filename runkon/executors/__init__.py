@@ -11,6 +11,13 @@ def runkon_register_executors(register: RegisterExecutor) -> None:
 
 
 @hookimpl
+def runkon_register_runtimes(register: RegisterNamed) -> None:
+    from runkon.executors.agents.generator import Generator  # late: as above
+
+    register(Generator())
+
+
+@hookimpl
 def runkon_register_item_providers(register: RegisterNamed) -> None:
     from runkon.executors.providers import Files, Lines, Range, Runs  # late: as above
 

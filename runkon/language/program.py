@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
@@ -54,6 +54,28 @@ class LoadedWorkflow(NamedTuple):
     problem: str | None = None
 
 
+class AgentUse(NamedTuple):
+    """A call of an agent file that was found: `name` as written, `path` and how people read it, what the step itself
+    says of runtime and model, and the names of the workflow's secret inputs."""
+
+    name: str
+    path: Path
+    shown: str
+    runtime: str | None
+    model: str | None
+    secrets: frozenset[str]
+
+
+class AgentFault(NamedTuple):
+    """Why such a call can't work, as a finding: its code, its sentence, what to do; `place` is file, line, column and
+    text of the line in the agent file."""
+
+    code: str
+    reason: str
+    help: str | None
+    place: tuple[str, int, int, str] | None = None
+
+
 class Catalog(Protocol):
     """What exists outside the file: the registry and the project folders, as a check sees them."""
 
@@ -66,6 +88,13 @@ class Catalog(Protocol):
     def workflow(self, name: str, caller: SourceFile) -> LoadedWorkflow:
         """The target of a `call workflow NAME` in `caller`."""
         ...
+
+    def agent_faults(self, use: AgentUse) -> Iterable[AgentFault]:
+        """Why a call of an agent file can't work; where nobody looks into agent files, that nothing can run them."""
+        if self.names("runtime") or self.knows("runtime", ""):
+            return ()
+        reason = f"nothing here can run the agent file `{use.name}`: no runtime is registered"
+        return (AgentFault("unknown-runtime", reason, None),)
 
 
 class Facts(NamedTuple):

@@ -7,16 +7,16 @@ repository), `StoredProgram` serves a run that goes on with the text it was star
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from runkon.errors import EXIT_USAGE, UserError
 from runkon.language import places
 from runkon.language.diagnostics import Severity
 from runkon.language.loader import read_source
 from runkon.language.lookup import locate
-from runkon.language.program import Catalog, LoadedWorkflow, Located, NameKind, ResourceKind
+from runkon.language.program import AgentFault, AgentUse, Catalog, LoadedWorkflow, Located, NameKind, ResourceKind
 from runkon.language.source import SourceFile
 from runkon.language.suggest import closest
 
@@ -24,14 +24,22 @@ if TYPE_CHECKING:
     from runkon.language.cache import ParsedFiles
 
 EXTENSION = ".wf"
+Judge: TypeAlias = Callable[[AgentUse], Iterable[AgentFault]]  # what is wrong with a call of an agent file
 
 
 class Project(Catalog):
     """A project's folders below `root`, and the names its plugins brought. Reads files, changes nothing."""
 
-    def __init__(self, root: Path, names: Mapping[NameKind, Sequence[str]], parsed_files: ParsedFiles) -> None:
+    def __init__(
+        self,
+        root: Path,
+        names: Mapping[NameKind, Sequence[str]],
+        parsed_files: ParsedFiles,
+        judge: Judge | None = None,
+    ) -> None:
         self.root = root
         self._names = names
+        self._judge = judge
         self._parsed_files = parsed_files
 
     def knows(self, kind: NameKind, name: str) -> bool:
@@ -44,6 +52,14 @@ class Project(Catalog):
         """Where an agent, snippet, schema or script is, for workflow `workflow` of the file `caller`: names in the
         usual folders, paths below the project root. Never outside the project, not even through a link."""
         return locate(kind, self.roots(caller), name, workflow)
+
+    def agent_faults(self, use: AgentUse) -> Iterable[AgentFault]:
+        """What the judge says; without one only that there is no runtime at all."""
+        return super().agent_faults(use) if self._judge is None else self._judge(use)
+
+    def judged_by(self, judge: Judge) -> Project:
+        """The same project, whose agent files somebody else looks at."""
+        return Project(self.root, self._names, self._parsed_files, judge)
 
     def workflow(self, name: str, caller: SourceFile) -> LoadedWorkflow:
         """The workflow `name` as `call workflow` in `caller` means it: in the same file, beside it, then in the
@@ -166,6 +182,10 @@ class StoredProgram(SyntaxOnly):
         if kind == "agent":
             return self._project.locate(kind, name, workflow, caller)
         return super().locate(kind, name, workflow, caller)
+
+    def agent_faults(self, use: AgentUse) -> Iterable[AgentFault]:
+        """As in the project: the agent files of today are those that run."""
+        return self._project.agent_faults(use)
 
     def workflow(self, name: str, caller: SourceFile) -> LoadedWorkflow:
         """The workflow of that name in the caller's text, or in the stored file that was found for it then."""

@@ -132,9 +132,18 @@ CHECKS: dict[str, Wording] = {
         message="there is no agent or executor `{name}`",
     ),
     "unknown-runtime": Wording(
-        about="an agent file that nothing installed can run",
-        message="nothing here can run the agent file `{name}`: no runtime is registered",
+        about="an agent file that nothing installed can run, or for which nothing says what runs it",
+        message="{reason}",
         help="install a plugin that brings a runtime, or choose another one with `executor = NAME`",
+    ),
+    "broken-agent": Wording(
+        about="an agent file that can't be read, has a broken front matter, or no prompt",
+        message="{reason}",
+    ),
+    "secret-in-prompt": Wording(
+        about="a placeholder that would put a secret into a prompt",
+        message="{reason}",
+        help="agents never see secrets: give it to a script through `env`, or to the runtime by its settings",
     ),
     "unknown-executor": Wording(
         about="an executor that no plugin has registered",

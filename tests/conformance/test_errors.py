@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from runkon.executors.agents.finding import judge_of
+from runkon.executors.agents.generator import Generator
 from runkon.language.cache import ParsedFiles
 from runkon.language.check import check
 from runkon.language.checks.unsupported import unsupported
@@ -39,7 +41,7 @@ def findings(case: str) -> tuple[str, list[Diagnostic]]:
     parsed = files.parse(source)
     found = list(parsed.diagnostics)
     if parsed.ok:
-        project = Project(ERRORS, {"executor": EXECUTORS}, files)
+        project = Project(ERRORS, {"executor": EXECUTORS}, files, judge_of({"test": Generator()}, {}, {}))
         results = [check(parsed, workflow, project) for workflow in parsed.workflows]
         found += [finding for result in results for finding in result.diagnostics]
         if case.startswith("unsupported") and (checked := results[0].checked) is not None:

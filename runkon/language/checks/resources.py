@@ -10,7 +10,7 @@ from runkon.frozen import replace
 from runkon.language import lookup
 from runkon.language.channel_types import REDUCERS
 from runkon.language.checks.context import Context, option_span, written_option
-from runkon.language.diagnostics import Diagnostic, diagnose
+from runkon.language.diagnostics import Diagnostic, Related, diagnose
 from runkon.language.keys import result_key, step_options
 from runkon.language.nodes import (
     AgentRef,
@@ -26,7 +26,7 @@ from runkon.language.nodes import (
     Word,
 )
 from runkon.language.places import names_file
-from runkon.language.program import Located, NameKind
+from runkon.language.program import AgentUse, Located, NameKind
 from runkon.language.schema_files import schema_problem
 from runkon.language.source import Span
 from runkon.language.suggest import closest
@@ -59,15 +59,15 @@ class Missing(NamedTuple):
 def check_resources(context: Context) -> Iterable[Diagnostic]:
     """One error per place that names something which is not there, with the places searched; one for all agent files
     that no runtime can run, since one thing is missing."""
-    idle: list[Missing] = []
+    idle: dict[str | None, list[Missing]] = {}
     for missing in missing_resources(context):
         if missing.kind == "runtime":
-            idle.append(missing)
+            idle.setdefault(missing.finding.help, []).append(missing)
         else:
             yield missing.finding
-    if idle:
-        others = dict.fromkeys(f"`{each.name}`" for each in idle if each.name != idle[0].name)
-        first = idle[0].finding
+    for same in idle.values():
+        others = dict.fromkeys(f"`{each.name}`" for each in same if each.name != same[0].name)
+        first = same[0].finding
         yield replace(first, help=f"{first.help}\nthe same for {', '.join(others)}") if others else first
 
 
@@ -112,32 +112,53 @@ def _agents(statement: Statement, context: Context) -> Iterator[Missing]:
     if isinstance(statement, CallStep):
         override = context.overrides.get(result_key(statement) or "") if context.overrides else None
         chosen = override or options.executor
-        if chosen is not None:
+        if chosen is not None and not _is_runtime(chosen, context):
             span = statement.agent.span if override else option_span(statement, "executor")
             yield from _named("executor", chosen, span, (), context)
         else:
-            yield from _agent(statement.agent, options.plugin_dirs, context)
+            yield from _agent(statement.agent, options.plugin_dirs, context, runtime=chosen, model=options.model)
     elif isinstance(statement, ScriptStep) and (override := context.overrides.get(result_key(statement) or "")):
         yield from _named("executor", override, statement.name_span, (), context)
     if isinstance(options.on_fail, AgentRef):
         yield from _agent(options.on_fail, options.plugin_dirs, context, ("continue",))
     if options.fallback is not None:
-        yield from _agent(options.fallback, options.plugin_dirs, context)
+        yield from _agent(options.fallback, options.plugin_dirs, context, model=options.model)
+
+
+def _is_runtime(name: str, context: Context) -> bool:
+    """True for what runs agent files, and is no executor by itself."""
+    return name in context.catalog.names("runtime") and not context.catalog.knows("executor", name)
 
 
 def _agent(
-    agent: AgentRef, plugin_dirs: Sequence[str], context: Context, words: Sequence[str] = ()
+    agent: AgentRef,
+    plugin_dirs: Sequence[str],
+    context: Context,
+    words: Sequence[str] = (),
+    *,
+    runtime: str | None = None,
+    model: str | None = None,
 ) -> Iterator[Missing]:
-    """An executor of that name, else an agent file and a runtime to run it. `words` may stand there as well."""
-    if agent.form == "name" and context.catalog.knows("executor", agent.text):
+    """An executor of that name, else an agent file and a runtime to run it. `words` may stand there as well; `runtime`
+    and `model` are what the step says of them."""
+    if runtime is None and agent.form == "name" and context.catalog.knows("executor", agent.text):
         return
     located = locate_agent(agent, plugin_dirs, context)
     if located.path is None or located.problem is not None:
         known = (*words, *context.catalog.names("executor")) if agent.form == "name" else ()
         help = _where(agent.text, located, known, "no executor of this name is registered")
         yield Missing("agent", agent.text, diagnose("unknown-agent", agent.span, name=agent.text, help=help))
-    elif not context.catalog.names("runtime") and not context.catalog.knows("runtime", ""):
-        yield Missing("runtime", agent.text, diagnose("unknown-runtime", agent.span, name=agent.text))
+        return
+    secrets = frozenset(name for name, declared in context.inputs.items() if declared.type == "secret")
+    shown = located.places[-1] if located.places else str(located.path)
+    for fault in context.catalog.agent_faults(AgentUse(agent.text, located.path, shown, runtime, model, secrets)):
+        related = () if fault.place is None else (_related(*fault.place),)
+        finding = diagnose(fault.code, agent.span, help=fault.help, related=related, reason=fault.reason)
+        yield Missing("runtime" if fault.code == "unknown-runtime" else "agent", agent.text, finding)
+
+
+def _related(file: str, line: int, column: int, text: str) -> Related:
+    return Related(Span(file, 0, 0, line, column), text)
 
 
 def locate_agent(agent: AgentRef, plugin_dirs: Sequence[str], context: Context) -> Located:

@@ -11,12 +11,12 @@ import pytest
 from runkon.language.check import check
 from runkon.language.diagnostics import Diagnostic
 from runkon.language.parser import parse
-from runkon.language.program import CheckResult, LoadedWorkflow, Located
+from runkon.language.program import Catalog, CheckResult, LoadedWorkflow, Located
 from runkon.language.source import SourceFile
 
 
 @dataclass
-class FakeCatalog:
+class FakeCatalog(Catalog):
     """A world made of dictionaries. `everything` makes every agent, snippet, schema and script exist."""
 
     known: Mapping[str, Sequence[str]] = field(default_factory=lambda: {"runtime": ("any",)})

@@ -1,0 +1,160 @@
+"""Carries out `call NAME` where NAME is an agent file: composes the prompt, asks the runtime, reads the answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from runkon.executors.agents.answer import output_of
+from runkon.executors.agents.choosing import TEST, Chosen
+from runkon.executors.agents.generator import NAME, free, made_up, plain_answer
+from runkon.executors.agents.prompt import compose
+from runkon.model.agents import AgentRequest
+from runkon.model.output import JsonValue, Output
+
+if TYPE_CHECKING:
+    from runkon.executors.agents.files import AgentFiles
+    from runkon.model.agents import AgentDefinition
+    from runkon.model.ids import StepPath
+    from runkon.model.ports import StepRequest
+
+_NO_PARAMETER = frozenset({"env", "headers"})  # of a runtime's table: may hold credentials
+_CREDENTIALS = ("key", "token", "secret", "password")
+
+
+class AgentExecutor:
+    """One agent with the runtime and the model that were chosen for it, for the length of a leg. Safe for concurrent
+    calls. `name` is the runtime's; a dry run calls it all the same, since it asks nobody then."""
+
+    rehearses = True
+
+    def __init__(self, agent: AgentDefinition, chosen: Chosen, settings: Mapping[str, JsonValue], files: AgentFiles):
+        self.agent = agent
+        self.model = chosen.model
+        self.name = chosen.name
+        self._runtime = chosen.runtime
+        self._unused = chosen.unused
+        self._settings = settings
+        self._files = files
+        self._lock = threading.Lock()
+        self._sessions: dict[StepPath, str] = {}
+
+    @property
+    def version(self) -> str:
+        return str(self._runtime.version)
+
+    @property
+    def effect(self) -> str:
+        return "write" if self.agent.can_commit else "read"
+
+    @property
+    def metered(self) -> bool:
+        return bool(getattr(self._runtime, "metered", True))
+
+    @property
+    def supplier(self) -> str:
+        """Who is behind the model: after a fatal error nothing else is asked of them in the same leg."""
+        name = getattr(self._runtime, "supplier", None)
+        return self.name if name is None else str(name(self.model))
+
+    def execute(self, request: StepRequest) -> Output:
+        """One attempt. In a dry run the prompt is composed and the answer made up. Raises what the runtime raises, and
+        StepFailure: kind `schema` for an answer that can't be read, `value` for what the prompt needs and is not there
+        or may not be in it."""
+        request.cancel.raise_if_cancelled()
+        asked = self._asked(request)
+        if request.dry_run:
+            return self._rehearsed(asked)
+        if self._unused is not None:
+            request.warn(f"the model `{self._unused}` is not one of the runtime `{self.name}`, which answers instead")
+        try:
+            reply = self._runtime.run(asked)
+        except Exception as error:
+            self._keep_session(request.path, getattr(error, "session", None))
+            raise
+        self._keep_session(request.path, reply.session)
+        output = output_of(reply, asked.schema, self.agent.name)
+        if self.name == TEST:
+            request.warn(_MADE_UP)
+        return output
+
+    def describe(self, request: StepRequest) -> Mapping[str, JsonValue]:
+        """Everything the answer depends on, and nothing that differs from run to run."""
+        asked = self._asked(request)
+        schema = asked.schema
+        return {
+            "prompt": asked.prompt,
+            "agent": self.agent.name,
+            "runtime": self.name,
+            "model": self.model,
+            "schema": None if schema is None else {"name": schema.name, "digest": schema.digest},
+            "parameters": self._parameters(asked),
+        }
+
+    def most_cost_usd(self, request: StepRequest) -> float | None:
+        """The most one attempt may cost, None when nobody can say."""
+        return self._runtime.most_cost_usd(self._asked(request))
+
+    def kill(self) -> None:
+        """End everything at once. Safe from any thread."""
+        kill = getattr(self._runtime, "kill", None)
+        if kill is not None:
+            kill()
+
+    # ── one request ───────────────────────────────────────────────────────────────────────────────
+    def _asked(self, request: StepRequest) -> AgentRequest:
+        """What the runtime gets. The prompt is the one on record if there is one."""
+        schema = self._files.schema(request)
+        prompt = request.prompt
+        if prompt is None:
+            prompt = compose(self.agent, request, self._files.snippets(request), schema)
+        with self._lock:
+            session = self._sessions.get(request.path)
+        return AgentRequest(
+            step=request,
+            agent=self.agent,
+            prompt=prompt,
+            schema=schema,
+            model=self.model,
+            runtime=self.name,
+            settings=self._settings,
+            session=session,
+        )
+
+    def _rehearsed(self, asked: AgentRequest) -> Output:
+        text = f"dry run: `{self.agent.name}` was not asked"
+        if asked.schema is not None:
+            return Output(values=made_up(asked.schema), usage=free(), text=text)
+        return Output(context=plain_answer(asked.agent.name), usage=free(), text=text)
+
+    def _keep_session(self, path: StepPath, session: object) -> None:
+        """For the next attempt of the same step, which goes on with the conversation."""
+        if isinstance(session, str) and session:
+            with self._lock:
+                self._sessions[path] = session
+
+    def _parameters(self, asked: AgentRequest) -> dict[str, JsonValue]:
+        step = asked.step
+        describe = getattr(self._runtime, "describe", None)
+        own = _plain_settings(asked.settings) if describe is None else dict(describe(asked))
+        found: dict[str, JsonValue] = {"can_commit": self.agent.can_commit, **own}
+        given: dict[str, JsonValue] = {
+            "max_turns": step.max_turns,
+            "max_cost_usd": step.max_cost_usd,
+            "identity": step.identity,
+            "plugin_dirs": list(step.plugin_dirs) or None,
+        }
+        return found | {name: value for name, value in given.items() if value is not None}
+
+
+_MADE_UP = f"the model is `{NAME}`: answers are made up, nobody was asked"
+
+
+def _plain_settings(settings: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """A runtime's table without what may be a credential."""
+    return {
+        name: value
+        for name, value in settings.items()
+        if name not in _NO_PARAMETER and not any(word in name.lower() for word in _CREDENTIALS)
+    }
