@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import field
+from collections.abc import Mapping
 
 from runkon.errors import Fatal
 from runkon.frozen import value_class
 from runkon.model.agents import AgentReply, AgentRequest, Availability
 from runkon.model.output import JsonValue
-from runkon.pattern import pattern
+from runkon_cli.argv import Argv, read_argv
 from runkon_cli.ask import Plan, is_argument
 from runkon_cli.command_ear import CommandEar, Shape
 from runkon_cli.conversation import Conversation, check_model
@@ -21,34 +20,17 @@ _OWN = frozenset(
     {"argv", "prompt_via", "output", "result", "session", "turns", "input_tokens", "output_tokens", "cost", "error",
      "turn", "progress"}
 )  # fmt: skip
-_PLACE = pattern(r"\{\{\s*([A-Za-z_]+)\s*\}\}")
 _PLACES = ("prompt", "prompt_file", "model", "session", "max_turns", "agent", "working_dir")
-Part = str | tuple[str, ...]
 
 
 @value_class(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A command as the settings describe it. A group of `argv` is left out when a value in it is empty."""
+    """A command as the settings describe it."""
 
-    argv: tuple[Part, ...]
+    argv: Argv
     prompt_via: str
     shape: Shape
-    options: Options = field(default_factory=Options)
-
-    @property
-    def binary(self) -> str:
-        first = self.argv[0]
-        return first if isinstance(first, str) else first[0]
-
-    def arguments(self, values: Mapping[str, str]) -> list[str]:
-        """The arguments after the program's name; empty ones are left out."""
-        words: list[str] = []
-        for part in self.argv[1:]:
-            if isinstance(part, str):
-                words.append(_filled(part, values))
-            elif all(values[name] for text in part for name in _PLACE.findall(text)):
-                words += [_filled(text, values) for text in part]
-        return [word for word in words if word]
+    options: Options
 
 
 class CommandRuntime:
@@ -67,7 +49,7 @@ class CommandRuntime:
         command = read_command(request.settings)
         options = command.options
         model = request.model or options.default_model
-        check_model(command.binary, model, options, is_strict=True)
+        check_model(command.argv.binary, model, options, is_strict=True)
         session = request.session if request.session and is_argument(request.session) else ""
         values = {
             "prompt": request.prompt if command.prompt_via == "arg" else "",
@@ -78,9 +60,9 @@ class CommandRuntime:
             "working_dir": str(request.step.working_dir),
         }
         plan = Plan(
-            who=command.binary,
-            binary=command.binary,
-            arguments=lambda file: command.arguments({**values, "prompt_file": file}),
+            who=command.argv.binary,
+            binary=command.argv.binary,
+            arguments=lambda file: command.argv.arguments({**values, "prompt_file": file}),
             ear=lambda talk: CommandEar(talk, command.shape),
             prompt=request.prompt if command.prompt_via == "stdin" else None,
             prompt_file=request.prompt if command.prompt_via == "file" else None,
@@ -102,7 +84,7 @@ class CommandRuntime:
             command = read_command(settings)
         except Fatal as problem:
             return Availability(ready=False, detail=str(problem))
-        return availability_of(command.binary, command.options, (), command.options.install, check=check)
+        return availability_of(command.argv.binary, command.options, (), command.options.install, check=check)
 
     def most_cost_usd(self, request: AgentRequest) -> float | None:  # noqa: ARG002 - as above
         """Nobody can say."""
@@ -114,35 +96,12 @@ def read_command(settings: Mapping[str, JsonValue]) -> Command:
     who = "command"
     options = read_options(settings, who, _OWN)
     table = Table(settings, who)
-    argv = _argv(settings.get("argv"), table)
-    if options.binary is not None:
-        argv = (options.binary, *argv[1:])
-    if options.args:
-        argv = (*argv, *options.args)
+    argv = read_argv(settings.get("argv"), options, table, _PLACES)
     via = table.one_of("prompt_via", "arg", "stdin", "file")
-    texts = [text for part in argv for text in ([part] if isinstance(part, str) else part)]
-    places = {name for text in texts for name in _PLACE.findall(text)}
-    for name in sorted(places - set(_PLACES)):
-        raise Fatal(f"`argv` of `{who}` has `{{{{{name}}}}}`, which nothing stands for; known are {', '.join(_PLACES)}")
     wanted = {"arg": "prompt", "file": "prompt_file"}.get(via)
-    if wanted is not None and wanted not in places:
+    if wanted is not None and wanted not in argv.places:
         raise Fatal(f'`argv` of `{who}` has no `{{{{{wanted}}}}}`: with `prompt_via = "{via}"` the prompt goes there')
     return Command(argv=argv, prompt_via=via, shape=_shape(settings, table), options=options)
-
-
-def _argv(value: JsonValue | None, table: Table) -> tuple[Part, ...]:
-    wanted = "a list of texts, or of lists of texts that belong together, beginning with the program"
-    if not isinstance(value, Sequence) or isinstance(value, str) or not value or not isinstance(value[0], str):
-        raise table.wrong("argv", wanted)
-    parts: list[Part] = []
-    for part in value:
-        texts = [part] if isinstance(part, str) else part
-        if not isinstance(texts, Sequence) or not texts or not all(isinstance(t, str) and "\0" not in t for t in texts):
-            raise table.wrong("argv", wanted)
-        parts.append(part if isinstance(part, str) else tuple(str(text) for text in texts))
-    if not value[0] or _PLACE.search(value[0]):
-        raise table.wrong("argv", wanted)
-    return tuple(parts)
 
 
 def _shape(settings: Mapping[str, JsonValue], table: Table) -> Shape:
@@ -165,7 +124,3 @@ def _shape(settings: Mapping[str, JsonValue], table: Table) -> Shape:
     if output == "jsonl" and shape.result is None:
         raise Fatal('`command` has `output = "jsonl"` and no `result`: the place of the answer in its line')
     return shape
-
-
-def _filled(text: str, values: Mapping[str, str]) -> str:
-    return _PLACE.sub(lambda found: values[found[1]], text)

@@ -74,7 +74,7 @@ class Table:
 
     def __init__(self, settings: Mapping[str, JsonValue], who: str) -> None:
         self._settings = settings
-        self._who = who
+        self.who = who
 
     def text(self, name: str) -> str | None:
         value = self._settings.get(name)
@@ -122,7 +122,7 @@ class Table:
         raise self.wrong(name, "a time such as `10m`")
 
     def wrong(self, name: str, wanted: str) -> Fatal:
-        return Fatal(f"the setting `{name}` of `{self._who}` is not {wanted}")
+        return Fatal(f"the setting `{name}` of `{self.who}` is not {wanted}")
 
 
 def _close(name: str, known: frozenset[str]) -> str:
