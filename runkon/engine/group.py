@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Branch(Strand):
     """One branch and how it went. `end` is `completed failed skipped`, or None if it never ran or was stopped;
     `is_recorded` then says that its record tells so already, `waits` that somebody has to decide about steps in it
-    first."""
+    first. `is_taken` is false for an `if` none of whose arms holds."""
 
     __slots__ = (
         "attempts",
@@ -38,6 +38,7 @@ class Branch(Strand):
         "index",
         "is_leaf",
         "is_recorded",
+        "is_taken",
         "planned",
         "result",
         "scope",
@@ -52,6 +53,7 @@ class Branch(Strand):
         self.attempts: Attempts | None = None  # of a leaf whose first attempt began with those of others
         self.end: StepStatus | None = None
         self.is_recorded = False
+        self.is_taken = True
         self.waits: Waits | None = None
         self.failures: list[Failure] = []
         self.result: StepResult | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runkon.engine.group import Branch
 from runkon.engine.interpreter import run_body
 from runkon.engine.plan import Planned
 from runkon.engine.scope import Scope
@@ -23,3 +24,5 @@ def run_branch(planned: Planned, scope: Scope) -> None:
             return
     if node.orelse is not None:
         run_body(planned.bodies[-1], scope)
+    elif isinstance(scope.strand, Branch) and scope.strand.planned is planned:
+        scope.strand.is_taken = False

@@ -167,7 +167,9 @@ class _Block:
             ended = (
                 scope.env.results.get(branch.planned.key) if isinstance(branch.planned, ChildCall) else branch.result
             )
-            branch.end = StepStatus.FAILED if scope.failures else _end_of(ended)
+            branch.end = (
+                StepStatus.FAILED if scope.failures else _end_of(ended) if branch.is_taken else StepStatus.SKIPPED
+            )
             failpoint("branch_done", scope.path_of(branch.planned))
         except BodyFailed as failed:
             branch.end = StepStatus.FAILED
