@@ -10,16 +10,17 @@ from runkon.engine.answers import Answer, Failed
 from runkon.errors import UserError
 from runkon.language.schema_files import find_schema
 from runkon.model.failures import ValueFailure
+from runkon.model.gates import with_fields
 from runkon.model.output import JsonValue, Output
 from runkon.model.records import StepError
 from runkon.schemas.checking import violation
 from runkon.schemas.deriving import context_of, markers_of
 from runkon.schemas.examples import example_value
+from runkon.schemas.forms import field_lines
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from runkon.engine.open_step import OpenStep
+    from runkon.engine.scope import Scope
     from runkon.schemas.fields import Schema
 
 
@@ -29,19 +30,32 @@ def call_fitted(attempts: OpenStep, call: Callable[[], Answer], dry: Output | No
     whatever `call` raises."""
     leaf, scope = attempts.leaf, attempts.scope
     assert leaf.schema is not None
-    config = scope.leg.config
-    schema = schema_named(leaf.schema, config.roots or (config.working_dir,), scope.env.facts.workflow)
+    schema = schema_named(leaf.schema, scope)
     if dry is not None:
         return made_up(schema, dry)
     return fitted(call(), schema)
 
 
-def schema_named(name: str, roots: tuple[Path, ...], workflow: str) -> Schema:
+def schema_named(name: str, scope: Scope) -> Schema:
     """The schema of that name, as it is now. Raises ValueFailure (`unknown-schema`, `invalid-schema`)."""
+    config = scope.leg.config
     try:
-        return find_schema(roots, name, workflow)
+        return find_schema(config.roots or (config.working_dir,), name, scope.env.facts.workflow)
     except UserError as error:
         raise ValueFailure(error.code, error.message, help=error.help) from None
+
+
+def prompt_with_form(prompt: str, form: str, scope: Scope) -> str:
+    """What a person reads at a gate with a form. One that can't be used yet is no reason not to wait."""
+    try:
+        return with_fields(prompt, field_lines(schema_named(form, scope)))
+    except ValueFailure as failure:
+        return f"{prompt}\n{failure.message}"
+
+
+def made_up_form(form: str, scope: Scope) -> Mapping[str, JsonValue]:
+    """What a dry run answers at a gate. Raises ValueFailure like `schema_named`."""
+    return cast("dict[str, JsonValue]", example_value(schema_named(form, scope)))
 
 
 def fitted(answer: Answer, schema: Schema) -> Answer:

@@ -98,6 +98,10 @@ class Gates:
     def _opened(self, node: GateStep, scope: Scope, path: StepPath, info: StepInfo) -> tuple[Opened, GateOpened]:
         options = options_of(node, scope.env)
         prompt = prompt_of(node, scope.env, options, is_resolved=node.type in self._resolvers)
+        if node.form is not None:
+            from runkon.engine.fitting import prompt_with_form  # late: few gates have a form
+
+            prompt = prompt_with_form(prompt, node.form, scope)
         with self._lock:
             occurrence = self._last[node.key] = self._last.get(node.key, 0) + 1
         epoch, due = scope.leg.epoch_of(path), scope.leg.clock.now_ms() + node.timeout

@@ -19,6 +19,7 @@ RERUN, DONE, FAILED = RULINGS = ("rerun", "done", "failed")
 WITHDRAWN = "withdrawn"  # the decision of a gate that is not needed any more
 UNDECIDED = "undecided"  # why a step was cancelled whose ask was withdrawn
 _ASK = "unknown:"
+_FORM, _FIELD, _OPTIONAL = "with these values:", "- ", ", optional)"  # how a prompt lists the fields of a form
 
 
 def opened(envelope: Envelope, event: GateOpened) -> GateRecord:
@@ -54,6 +55,18 @@ def answer_for(gate: str, occurrence: int, answers: Iterable[GateAnswer]) -> Gat
     for all of them."""
     found = [one for one in answers if one.gate == gate and one.occurrence in (occurrence, ANY)]
     return min(found, key=lambda one: (one.occurrence == ANY, one.ordinal), default=None)
+
+
+def with_fields(prompt: str, fields: Iterable[str]) -> str:
+    """What a person reads at a gate with a form; `fields` are lines like `name (type, optional): what it is about`."""
+    return "\n".join([prompt, _FORM, *(f"{_FIELD}{field}" for field in fields)])
+
+
+def needed_values(prompt: str) -> list[str]:
+    """The names of the values an approval has to have, as `with_fields` has listed them."""
+    listed = prompt.rpartition(f"\n{_FORM}\n")[2].splitlines() if f"\n{_FORM}\n" in prompt else []
+    lines = [line.removeprefix(_FIELD) for line in listed if line.startswith(_FIELD)]
+    return [line.partition(" (")[0] for line in lines if _OPTIONAL not in line]
 
 
 # ── asks ──────────────────────────────────────────────────────────────────────────────────────────
