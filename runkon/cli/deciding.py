@@ -15,6 +15,7 @@ from runkon.language.nodes import GateStep
 from runkon.language.suggest import closest
 from runkon.model.decisions import APPROVED, NEEDED, SELECTED, UNKNOWN, VALUES
 from runkon.model.gates import ANY, WITHDRAWN
+from runkon.model.json_text import loads
 from runkon.model.output import JsonValue
 from runkon.model.records import GateAnswer, GateRecord, RunRecord
 from runkon.model.secrets import redact, redact_json, secret_name
@@ -37,13 +38,13 @@ class Meant(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What somebody says about it."""
+    """What somebody says about it. `typed` are values by name, as texts."""
 
     choice: str
     message: str = ""
     by: str | None = None
     selected: tuple[str, ...] = ()
-    values: Mapping[str, JsonValue] = {}
+    typed: Mapping[str, str] = {}
     given: Mapping[str, str] = {}
     via: str = "cli"
 
@@ -64,14 +65,35 @@ def keep(app: App, run: RunRecord, meant: Meant, said: Said) -> GateAnswer:
     form: dict[str, JsonValue] = {}
     if said.selected:
         form[SELECTED] = list(said.selected)
-    if said.values:
-        form[VALUES] = {key: redact_json(value, secrets) for key, value in said.values.items()}
+    values = {key: _as_it_is(text) for key, text in said.typed.items()}
+    if node.form is not None:
+        values = _filled_in(app, run, node, said)
+    if values:
+        form[VALUES] = {key: redact_json(value, secrets) for key, value in values.items()}
     if said.choice == APPROVED and node.mode != "review_decision" and node.min_approvals > 1:
         form[NEEDED] = node.min_approvals
     reason = redact(said.message, secrets)
     return app.store.answer_gate(
         GateAnswer(run.id, node.key, said.choice, by, said.via, now_ms(), meant.occurrence, reason, form)
     )
+
+
+def _as_it_is(text: str) -> JsonValue:
+    """A value as JSON if it is JSON, else as the text it is."""
+    try:
+        found: JsonValue = loads(text)
+    except ValueError:
+        return text
+    return found
+
+
+def _filled_in(app: App, run: RunRecord, node: GateStep, said: Said) -> dict[str, JsonValue]:
+    """The values of the form; a rejection needs none. Raises UserError."""
+    from runkon.cli.forms import checked_values, form_of  # late: few gates have a form
+
+    schema = form_of(app, run, node)
+    assert schema is not None
+    return checked_values(schema, node, said.typed, is_complete=said.choice == APPROVED)
 
 
 def _check_options(meant: Meant, selected: Sequence[str]) -> None:

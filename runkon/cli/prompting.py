@@ -25,6 +25,7 @@ from runkon.named import NamedTuple
 if TYPE_CHECKING:
     from runkon.cli.presenters import Presenter
     from runkon.cli.session import Session
+    from runkon.schemas.fields import Schema
 
 LOOK = 0.1  # seconds between two looks whether the question is still open
 
@@ -115,7 +116,8 @@ class Prompter(EventSink):
                 console.error(hint(record.options))
                 continue
             try:
-                self._keep(record, reply)
+                if not self._keep(key, record, reply):
+                    continue
             except RunkonError as error:
                 console.error(visible(str(error)))
                 if isinstance(error, UserError) and error.code == "gate-decided":
@@ -127,13 +129,50 @@ class Prompter(EventSink):
     def _is_open(self, key: tuple[str, int]) -> bool:
         return not self._is_over and key in self._open
 
-    def _keep(self, record: GateRecord, reply: Reply) -> None:
+    def _keep(self, key: tuple[str, int], record: GateRecord, reply: Reply) -> bool:
         from runkon.cli.deciding import Meant, Said, gates_of, keep  # late: once somebody has typed something
 
         app, run = self._session.app, self._session.app.record(record.run)
         node = next(one for one in gates_of(app.stored_program(run.id)) if one.key == record.name)
-        said = Said(reply.choice, reply.message, None, reply.selected, via="tty")
+        typed: dict[str, str] | None = {}
+        if node.form is not None and reply.choice == APPROVED:
+            from runkon.cli.forms import form_of  # late: few gates have a form
+
+            schema = form_of(app, run, node)
+            typed = None if schema is None else self._filled_in(key, schema)
+        if typed is None:
+            return False
+        said = Said(reply.choice, reply.message, None, reply.selected, typed, via="tty")
         keep(app, run, Meant(node, record.occurrence, record), said)
+        return True
+
+    def _filled_in(self, key: tuple[str, int], schema: Schema) -> dict[str, str] | None:
+        """What is typed for each field of a form; None if the gate is decided, or nobody types any more."""
+        from runkon.schemas.forms import in_words, value_of  # late: see above
+
+        console, typed = self._session.console, dict[str, str]()
+        for field in schema.fields:
+            about = f": {field.description}" if field.description else ""
+            leave = "" if field.is_required else "; nothing leaves it out"
+            question = visible(f"{field.name} ({in_words(field)}{leave}){about}")
+            while True:
+                console.error(question)
+                line = read_line(lambda: self._is_open(key))
+                if not line:
+                    return None
+                text = line.removesuffix("\n").strip()
+                if not text and not field.is_required:
+                    break
+                if not text:
+                    continue
+                try:
+                    value_of(field.shape, text)
+                except ValueError as error:
+                    console.error(visible(str(error)))
+                    continue
+                typed[field.name] = text
+                break
+        return typed
 
 
 def show(console: Console, gate: GateRecord) -> None:

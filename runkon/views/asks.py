@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from runkon.model.decisions import UNKNOWN
-from runkon.model.gates import DONE, FAILED, RERUN
+from runkon.model.gates import DONE, FAILED, RERUN, needed_values
 from runkon.model.output import JsonValue
 from runkon.model.records import GateAnswer, GateRecord, StepRecord
 from runkon.views.lines import decision_text
@@ -56,13 +56,23 @@ def _gate_lines(gate: GateRecord, run: str, now: int, answer: GateAnswer | None)
     yield f"{gate.path} waits for a decision{until} (since {iso(gate.opened_at)})"
     yield from (f"    {line}" for line in gate.prompt.splitlines())
     where = _address(gate, run)
-    commands = [(f"runkon approve {where} --select {shlex.quote(one)}", "choose it") for one in gate.options]
-    commands = [
-        *(commands or [(f"runkon approve {where}", "let it pass")]),
-        (f"runkon reject {where} -m WHY", "stop it"),
-    ]
+    values = _values(gate)
+    if values:
+        chosen = [
+            (f"runkon answer {where} --set decision={shlex.quote(one)}{values}", "choose it") for one in gate.options
+        ]
+        passes = f"runkon answer {where}{values}"
+    else:
+        chosen = [(f"runkon approve {where} --select {shlex.quote(one)}", "choose it") for one in gate.options]
+        passes = f"runkon approve {where}"
+    commands = [*(chosen or [(passes, "let it pass")]), (f"runkon reject {where} -m WHY", "stop it")]
     width = max(len(command) for command, _ in commands)
     yield from (f"    {command:<{width}}  {what}" for command, what in commands)
+
+
+def _values(gate: GateRecord) -> str:
+    """What the command of a gate with a form says more, with a word in place of each value that is needed."""
+    return "".join(f" --set {shlex.quote(f'{name}={name.upper()}')}" for name in needed_values(gate.prompt))
 
 
 def _address(gate: GateRecord, run: str) -> str:
@@ -95,5 +105,8 @@ def gate_object(gate: GateRecord) -> dict[str, JsonValue]:
 def _answer_with(gate: GateRecord) -> str:
     if gate.type == UNKNOWN:
         return f"runkon answer {shlex.quote(f'{gate.run}:{gate.name}')} --set decision=CHOICE"
+    if values := _values(gate):
+        choice = " --set decision=OPTION" if gate.options else ""
+        return f"runkon answer {_address(gate, gate.run)}{choice}{values}"
     choice = " --select OPTION" if gate.options else ""
     return f"runkon approve {_address(gate, gate.run)}{choice}"

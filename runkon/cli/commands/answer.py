@@ -33,9 +33,9 @@ _KEYS = ("decision", "output")
     summary="""Decide what a run waits for, from any terminal.
 
     RUN is an id or a unique beginning of one, or @last; GATE, after a colon, is what it waits for. A gate is approved
-    with the values given, unless `decision` is `reject` or one of its options. For a step whose end nobody saw it is
-    `unknown:PATH`, and the decision is `rerun` (make another attempt), `done` (it has done its work; `output` is its
-    JSON, which a `call` needs) or `failed`. With one open question GATE may be left out.""",
+    with the values given, which have to fit its `form`, unless `decision` is `reject` or one of its options. For a step
+    whose end nobody saw it is `unknown:PATH`, and the decision is `rerun` (make another attempt), `done` (it has done
+    its work; `output` is its JSON, which a `call` needs) or `failed`. With one open question GATE may be left out.""",
 )
 @click.argument("target", metavar="RUN[:GATE]")
 @click.option(
@@ -99,23 +99,18 @@ def _is_about_gate(app: App, run: RunRecord, gate: str) -> bool:
 def _said(pairs: Mapping[str, str], message: str, name: str | None, given: Mapping[str, str]) -> Said:
     """What is said about a gate: it is approved, unless the decision says otherwise; anything else is a value."""
     decision = pairs.get("decision", APPROVED)
-    values = {key: _value(text) for key, text in pairs.items() if key != "decision"}
+    typed = {key: _content(text) for key, text in pairs.items() if key != "decision"}
     word = _WORDS.get(decision)
     selected = () if word else (decision,)  # an option of the gate
-    return Said(word or APPROVED, message, name, selected, values, given)
+    return Said(word or APPROVED, message, name, selected, typed, given)
 
 
 _WORDS = {"approve": APPROVED, "approved": APPROVED, "reject": REJECTED, "rejected": REJECTED}
 
 
-def _value(text: str) -> JsonValue:
-    """A value as JSON if it is JSON, else as the text it is."""
-    try:
-        return _parsed(text)
-    except UserError:
-        if text.startswith("@"):
-            raise
-        return text
+def _content(text: str) -> str:
+    """What was typed, or what the file behind an `@` holds."""
+    return _read(text).removesuffix("\n") if text.startswith("@") else text
 
 
 def _step_in_question(run: RunRecord, found: Sequence[StepRecord], gate: str, short: str) -> StepRecord:
@@ -194,21 +189,22 @@ _SHAPE = 'an object like {"markers": [], "context": "what was done", "a_field": 
 
 
 def _parsed(text: str) -> JsonValue:
-    if text.startswith("@"):
-        try:
-            content = Path(text[1:]).read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            why = (getattr(error, "strerror", None) or str(error)).lower()
-            raise _invalid(
-                f"`{text[1:]}` of `output` can't be read: {why}", "name a file with the output as JSON"
-            ) from error
-    else:
-        content = text
+    content = _read(text) if text.startswith("@") else text
     try:
         found: JsonValue = loads(content)
     except ValueError as error:
         raise _invalid(f"`output` is no JSON: {error}", _SHAPE) from error
     return found
+
+
+def _read(text: str) -> str:
+    try:
+        return Path(text[1:]).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        why = (getattr(error, "strerror", None) or str(error)).lower()
+        raise _invalid(
+            f"`{text[1:]}` of `output` can't be read: {why}", "name a file with the output as JSON"
+        ) from error
 
 
 def _invalid(message: str, help: str) -> UserError:

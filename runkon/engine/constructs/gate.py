@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from runkon.engine.ends import Failure
@@ -17,7 +18,7 @@ from runkon.language.nodes import GateStep
 from runkon.model.decisions import APPROVED, REJECTED
 from runkon.model.events import Event, StepCompleted, StepFailed, StepTimedOut
 from runkon.model.failures import StepFailure
-from runkon.model.output import NO_OUTPUT
+from runkon.model.output import EMPTY, NO_OUTPUT, JsonValue
 from runkon.model.records import StepError, StepInfo, StepRecord
 from runkon.model.status import StepStatus
 
@@ -78,7 +79,8 @@ def _settle(node: GateStep, scope: Scope, path: StepPath, info: StepInfo) -> Ste
             verdict = judged(node, scope.env, leg.clock.now_ms())
             return _close(node, scope, path, verdict, (), info)
         if leg.config.dry_run:
-            return _close(node, scope, path, Verdict(APPROVED, DRY_RUN, DRY_RUN, leg.clock.now_ms()), (), info)
+            verdict = Verdict(APPROVED, DRY_RUN, DRY_RUN, leg.clock.now_ms(), values=_made_up(node, scope))
+            return _close(node, scope, path, verdict, (), info)
         assert leg.decide_gate is not None
         decided = leg.decide_gate(node, scope, path, info)
     except StepFailure as failure:
@@ -87,6 +89,14 @@ def _settle(node: GateStep, scope: Scope, path: StepPath, info: StepInfo) -> Ste
         return StepResult(node.key, StepStatus.FAILED, NO_OUTPUT, error, 0, scope.iteration, block=True)
     failpoint("before_apply", path)
     return _close(node, scope, path, decided.verdict, decided.before, None)
+
+
+def _made_up(node: GateStep, scope: Scope) -> Mapping[str, JsonValue]:
+    if node.form is None:
+        return EMPTY
+    from runkon.engine.fitting import made_up_form  # late: few gates have a form
+
+    return made_up_form(node.form, scope)
 
 
 def _close(
