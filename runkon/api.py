@@ -97,7 +97,7 @@ def run(
     workflow is run once: a run that has ended is returned as it is, one that was cut off is gone on with, one that
     another process advances is waited for. Raises UserError when it can't begin, and `start-key-conflict` for a key of
     a run with another text or other inputs."""
-    loaded = workflow if isinstance(workflow, Loaded) else load(workflow, plugins=plugins, settings=settings)
+    loaded = _loaded(workflow, plugins, settings, options)
     record = _started(loaded, inputs or {}, options or RunOptions(), key)(sinks=sinks, control=control)
     return _result(loaded.app, record)
 
@@ -182,8 +182,21 @@ def start(
 ) -> RunHandle:
     """Start a run and return once it is durable; it goes on in a thread of this process. `key` is as for `run`. Raises
     UserError when it can't begin."""
-    loaded = workflow if isinstance(workflow, Loaded) else load(workflow, plugins=plugins, settings=settings)
+    loaded = _loaded(workflow, plugins, settings, options)
     return RunHandle(loaded, inputs or {}, options or RunOptions(), sinks, key)
+
+
+def _loaded(
+    workflow: str | Path | Loaded,
+    plugins: Sequence[str | object],
+    settings: Mapping[str, object] | None,
+    options: RunOptions | None,
+) -> Loaded:
+    """The workflow, checked with the runtime and the model that the options name."""
+    if isinstance(workflow, Loaded):
+        return workflow
+    named = {} if options is None else {"runtime": options.runtime, "model": options.model}
+    return load(workflow, plugins=plugins, settings={**(settings or {}), **{k: v for k, v in named.items() if v}})
 
 
 def _started(

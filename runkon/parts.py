@@ -29,8 +29,8 @@ Progress = Callable[[StepPath, str], None]
 class RunOptions:
     """What one `run` or `resume` asks for. `timeout` in seconds; `jobs` is how many executor calls run at once;
     `automatic` says that nobody asked for this leg, `attends` that it stays at gates until somebody decides.
-    `model` and `runtime` come before what agent files say. `budget_usd` and `max_calls` limit a new run beside what its workflow says, the lower holds; a resume puts them in
-    place of both."""
+    `model` and `runtime` come before what agent files say. `budget_usd` and `max_calls` limit a new run beside what its
+    workflow says, the lower holds; a resume puts them in place of both."""
 
     dry_run: bool = False
     model: str | None = None

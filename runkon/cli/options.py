@@ -103,6 +103,13 @@ def common_options() -> Sequence[click.Option]:
     )
 
 
+def setting(name: str, metavar: str, about: str) -> Callable[[Callable[P, int]], Callable[P, int]]:
+    """An option that is a setting and nothing else: the command gets it with its session's settings."""
+    return click.option(
+        name, cls=SettingOption, metavar=metavar, expose_value=False, callback=_into_session, help=about
+    )
+
+
 def _switch(*names: str, about: str) -> VariableOption:
     return VariableOption(names, is_flag=True, help=about, expose_value=False, callback=_into_session)
 

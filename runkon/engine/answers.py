@@ -96,6 +96,8 @@ def _storable(output: Output) -> Output:
         changes["markers"] = _markers(output.markers)
     if output.markers or output.context or output.text or type(output.context) is not str:
         changes |= _texts(output)
+    if output.model is not None:
+        changes["model"] = check_json(str(output.model), "`model` of the output")
     if type(output.degraded) is not bool:
         raise TypeError("`degraded` of the output is neither true nor false")
     if output.usage is not None:

@@ -27,7 +27,8 @@ class Usage:
 @value_class(frozen=True, slots=True)
 class Output:
     """The result of a step. `markers` are its named yeses, `context` its text for later steps, `values` its
-    structured output (JSON). `degraded` is true when a fallback produced it. `text` is a sentence for people."""
+    structured output (JSON). `degraded` is true when a fallback produced it. `text` is a sentence for people, `model`
+    names the model that answered, None where none did."""
 
     markers: frozenset[str] = frozenset()
     context: str = ""
@@ -35,6 +36,7 @@ class Output:
     usage: Usage | None = None
     degraded: bool = False
     text: str = ""
+    model: str | None = None
 
 
 NO_OUTPUT = Output()

@@ -78,6 +78,8 @@ def output_text(output: Output) -> str:
         parts.append('"degraded":true')
     if output.text:
         parts.append(f'"text":{quote(output.text)}')
+    if output.model is not None:
+        parts.append(f'"model":{quote(output.model)}')
     return f"{{{','.join(parts)}}}"
 
 
@@ -238,6 +240,7 @@ def read_output(payload: Payload) -> Output:
         read_usage(payload),
         get("degraded", False),
         get("text", ""),
+        get("model"),
     )
 
 

@@ -10,8 +10,11 @@ from runkon.model.ids import is_in_always
 from runkon.model.records import RunRecord, StepRecord
 from runkon.model.status import RunStatus, StepStatus
 from runkon.named import NamedTuple
+from runkon.views.run_object import models_of
 from runkon.views.status import BAD_STEP, BLOCKS, root_failures
 from runkon.views.times import counted, elapsed, money
+
+MADE_UP = "test"  # the model that asks nobody
 
 
 class Ending(NamedTuple):
@@ -28,6 +31,8 @@ def ending(run: RunRecord, steps: Sequence[StepRecord], short: str, status: RunS
     parts = [str(status), *_counts(steps)]
     if run.calls:
         parts.append(counted(run.calls, "call"))
+    if MADE_UP in models_of(steps):
+        parts.append(f"model `{MADE_UP}`: its answers are made up")
     if run.cost_usd or not run.cost_known:
         parts.append(money(run.cost_usd, known=run.cost_known))
     if with_time and run.started_at is not None and run.ended_at is not None:

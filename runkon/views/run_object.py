@@ -23,7 +23,14 @@ def run_object(
     """The run with its steps, in program order. `status` is the one to show, if it is not the recorded one; `gates` are
     the open ones, in program order; `state` is what the state channels held when the last leg ended."""
     shown: list[JsonValue] = [_step_object(step, run.leg) for step in steps]
-    return {"schema": SCHEMA, **run_summary(run, status, gates), "state": dict(state or {}), "steps": shown}
+    summary = run_summary(run, status, gates)
+    models: list[JsonValue] = [*models_of(steps)]
+    return {"schema": SCHEMA, **summary, "models": models, "state": dict(state or {}), "steps": shown}
+
+
+def models_of(steps: Sequence[StepRecord]) -> list[str]:
+    """The models that have answered, by name."""
+    return sorted({step.output.model for step in steps if step.output.model is not None})
 
 
 def run_summary(
@@ -87,6 +94,7 @@ def _step_object(step: StepRecord, leg: int) -> dict[str, JsonValue]:
         "context": step.output.context,
         "output": dict(step.output.values),
         "degraded": step.output.degraded,
+        "model": step.output.model,
         "skip_reason": step.skip_reason,
         "cost_usd": usage.cost_usd if usage else None,
         "error": _step_error(step),

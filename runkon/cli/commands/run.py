@@ -10,7 +10,7 @@ from runkon.app import RunOptions
 from runkon.cli.checked_file import checked_workflow
 from runkon.cli.given_inputs import given_inputs
 from runkon.cli.leg import can_prompt
-from runkon.cli.options import SettingOption, VariableOption, as_money, as_pairs, as_seconds
+from runkon.cli.options import SettingOption, VariableOption, as_money, as_pairs, as_seconds, setting
 from runkon.cli.options import command as runkon_command
 from runkon.cli.presenters import Picture
 from runkon.cli.session import Session
@@ -39,7 +39,8 @@ from runkon.model.ports import EventSink
     "--dry-run", cls=VariableOption, is_flag=True,
     help="call no script and no metered executor; the others are called with `dry_run` set",
 )  # fmt: skip
-@click.option("--model", cls=SettingOption, metavar="MODEL", help="the model of agents that name none")
+@setting("--model", "MODEL", "the model of every agent file; `test` makes answers up, offline")
+@setting("--runtime", "NAME", "the runtime of every agent file")
 @click.option(
     "--executor", "executors", cls=VariableOption, multiple=True, callback=as_pairs, metavar="STEP=NAME",
     help="run a step by another executor",
@@ -79,7 +80,6 @@ def command(
     pairs: Mapping[str, str],
     inputs_file: str | None,
     dry_run: bool,
-    model: str | None,
     executors: Mapping[str, str],
     jobs: int | None,
     until: str | None,
@@ -102,7 +102,7 @@ def command(
             _refuse_events_on_stdout(events)
             return detaching.start_detached(session, reads_input=inputs_file == "-")
         begun = (sink,)
-    session.flags |= {"jobs": jobs, "model": model, "plugins": plugins, "durability": durability}
+    session.flags |= {"jobs": jobs, "plugins": plugins, "durability": durability}
     checked = checked_workflow(session, session.app.find_workflow(target), executors)
     if checked is None:
         return EXIT_INVALID

@@ -30,7 +30,7 @@ from runkon.errors import EXIT_USAGE, UserError
 from runkon.language.columns import visible
 from runkon.model.records import RunRecord, StepRecord
 from runkon.model.status import RunStatus
-from runkon.views.ending import ending
+from runkon.views.ending import MADE_UP, ending
 from runkon.views.lines import skip_text
 from runkon.views.margin import margin_lines
 from runkon.views.run_object import run_object
@@ -155,6 +155,8 @@ def _step_lines(step: StepRecord) -> Iterator[str]:
         yield visible(f"reason: {skip_text(step.skip_reason)}")
     if output.markers:
         yield visible(f"markers: {', '.join(sorted(output.markers))}")
+    if output.model is not None:
+        yield visible(f"model: {output.model}") + (" (its answers are made up)" if output.model == MADE_UP else "")
     if output.degraded:
         yield "degraded: a fallback answered"
     if step.damage:

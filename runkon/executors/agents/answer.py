@@ -29,11 +29,11 @@ def output_of(reply: AgentReply, schema: Schema | None, agent: str) -> Output:
     if schema is None:
         found = read_output_block(reply.text)
         output = Output() if found.output is None else found.output
-        return Output(markers=output.markers, context=output.context, usage=reply.usage, text=said)
+        return Output(markers=output.markers, context=output.context, usage=reply.usage, text=said, model=reply.model)
     values = read_object(reply.text)
     if not isinstance(values, Mapping):
         raise refused(_correction(values, schema, agent), reply)
-    return Output(values=values, usage=reply.usage, text=said)
+    return Output(values=values, usage=reply.usage, text=said, model=reply.model)
 
 
 def refused(message: str, reply: AgentReply) -> StepFailure:
@@ -53,12 +53,12 @@ def sentence(text: str) -> str:
 def _structured(reply: AgentReply, values: Mapping[str, JsonValue], schema: Schema | None, agent: str) -> Output:
     text = sentence(reply.text)
     if schema is not None:
-        return Output(values=dict(values), usage=reply.usage, text=text)
+        return Output(values=dict(values), usage=reply.usage, text=text, model=reply.model)
     try:
         output = as_output(values)
     except (TypeError, ValueError) as error:
         raise refused(f"the answer of `{agent}` can't be used: {error}", reply) from None
-    return Output(output.markers, output.context, output.values, reply.usage, text=text)
+    return Output(output.markers, output.context, output.values, reply.usage, text=text, model=reply.model)
 
 
 def _correction(found: BlockReading, schema: Schema, agent: str) -> str:

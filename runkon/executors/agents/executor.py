@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runkon.executors.agents.answer import output_of
-from runkon.executors.agents.choosing import TEST, Chosen
-from runkon.executors.agents.generator import NAME, free, made_up, plain_answer
+from runkon.executors.agents.choosing import Chosen
+from runkon.executors.agents.generator import free, made_up, plain_answer
 from runkon.executors.agents.prompt import compose
 from runkon.model.agents import AgentRequest
 from runkon.model.output import JsonValue, Output
@@ -74,10 +75,9 @@ class AgentExecutor:
             self._keep_session(request.path, getattr(error, "session", None))
             raise
         self._keep_session(request.path, reply.session)
-        output = output_of(reply, asked.schema, self.agent.name)
-        if self.name == TEST:
-            request.warn(_MADE_UP)
-        return output
+        if reply.model is None:
+            reply = replace(reply, model=self.model or self.name)
+        return output_of(reply, asked.schema, self.agent.name)
 
     def describe(self, request: StepRequest) -> Mapping[str, JsonValue]:
         """Everything the answer depends on, and nothing that differs from run to run."""
@@ -146,9 +146,6 @@ class AgentExecutor:
             "plugin_dirs": list(step.plugin_dirs) or None,
         }
         return found | {name: value for name, value in given.items() if value is not None}
-
-
-_MADE_UP = f"the model is `{NAME}`: answers are made up, nobody was asked"
 
 
 def _plain_settings(settings: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

@@ -78,7 +78,7 @@ def _agent(call: AgentCall) -> AgentDefinition:
 
 
 def _snippet(name: str, request: StepRequest) -> str:
-    path = _path("snippet", name, request)
+    path = _path(name, request)
     from runkon.language.loader import read_source  # late: the places decide first
 
     try:
@@ -89,23 +89,23 @@ def _snippet(name: str, request: StepRequest) -> str:
 
 
 def _schema(name: str, request: StepRequest) -> Schema:
-    from runkon.schemas.problems import SchemaProblem  # late: only steps with a schema pay for reading one
-    from runkon.schemas.reading import read_schema_file
+    from runkon.language.schema_files import find_schema  # late: only steps with a schema pay for reading one
 
-    path = _path("schema", name, request)
     try:
-        return read_schema_file(path)
-    except SchemaProblem as problem:
-        where = f"{path.name}:{problem.line}:{problem.column}"
-        raise StepFailure("value", f"the schema `{name}` can't be used: {problem.message} ({where})") from None
+        return find_schema(_roots(request), name, request.workflow)
+    except UserError as error:
+        raise StepFailure("value", error.message) from None
 
 
-def _path(kind: str, name: str, request: StepRequest) -> Path:
-    located = _find(kind, request.roots or (request.working_dir.absolute(),), request.workflow, name)
+def _roots(request: StepRequest) -> Sequence[Path]:
+    return request.roots or (request.working_dir.absolute(),)
+
+
+def _path(name: str, request: StepRequest) -> Path:
+    located = _find("snippet", _roots(request), request.workflow, name)
     if located.path is None or located.problem is not None:
-        words = {"snippet": "prompt snippet"}.get(kind, kind)
         reason = located.problem or _searched(located.places)
-        raise StepFailure("value", f"there is no {words} `{name}`: {reason}")
+        raise StepFailure("value", f"there is no prompt snippet `{name}`: {reason}")
     return located.path
 
 

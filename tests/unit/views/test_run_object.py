@@ -41,7 +41,7 @@ def test_a_run_as_promised() -> None:
         {
             "path": "while[2]/r", "key": "r", "kind": "call", "name": "review", "status": "completed", "iteration": 2,
             "attempts": 2, "reused": True, "handled": None, "markers": ["a", "z"], "context": "text",
-            "output": {"n": 1}, "degraded": False, "skip_reason": None, "cost_usd": 0.1, "error": None,
+            "output": {"n": 1}, "degraded": False, "model": None, "skip_reason": None, "cost_usd": 0.1, "error": None,
             "source": {"file": "w.wf", "line": 14, "column": 5}, "started_at": "1970-01-01T00:00:00.001Z",
             "ended_at": "1970-01-01T00:00:00.013Z", "duration_ms": 12,
         }
