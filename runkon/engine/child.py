@@ -132,7 +132,10 @@ class _Child:
         values: dict[str, JsonValue] = {}
         if failure is None and stopped is None:
             try:
-                values = {entry.name: shown(self.env.value(entry.value)) for entry in self.child.workflow.outputs}
+                values = {
+                    entry.name: shown(self.env.at(self.path).value(entry.value))
+                    for entry in self.child.workflow.outputs
+                }
             except StepFailure as problem:
                 failure = Failure(self.path, f"`outputs`: {problem.message}", "invalid_value")
         if self.inside.always:

@@ -37,6 +37,8 @@ from runkon.model.value_text import as_text
 
 if TYPE_CHECKING:
     from runkon.engine.state import State
+    from runkon.engine.unknown import UnknownNames
+    from runkon.model.ids import StepPath
 
 _FACTS = frozenset({"workflow_run_id", "dry_run"})
 Unknown: TypeAlias = Literal["empty", "keep", "fail"]
@@ -46,7 +48,8 @@ Unknown: TypeAlias = Literal["empty", "keep", "fail"]
 class RunFacts:
     """What is fixed for a whole run. `injected` are the host's variables; `host_environment` holds the process
     variables that conditions may read; `strict` turns every unknown placeholder into a failure; `identity` is that of
-    steps that name none; `max_parallel` bounds the branches of each block. A called workflow has facts of its own."""
+    steps that name none; `max_parallel` bounds the branches of each block; `unknown` hears of placeholders without a
+    value. A called workflow has facts of its own."""
 
     run_id: str
     workflow: str
@@ -56,13 +59,14 @@ class RunFacts:
     host_environment: Mapping[str, str] = field(default_factory=dict)
     identity: str | None = None
     max_parallel: int | None = None
+    unknown: UnknownNames | None = None
 
 
 class Environment:
     """What expressions see in one scope. Everything it is made of is shared, so making one costs nothing to speak
     of. Reading is safe from several threads as long as each writes only to its own fork's `results`."""
 
-    __slots__ = ("extras", "facts", "inputs", "reads", "results", "state")
+    __slots__ = ("extras", "facts", "inputs", "place", "reads", "results", "state")
 
     def __init__(
         self,
@@ -72,7 +76,9 @@ class Environment:
         extras: Mapping[str, JsonValue] = EMPTY,
         reads: set[str] | None = None,
         state: State | None = None,
+        place: StepPath | None = None,
     ) -> None:
+        self.place = place
         self.reads = reads
         self.state = state
         self.facts = facts
@@ -86,11 +92,16 @@ class Environment:
         step, a loop variable, `failed_step`, `workflow_status`. Results stay shared."""
         if not extra:
             return self
-        return Environment(self.facts, self.inputs, self.results, {**self.extras, **extra}, self.reads, self.state)
+        extras = {**self.extras, **extra}
+        return Environment(self.facts, self.inputs, self.results, extras, self.reads, self.state, self.place)
 
     def watched(self, reads: set[str]) -> Environment:
         """The same scope; every name that values, templates and variables of it ask for is added to `reads`."""
-        return Environment(self.facts, self.inputs, self.results, self.extras, reads, self.state)
+        return Environment(self.facts, self.inputs, self.results, self.extras, reads, self.state, self.place)
+
+    def at(self, place: StepPath) -> Environment:
+        """The same scope, for a step, or "" for the run: that a placeholder has no value is told only there."""
+        return Environment(self.facts, self.inputs, self.results, self.extras, self.reads, self.state, place)
 
     def fork(self) -> Environment:
         """A scope for one branch with results and state channels of its own; `results.join` and `updates.join_state`
@@ -205,6 +216,8 @@ class Environment:
                 f"nothing gives `{piece.raw}` a value here",
                 help=f"write `{{{{{piece.name} ?? 'text'}}}}` to give it a default",
             )
+        if self.facts.unknown is not None and self.place is not None:
+            self.facts.unknown.tell(piece, self.place, is_kept=unknown == "keep")
         return piece.raw if unknown == "keep" else None
 
     def _find(self, piece: Placeholder, variables: Variables) -> Found:

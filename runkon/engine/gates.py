@@ -97,7 +97,7 @@ class Gates:
 
     def _opened(self, node: GateStep, scope: Scope, path: StepPath, info: StepInfo) -> tuple[Opened, GateOpened]:
         options = options_of(node, scope.env)
-        prompt = prompt_of(node, scope.env, options, is_resolved=node.type in self._resolvers)
+        prompt = prompt_of(node, scope.env.at(path), options, is_resolved=node.type in self._resolvers)
         if node.form is not None:
             from runkon.engine.fitting import prompt_with_form  # late: few gates have a form
 

@@ -40,6 +40,7 @@ from runkon.engine.outcome import close_lost, put_aside_unvisited
 from runkon.engine.plan import Leaf, Planned, order_text
 from runkon.engine.scheduler import Pool, Slots, Strand, in_background, run_strand
 from runkon.engine.scope import Leg, Scope
+from runkon.engine.unknown import UnknownNames
 from runkon.engine.updates import begin_state, left_state
 from runkon.engine.wishes import Wishes, is_beaten, not_taken_up
 from runkon.errors import InternalError, LeaseLost, RunkonError, StoreUnavailable, UserError
@@ -122,7 +123,7 @@ class LegRun:
         )
         self._decisions = decisions
         self._leg.decide_gate, self._leg.deadline_of = decisions.decide, decisions.deadline_of
-        self._leg.settle_unseen = None if decisions.asks is None else decisions.asks.settle
+        self._leg.settle_unseen = decisions.settle_unseen if decisions.has_unseen else None
         self._leg.withdraw = partial(decisions.withdraw, recorder)
         self._fence = lease.fence
         self._leg.always_token = self._always_token
@@ -131,7 +132,7 @@ class LegRun:
         self._is_given_up = record.cancel is not None and record.status not in _ENDED
         if record.cancel is not None and self._is_given_up:
             self.wished(record.cancel)
-        self._env = Environment(_facts(record, program, config), dict(inputs))
+        self._env = Environment(_facts(record, program, config, recorder), dict(inputs))
 
     def reads(self, steps: Callable[[], Sequence[StepRecord]]) -> None:
         """How to read what is on record now."""
@@ -328,7 +329,8 @@ class LegRun:
 
     def _completed(self) -> End:
         try:
-            outputs = {entry.name: shown(self._env.value(entry.value)) for entry in self._program.workflow.outputs}
+            env, written = self._env.at(StepPath("")), self._program.workflow.outputs
+            outputs = {entry.name: shown(env.value(entry.value)) for entry in written}
         except StepFailure as failure:
             return End(RunFailed(reason="invalid_value", error=f"`outputs`: {failure.message}"), "failed")
         return End(RunCompleted(outputs=outputs), "completed")
@@ -383,7 +385,7 @@ class LegRun:
                     scope_for(strand).never_ran(planned, token.reason)
 
 
-def _facts(record: RunRecord, program: CheckedWorkflow, config: RunConfig) -> RunFacts:
+def _facts(record: RunRecord, program: CheckedWorkflow, config: RunConfig, recorder: Recorder) -> RunFacts:
     return RunFacts(
         run_id=record.id,
         workflow=program.workflow.name,
@@ -391,4 +393,5 @@ def _facts(record: RunRecord, program: CheckedWorkflow, config: RunConfig) -> Ru
         strict=program.workflow.meta.strict,
         injected=config.injected,
         host_environment=config.environment,
+        unknown=UnknownNames(recorder),
     )

@@ -31,7 +31,7 @@ def make_request(attempts: OpenStep, token: Token, notice: Callable[[], None] | 
     value it needs can't be made."""
     leaf, leg, path = attempts.leaf, attempts.scope.leg, attempts.path
     attempts.reads = reads = set[str](attempts.described)
-    options, config, env = leaf.options, leg.config, attempts.scope.env.watched(reads)
+    options, config, env = leaf.options, leg.config, attempts.scope.env.at(path).watched(reads)
     if options.inputs:
         env = env.with_inputs({entry.name: env.value(entry.value) for entry in options.inputs})
     return StepRequest(

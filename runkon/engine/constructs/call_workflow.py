@@ -136,7 +136,8 @@ class _Call:
     def _attempt(self) -> ChildEnd:
         call, scope = self.call, self.scope
         try:
-            inputs = {entry.name: scope.env.value(entry.value, unknown="keep") for entry in call.options.inputs}
+            env = scope.env.at(self.path)
+            inputs = {entry.name: env.value(entry.value, unknown="keep") for entry in call.options.inputs}
         except StepFailure as failure:
             return ChildEnd(NO_OUTPUT, Results(), Failure(self.path, failure.message, "invalid_value"))
         end = run_child(

@@ -236,7 +236,8 @@ class _Items:
     def _scope_of(self, branch: Branch, index: int) -> Scope:
         item = self.items[index]
         env = self.scope.env.fork().with_inputs(variables_of(self.node, item))
-        env = env.with_inputs({entry.name: env.value(entry.value, unknown="keep") for entry in self.node.inputs})
+        told = env.at(self._path(index))
+        env = env.with_inputs({entry.name: told.value(entry.value, unknown="keep") for entry in self.node.inputs})
         return Scope(
             self.scope.leg,
             env,

@@ -20,7 +20,7 @@ def run_set(planned: Planned, scope: Scope) -> None:
     assert isinstance(node, SetStatement)
     assert state is not None  # a check has seen that all channels are declared
     try:
-        values = {entry.name: scope.env.value(entry.value) for entry in node.updates}
+        values = {entry.name: scope.env.at(path).value(entry.value) for entry in node.updates}
         kept = redact_json(check_json(values, "`set`"), scope.leg.secrets)
         assert isinstance(kept, dict)
         state.apply([Update(path, name, value) for name, value in kept.items()])
