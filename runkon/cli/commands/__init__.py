@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "answer": "decide what a run waits for, with values",
     "test": "run the tests of workflows, in virtual time",
     "explain": "say why a step ran, was skipped, retried, reused or failed",
+    "export": "write a run to a file of its own",
     "db": "look after the database: check, copy, repair rows, clear waste",
     "plugins": "list plugins and what they bring",
     "doctor": "check the installation and the project",

@@ -11,8 +11,9 @@ import click
 from runkon.cli.options import HELP, common_options, with_quick_flags
 from runkon.cli.options import command as runkon_command
 from runkon.cli.session import Session
-from runkon.errors import EXIT_ENVIRONMENT
+from runkon.errors import EXIT_ENVIRONMENT, EXIT_OK, EXIT_USAGE, UserError
 from runkon.language.columns import visible
+from runkon.model.ids import RunID
 from runkon.model.output import JsonValue
 from runkon.views.times import counted
 
@@ -65,9 +66,30 @@ def path_command(session: Session) -> int:
     Exit code 5 if anything is not as it should be.""",
 )
 @click.argument("run", required=False)
+@click.option(
+    "--export", "exports", is_flag=True,
+    help="also write what can be read of RUN to a file of its own, `runkon-RUN.db`",
+)  # fmt: skip
 @click.pass_obj
-def check_command(session: Session, run: str | None) -> int:
-    found = session.app.upkeep.check(session.app.find_run(run) if run else None)
+def check_command(session: Session, run: str | None, *, exports: bool) -> int:
+    id = session.app.find_run(run) if run else None
+    if not exports:
+        return _checked(session, id)
+    if id is None:
+        raise UserError(
+            "wrong-use",
+            "`--export` writes one run, and none was named",
+            next="runkon db check RUN --export",
+            exit_code=EXIT_USAGE,
+        )
+    from runkon.cli.exporting import write_capsule  # late: where it was asked for
+
+    code = EXIT_OK if session.as_json else _checked(session, id)
+    return write_capsule(session, id) or code
+
+
+def _checked(session: Session, run: RunID | None) -> int:
+    found = session.app.upkeep.check(run)
     if session.as_json:
         problems: list[JsonValue] = [dict(problem._asdict()) for problem in found.problems]
         counts = {"runs": found.runs, "events": found.events, "artifacts": found.artifacts}

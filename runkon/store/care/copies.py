@@ -30,19 +30,19 @@ def backup(path: Path, target: Path) -> Copied:
     folder = folder_of(target)
     for place in (target, folder):
         if place.exists():
-            raise _taken(place)
+            raise taken(place)
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
         with connections.reading(path) as connection:
             if connection is None:
                 raise nothing_there(path)
             if not target.parent.is_dir():
-                raise _no_folder(target.parent)
+                raise no_folder(target.parent)
             runs, files = _copy_rows(connection, part)
         count = _copy_files(folder_of(path), folder, files)
         os.link(part, target)  # unlike a rename, never takes the place of another file
     except FileExistsError as error:
-        raise _taken(target) from error
+        raise taken(target) from error
     except OSError as error:
         raise StoreUnavailable(
             f"the copy `{target}` can't be written: {error.strerror or error}",
@@ -86,7 +86,7 @@ def nothing_there(path: Path) -> UserError:
     )
 
 
-def _no_folder(folder: Path) -> UserError:
+def no_folder(folder: Path) -> UserError:
     return UserError(
         "file-not-found",
         f"there is no folder `{folder}`",
@@ -95,7 +95,7 @@ def _no_folder(folder: Path) -> UserError:
     )
 
 
-def _taken(place: Path) -> UserError:
+def taken(place: Path) -> UserError:
     return UserError(
         "file-exists",
         f"`{place}` is there already and is not overwritten",

@@ -62,14 +62,15 @@ def played(envelopes: Sequence[Envelope]) -> Rows:
         try:
             store.create(first.run, first.event, first.at)
             for leg, group in groupby(envelopes[1:], key=lambda one: one.leg):
-                _play(store, list(group), leg)
+                play(store, list(group), leg)
         finally:
             store.close()
         with connections.reading(path) as connection:
             return rows_of(connection, first.run) if connection else {}
 
 
-def _play(store: SqliteRunStore, envelopes: Sequence[Envelope], leg: int) -> None:
+def play(store: SqliteRunStore, envelopes: Sequence[Envelope], leg: int) -> None:
+    """Write the events of one leg into a store that nobody else uses."""
     lease = Lease(envelopes[0].run, "", 0, 0, 0)
     while lease.leg < leg:
         taken = store.acquire(lease.run, f"player {lease.leg}", envelopes[0].at, _TTL_MS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from runkon.errors import EXIT_HELD, UserError
 from runkon.model import holder as holders
@@ -16,6 +16,9 @@ from runkon.store.migrations import Migrated, migrate
 from runkon.store.schema import VERSION
 from runkon.store.sqlite import PATIENCE, SqliteRunStore
 from runkon.store.writer import Writer
+
+if TYPE_CHECKING:
+    from runkon.store.care.capsule import Capsule
 
 _TTL_MS = 30_000
 
@@ -59,6 +62,12 @@ class Upkeep:
     def backup(self, target: Path) -> copies.Copied:
         """Copy everything to `target`; see `copies.backup`."""
         return copies.backup(self.path, target)
+
+    def export(self, run: RunID, target: Path, *, keeps_paths: bool = False) -> Capsule:
+        """Write one run to a file of its own; see `capsule.export`."""
+        from runkon.store.care import capsule  # late: where it was asked for
+
+        return capsule.export(self.path, run, target, keeps_paths=keeps_paths)
 
     def migrate(self) -> Migrated:
         """Bring the file to this version's schema, if it is not there already. Raises UserError `store-empty` if there

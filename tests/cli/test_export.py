@@ -1,0 +1,151 @@
+"""`runkon export` and `db check --export`: a run as a file of its own; whole outputs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LARGE = """
+workflow large {
+  inputs { token secret }
+  call big
+  script two { run = "echo done" }
+  outputs { said = two.context }
+}
+"""
+SECRET = "hunter2hunter2"
+BIG = """
+from runkon import Output, executor
+
+@executor("big")
+def big(request):
+    return Output(context="x" * 200_000)
+"""
+
+
+def exported(case: Any) -> Path:
+    (file,) = case.project.glob("runkon-*.db")
+    return Path(file)
+
+
+def rows(file: Path, query: str) -> list[Any]:
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+        return connection.execute(query).fetchall()
+
+
+@pytest.fixture
+def large(case: Any) -> Any:
+    case.file(".runkon/plugins/big.py", BIG).wf(LARGE).run(
+        "run", "x.wf", "-i", f"token={SECRET}", "--until", "big", "-q"
+    ).exits(0)
+    case.run("resume", "-i", f"token={SECRET}", "-q").exits(0)
+    return case
+
+
+def test_a_run_is_written_to_one_file_that_says_the_same(large: Any) -> None:
+    large.run("export", "@last").exits(0).stderr("""
+        next: runkon show RUN --db TMP/project/runkon-RUN.db
+        """)
+    file = exported(large)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    large.stdout(f"""
+        wrote 10 events to TMP/project/runkon-RUN.db
+        sha256 {digest}
+        """)
+    assert file.with_name(f"{file.name}.sha256").read_text() == f"{digest}  {file.name}\n"
+    assert [one.name for one in large.project.iterdir() if one.name.startswith(file.name)] in (
+        [file.name, f"{file.name}.sha256"],
+        [f"{file.name}.sha256", file.name],
+    )
+    large.run("db", "check", "--db", str(file)).exits(0).stdout("sound: 1 run, 10 events, 1 large value\n")
+    shown = [
+        json.loads(large.run("show", "@last", "--json", *words).exits(0).out) for words in ([], ["--db", str(file)])
+    ]
+    assert shown[0] == shown[1]
+    here = large.project / ".runkon" / "runkon.db"
+    for view in ("v_runs", "v_steps", "v_attempts", "v_costs"):
+        columns = "*" if view != "v_runs" else "id, status, seconds, busy_seconds, leg, steps_done"
+        assert rows(file, f"SELECT {columns} FROM {view}") == rows(here, f"SELECT {columns} FROM {view}"), view
+
+
+def test_nothing_of_this_machine_and_no_secret_is_in_it(large: Any) -> None:
+    large.run("export", "@last", "one.db").exits(0)
+    content = (large.project / "one.db").read_bytes()
+    for text in (str(large.folder), os.uname().nodename + "/", SECRET):
+        assert text.encode() not in content, text
+    assert rows(large.project / "one.db", "SELECT DISTINCT lease_owner FROM runs") == [(None,)]
+    owners = rows(
+        large.project / "one.db", "SELECT json_extract(payload, '$.owner') FROM events WHERE kind LIKE 'run_%'"
+    )
+    assert {owner for (owner,) in owners} == {"exported", None}
+    large.run("export", "@last", "two.db", "--keep-paths").exits(0)
+    assert str(large.project).encode() in (large.project / "two.db").read_bytes()
+
+
+def test_other_runs_stay_out_of_it_and_answers_come_with_it(case: Any) -> None:
+    case.wf('workflow x { gate human_approval { prompt = "go?" } script s { run = "true" } }').run("run", "x.wf", "-q")
+    case.exits(4).run("approve", "@last", "-m", "why not").exits(0)
+    case.run("run", "x.wf", "-q").exits(4)
+    (first,) = rows(case.project / ".runkon" / "runkon.db", "SELECT min(id) FROM runs")
+    case.run("export", first[0], "one.db", "--json").exits(0)
+    assert json.loads(case.out)["events"] == rows(case.project / "one.db", "SELECT count(*) FROM events")[0][0]
+    assert rows(case.project / "one.db", "SELECT id FROM runs") == [first]
+    assert rows(case.project / "one.db", "SELECT run, choice, reason FROM gate_answers") == [(1, "approved", "why not")]
+
+
+def test_what_is_there_is_never_overwritten(large: Any) -> None:
+    large.file("one.db", "mine").run("export", "@last", "one.db").exits(2).stdout("").stderr("""
+        error[file-exists]: `TMP/project/one.db` is there already and is not overwritten
+          = help: name a file that is not there yet
+        """)
+    assert (large.project / "one.db").read_text() == "mine"
+    large.run("export", "@last", "no/one.db").exits(2).stderr("""
+        error[file-not-found]: there is no folder `TMP/project/no`
+          = help: make it first, or name a file in a folder that is there
+        """)
+    large.run("export", "01NOSUCHRUN", "two.db").exits(6)
+    assert not (large.project / "two.db").exists()
+
+
+def test_of_a_damaged_run_what_comes_before_the_damage_is_written(large: Any) -> None:
+    here = large.project / ".runkon" / "runkon.db"
+    with closing(sqlite3.connect(here)) as connection:
+        connection.execute("UPDATE events SET payload = 'x' WHERE kind = 'step_completed' AND path = 'two'")
+        connection.commit()
+    before = rows(here, "SELECT * FROM events")
+    large.run("db", "check", "@last", "--export").exits(5)
+    (why,) = [line for line in large.err.splitlines() if line.startswith("it ends before what can't be used: ")]
+    assert "breaks rule E2 at event 9: found a payload that does not read back" in why
+    file = exported(large)
+    assert large.plain(large.out).splitlines()[-2] == "wrote 8 events to TMP/project/runkon-RUN.db"
+    assert rows(here, "SELECT * FROM events") == before
+    large.run("db", "check", "--db", str(file)).exits(0)
+    assert rows(file, "SELECT path, status FROM steps ORDER BY path") == [("big", "completed"), ("two", "running")]
+
+
+def test_a_sound_run_is_checked_and_written(large: Any) -> None:
+    large.run("db", "check", "@last", "--export").exits(0)
+    assert large.plain(large.out).splitlines()[:2] == [
+        "sound: 1 run, 10 events, 1 large value",
+        "wrote 10 events to TMP/project/runkon-RUN.db",
+    ]
+    large.run("db", "check", "--export").exits(2).stdout("").stderr("""
+        error[wrong-use]: `--export` writes one run, and none was named
+          = next: runkon db check RUN --export
+        """)
+
+
+def test_a_run_in_which_nothing_can_be_read_is_refused(large: Any) -> None:
+    with closing(sqlite3.connect(large.project / ".runkon" / "runkon.db")) as connection:
+        connection.execute("UPDATE events SET payload = 'x' WHERE kind = 'run_created'")
+        connection.commit()
+    large.run("export", "@last", "one.db").exits(5)
+    assert "error[corrupt-run]" in large.err
+    assert list(large.project.glob("one.db*")) == []
