@@ -17,7 +17,7 @@ from runkon.model.ids import RunID
 from runkon.model.output import JsonValue
 from runkon.model.ports import EventSink, RunStore
 from runkon.model.records import CancelRequest, RunRecord
-from runkon.parts import FileCheck, Progress, ResumeWish, RunOptions, Surroundings, agent_choice
+from runkon.parts import FileCheck, Progress, ResumeWish, RunOptions, Surroundings, agent_choice, missing_plugins
 from runkon.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from runkon.store.care.upkeep import Upkeep
 
 __all__ = ["App", "FileCheck", "Progress", "ResumeWish", "RunOptions", "Surroundings"]
-_REINSTALL = "install the plugin or the version of runkon that the run was started with"
 NORMAL_WISH = ResumeWish()
 
 
@@ -271,7 +270,7 @@ class App:
                 "program-unusable",
                 f"the stored workflow of run `{run}` can't be used any more"
                 + (f": {first.message} ({first.span.file}:{first.span.line})" if first else ""),
-                help=_gone(self.record(run), self.around(sources[0].path).loaded.registry),
+                help=missing_plugins(self.record(run), self.around(sources[0].path).loaded.registry),
                 exit_code=EXIT_NOT_FOUND,
             )
         return checked
@@ -376,14 +375,3 @@ def _versions(registry: Registry) -> dict[str, str]:
         for name, (executor, origin) in known.items()
         if executor is not None and origin is not None
     }
-
-
-def _gone(record: RunRecord, registry: Registry) -> str:
-    """The plugins whose executors the run began with and that are not there any more, as help."""
-    known = record.config.get("versions")
-    found: dict[str, list[str]] = {}
-    for name, text in known.items() if isinstance(known, Mapping) else ():
-        if registry.find(name) is None:
-            found.setdefault(str(text).partition(" ")[2], []).append(f"`{name}`")
-    listed = "; ".join(f"the plugin `{plugin}` brought executor {', '.join(names)}" for plugin, names in found.items())
-    return f"install again what is missing: {listed}" if listed else _REINSTALL

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from runkon.language.program import CheckedWorkflow, CheckResult, ParseResult
     from runkon.language.project import Project
     from runkon.language.source import SourceFile
+    from runkon.model.records import RunRecord
     from runkon.plugin.discovery import Loaded
+    from runkon.plugin.registry import Registry
     from runkon.settings import Settings
 
 Progress = Callable[[StepPath, str], None]
+_REINSTALL = "install the plugin or the version of runkon that the run was started with"
 
 
 @value_class(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,17 @@ def agent_choice(settings: Settings, options: RunOptions | None = None) -> dict[
         if written and name not in settings.given:
             found[f"default_{name}"] = written
     return found
+
+
+def missing_plugins(record: RunRecord, registry: Registry) -> str:
+    """The plugins whose executors the run began with and that are not there any more, as help."""
+    known = record.config.get("versions")
+    found: dict[str, list[str]] = {}
+    for name, text in known.items() if isinstance(known, Mapping) else ():
+        if registry.find(name) is None:
+            found.setdefault(str(text).partition(" ")[2], []).append(f"`{name}`")
+    listed = "; ".join(f"the plugin `{plugin}` brought executor {', '.join(names)}" for plugin, names in found.items())
+    return f"install again what is missing: {listed}" if listed else _REINSTALL
 
 
 class FileCheck(NamedTuple):

@@ -73,9 +73,7 @@ class Leg:
         self.recorder = recorder
         self.clock = clock
         self.recorded = begun.recorded
-        self.choices = begun.choices
-        self.looks_again = begun.looks_again
-        self.takes_edits = begun.takes_edits
+        self.choices, self.looks_again, self.takes_edits = begun.choices, begun.looks_again, begun.takes_edits
         self.visited: set[StepPath] = set()  # what the walk has come by, for a leg that looks again
         self.failed_before = begun.failed_before
         self.retried = dict(begun.retried)

@@ -11,21 +11,15 @@ from dataclasses import field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
-from runkon.errors import RunkonError
+from runkon.errors import UserError
 from runkon.frozen import value_class
 from runkon.model.output import EMPTY, JsonValue, Usage
 from runkon.model.ports import StepRequest
 from runkon.schemas.fields import Schema
 
 _CHOICES = ("runtime", "model", "default_runtime", "default_model")
-class AgentRefused(RunkonError):
+class AgentRefused(UserError):
     """An agent that can't be called: `code` is that of the finding a check would report, `help` says what to do."""
-
-    def __init__(self, code: str, message: str, *, help: str | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.help = help
 
 
 Role: TypeAlias = Literal["actor", "reviewer"]
