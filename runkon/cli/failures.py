@@ -15,7 +15,8 @@ from runkon.views.run_object import error_code
 from runkon.views.status import root_failures
 
 MOST_SHOWN = 5
-STEP_REASONS = frozenset({"step_failed", "invalid_value"})  # why runs fail that the failure of a step has said already
+# why runs fail that the failure of a step has said already
+STEP_REASONS = frozenset({"step_failed", "invalid_value", "crash_limit", "state_conflict"})
 
 
 def failure_blocks(steps: Sequence[StepRecord], texts: Mapping[str, str], end: Ending, *, color: bool) -> list[str]:

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from runkon.model.output import Usage
 
 
+_REASONS = {"value": "invalid_value", "crash_limit": "crash_limit", "state-conflict": "state_conflict"}
+
+
+def reason_for(kind: str) -> str:
+    """The word of `RunFailed` for a run that fails because of an error of that kind."""
+    return _REASONS.get(kind, "step_failed")
+
+
 class Failure(NamedTuple):
     """Why a walk ended badly. `reason` is a word of `RunFailed`; `paths` are the failed steps whose failure nobody
     took yet, `path` is the one to show."""

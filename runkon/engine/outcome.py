@@ -10,7 +10,7 @@ from runkon.engine.account import CLOSED, INTERRUPTED, UNKNOWN
 from runkon.engine.answers import Failed
 from runkon.engine.cancellation import FAIL_FAST, FINAL, SILENT, CancelReason
 from runkon.engine.dispatch import CLOCKS
-from runkon.engine.ends import Failure, Stopped
+from runkon.engine.ends import Failure, Stopped, reason_for
 from runkon.engine.results import StepResult
 from runkon.engine.reuse import difference, seen_by
 from runkon.engine.scope import Leg, Scope
@@ -230,5 +230,5 @@ def failure_of(leaf: Step, scope: Scope, result: StepResult) -> Failure:
     path = scope.path_of(leaf)
     tries = "" if result.attempts <= 1 else f" after {result.attempts} attempts"
     verb = "timed out" if result.status is StepStatus.TIMED_OUT else "failed"
-    reason = "invalid_value" if result.error.kind == "value" else "step_failed"
-    return Failure(path, f"`{leaf.key}` {verb}{tries}: {result.error.message}", reason, (path,))
+    text = f"`{leaf.key}` {verb}{tries}: {result.error.message}"
+    return Failure(path, text, reason_for(result.error.kind), (path,))

@@ -60,7 +60,8 @@ def write_output(path: StepPath, result: StepResult, scope: Scope) -> None:
     try:
         state.apply(state.updates_of(path, result.output.values))
     except StepFailure as failure:
-        scope.fail(Failure(path, f"`{result.key}` failed: {failure.message}", "invalid_value"))
+        reason = "state_conflict" if failure.kind == "state-conflict" else "invalid_value"
+        scope.fail(Failure(path, f"`{result.key}` failed: {failure.message}", reason))
 
 
 def join_state(scope: Scope, branches: Iterable[Sequence[Update]]) -> StepFailure | None:

@@ -99,7 +99,7 @@ class RunCompleted:
 
 @event
 class RunFailed:
-    """`reason` is a stable word: `step_failed budget run_timeout crash_limit invalid_value max_iterations stuck`."""
+    """`reason`: `step_failed budget run_timeout crash_limit state_conflict invalid_value max_iterations stuck`."""
 
     kind: ClassVar[str] = "run_failed"
     reason: str

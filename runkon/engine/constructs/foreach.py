@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from runkon.engine.cancellation import FAIL_FAST, INTERNAL, UNTIL_REACHED
 from runkon.engine.child import run_child
-from runkon.engine.ends import BodyFailed, Failure, GivenUp, Stopped, Waits
+from runkon.engine.ends import BodyFailed, Failure, GivenUp, Stopped, Waits, reason_for
 from runkon.engine.group import Branch
 from runkon.engine.interpreter import run_body
 from runkon.engine.item_group import ItemGroup
@@ -103,8 +103,7 @@ def _leave(
     below = failures or []
     causes = "".join(f"\n{failure.message}" for failure in below[:_CAUSES])
     paths = tuple(one for failure in below for one in failure.paths)
-    reason = "invalid_value" if error.kind == "value" else "step_failed"
-    failure = Failure(path, f"`{planned.key}` failed: {error.message}{causes}", reason, (*paths, path))
+    failure = Failure(path, f"`{planned.key}` failed: {error.message}{causes}", reason_for(error.kind), (*paths, path))
     leg.ended_badly(planned.key, path, failure)
     scope.fail(failure)
 

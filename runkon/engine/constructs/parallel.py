@@ -10,7 +10,7 @@ import threading
 
 from runkon.engine.attempt import Attempts, end_leaf, settle, settle_attempts
 from runkon.engine.cancellation import FAIL_FAST, INTERNAL, UNTIL_REACHED, CancelReason, Recall, Token, run_all
-from runkon.engine.ends import BodyFailed, Failure, GivenUp, Stopped, Waits
+from runkon.engine.ends import BodyFailed, Failure, GivenUp, Stopped, Waits, reason_for
 from runkon.engine.group import Branch, Group
 from runkon.engine.interpreter import run_body
 from runkon.engine.outcome import SKIP_BY_CONDITION, close_lost, look_again, stopped_before, supersede
@@ -361,7 +361,8 @@ class _Block:
         paths = tuple(path for failure in failures for path in failure.paths)
         own = (self.path,) if self.node.name is not None else ()
         causes = "".join(f"\n{failure.message}" for failure in failures)
-        failure = Failure(self.path, f"`{self.planned.key}` failed: {error.message}{causes}", paths=paths + own)
+        text = f"`{self.planned.key}` failed: {error.message}{causes}"
+        failure = Failure(self.path, text, reason_for(error.kind), paths + own)
         if own:
             self.scope.leg.ended_badly(self.planned.key, self.path, failure)
         self.scope.fail(failure)

@@ -27,6 +27,8 @@ def run_set(planned: Planned, scope: Scope) -> None:
     except (StepFailure, ValueError) as problem:
         message = problem.message if isinstance(problem, StepFailure) else str(problem)
         where = f"{node.span.file}:{node.span.line}"
-        scope.fail(Failure(path, f"`set` ({where}) failed: {message}", "invalid_value"))
+        is_conflict = isinstance(problem, StepFailure) and problem.kind == "state-conflict"
+        reason = "state_conflict" if is_conflict else "invalid_value"
+        scope.fail(Failure(path, f"`set` ({where}) failed: {message}", reason))
         return
     scope.leg.recorder.append(StateSet(path=path, updates=kept))
