@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from runkon.language.source import SourceFile
     from runkon.plugin.discovery import Loaded
     from runkon.plugin.registry import Registry
+    from runkon.replaying import Replaying
     from runkon.resuming import Resuming
     from runkon.starting import Starting
     from runkon.store.care.upkeep import Upkeep
@@ -198,7 +199,8 @@ class App:
         run = runner.create(checked, inputs, config)
         if on_created is not None:
             on_created(run)
-        return runner.execute(run, checked, config, control)
+        record = runner.execute(run, checked, config, control)
+        return record if config.cassette is None else self.replaying.leave_cassette(record)
 
     @staticmethod
     def new_control() -> RunControl:
@@ -244,6 +246,13 @@ class App:
         from runkon.resuming import Resuming
 
         return Resuming(self)
+
+    @cached_property
+    def replaying(self) -> Replaying:
+        """Runs answered from records and cassettes."""
+        from runkon.replaying import Replaying
+
+        return Replaying(self)
 
     def stored_program(self, run: RunID, *, executors: Mapping[str, str] | None = None) -> CheckedWorkflow:
         """The program a run was started with, from its stored text. Files on disk do not matter; executors do
@@ -355,6 +364,9 @@ class App:
             versions=_versions(around.loaded.registry),
             budget_usd=options.budget_usd,
             max_calls=options.max_calls,
+            records=options.records,
+            cassette=options.cassette,
+            uses_cache=options.uses_cache,
             allow_unpriced=settings.allow_unpriced,
             always_budget=settings.always_budget,
             environment={name: os.environ[name] for name in settings.env if name in os.environ},

@@ -46,6 +46,9 @@ class RunOptions:
     attends: bool = False
     budget_usd: float | None = None
     max_calls: int | None = None
+    records: bool = False
+    cassette: str | None = None
+    uses_cache: bool = True
 
 
 @value_class(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from runkon.language.program import CheckedWorkflow
     from runkon.model.events import Envelope
     from runkon.model.plans import ResumePlan
+    from runkon.replaying import Replaying
     from runkon.settings import Settings
 
 _CUT_OFF = frozenset({RunStatus.RUNNING, RunStatus.CANCELLING})
@@ -48,6 +49,8 @@ class Host(Protocol):
     def stored_program(self, run: RunID, *, executors: Mapping[str, str] | None = None) -> CheckedWorkflow: ...
     def record(self, run: RunID) -> RunRecord: ...
     def runner(self, around: Surroundings, sinks: Sequence[EventSink], progress: Progress | None) -> Runner: ...
+    @property
+    def replaying(self) -> Replaying: ...
 
 
 class Prepared(NamedTuple):
@@ -98,6 +101,8 @@ class Resuming:
                 next=f"runkon resume {run} --fork",
                 exit_code=EXIT_NOT_FOUND,
             )
+        if record.config.get("replay") is not None and not wish.fork:
+            raise _is_replay(record)
         config = self._config(record, options)
         stored = host.stored_program(run, executors=config.executors)
         program = stored if wish.edited is None else wish.edited
@@ -161,7 +166,8 @@ class Resuming:
             run = runner.fork(record, program, config, how)
             if on_created is not None:
                 on_created(run)
-        return runner.execute(run, program, config, control, how)
+        after = runner.execute(run, program, config, control, how)
+        return after if config.cassette is None else self._host.replaying.leave_cassette(after)
 
     def _config(self, record: RunRecord, options: RunOptions) -> RunConfig:
         from runkon.engine.config import RunConfig
@@ -250,6 +256,17 @@ class Resuming:
 
 def _taken_over(count: int) -> str:
     return f"{count} result{'' if count == 1 else 's'} kept outside the record will be taken over first"
+
+
+def _is_replay(record: RunRecord) -> UserError:
+    """The error for a run that other records answer: going on with it live would mix both."""
+    return UserError(
+        "not-resumable",
+        f"run `{record.id}` is a replay, which is not continued",
+        help="a replay of it answers what it has recorded; `--replay fill` calls the rest live",
+        next=f"runkon replay {record.id} --replay fill",
+        exit_code=EXIT_NOT_FOUND,
+    )
 
 
 def _limits(stored: RunConfig, before: Iterable[Envelope], options: RunOptions) -> Mapping[str, JsonValue]:

@@ -50,9 +50,10 @@ def watch(
     events: str | None,
     picture: Picture,
     steps: Sequence[StepRecord] = (),
+    conclude: Callable[[RunRecord], int] | None = None,
 ) -> int:
     """Carry out a leg and return the exit code. `events` is where NDJSON goes: a file, `-`, or nowhere; `steps` are
-    what earlier legs have left."""
+    what earlier legs have left; `conclude` says how it ended, in place of `report`."""
     if events == STDOUT and session.as_json:
         raise UserError(
             "wrong-use", "`--events -` and `--json` both want standard output", exit_code=EXIT_USAGE, help=_ONE_OF_TWO
@@ -70,7 +71,7 @@ def watch(
                 one.close()
             presenter.close()
     session.next = f"runkon show {run.id}"
-    code = report(session, run, owns_stdout=events == STDOUT)
+    code = report(session, run, owns_stdout=events == STDOUT) if conclude is None else conclude(run)
     return code if events in (None, STDOUT) else _all_written(session, writers, f"`{events}` of `--events`", code)
 
 
@@ -117,6 +118,8 @@ def report(session: Session, run: RunRecord, *, owns_stdout: bool = False) -> in
         for line in output_lines(run.outputs):
             console.result(line)
     _show_ending(session, run, end, steps)
+    if run.config.get("cassette") is not None:
+        console.note(f"cassette: {visible(str(run.config['cassette']))}")
     return exit_code(run)
 
 

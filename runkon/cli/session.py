@@ -26,6 +26,7 @@ class Session:
     def __init__(self, words: Sequence[str] = ()) -> None:
         self.words = tuple(words)
         self.flags: dict[str, object] = {}
+        self.answers: dict[str, object] = {}  # what `run` was told of cassettes and the cache
         self.as_json = False
         self.plain = False
         self.quiet = False

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from runkon.digest import hex_digest
 from runkon.engine.request import make_request
+from runkon.engine.reuse import sees_the_same
 from runkon.model.json_text import canonical, loads
 from runkon.model.output import JsonValue
 from runkon.model.records import Asked
@@ -49,6 +51,15 @@ def described(attempts: OpenStep, executor: ActionExecutor) -> Asked | None:
     attempts.prompt = prompt if isinstance(prompt, str) else None
     attempts.described = frozenset(attempts.reads or ())
     return asked_as(portable(plain, str(scope.leg.config.working_dir.absolute()), scope.leg.run))
+
+
+def described_to(attempts: OpenStep, executor: ActionExecutor) -> Asked | None:
+    """The same; an executor that answers from a record hears of it, and how to compare what the step would read."""
+    asked = described(attempts, executor)
+    hear = getattr(executor, "hear", None)
+    if callable(hear):
+        hear(attempts.path, asked, partial(sees_the_same, attempts.leaf, attempts.scope))
+    return asked
 
 
 def asked_as(request: Mapping[str, JsonValue]) -> Asked:

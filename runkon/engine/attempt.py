@@ -375,9 +375,9 @@ def _asked(attempts: Attempts, executor: ActionExecutor) -> Asked | None:
     config = attempts.scope.leg.config
     if not (config.records or attempts.leaf.options.cache or (executor.metered and not config.dry_run)):
         return None
-    from runkon.engine.asking import described  # late: scripts and plain functions are not described
+    from runkon.engine.asking import described_to  # late: scripts and plain functions are not described
 
-    return described(attempts, executor)
+    return described_to(attempts, executor)
 
 
 def _from_cache(attempts: Attempts, name: str) -> StepResult | None:

@@ -23,6 +23,7 @@ class ItemSources:
         self._is_anew = is_anew
         self._is_from = is_from
         self._lists: dict[StepPath, ItemsCollected] | None = None
+        self._answers: Mapping[StepPath, ItemsCollected] = getattr(providers, "lists", {})  # of a replay
 
     def runs(self) -> Sequence[RunRecord]:
         """The recorded runs, newest first."""
@@ -33,6 +34,8 @@ class ItemSources:
     ) -> ItemsCollected | None:
         """The list of an earlier leg, once: who comes to the same place again in one leg collects anew, unless it
         `is_kept`. None too where the resume was asked to run all of the items again, as `steps` tell."""
+        if path in self._answers:
+            return self._answers[path]
         if self._lists is None:
             self._lists = self._read()
         found = self._lists.get(path) if is_kept else self._lists.pop(path, None)

@@ -23,7 +23,7 @@ from runkon.testing.scripted import PATIENCE
 
 _LOOK = 0.0003  # real seconds between two looks
 _LOOKS = 3  # so often in a row everything has to wait
-_OTHERS = frozenset({"runkon-timer", "runkon-watcher", "runkon-recorder", "runkon-sink", "runkon-kill"})
+_OTHERS = frozenset({"runkon-timer", "runkon-watcher", "runkon-recorder", "runkon-sink", "runkon-kill", "runkon-prompt"})
 
 
 _Result = TypeVar("_Result")
@@ -66,8 +66,9 @@ class VirtualClock(FakeClock):
 
 
 def _all_wait() -> bool:
-    frames = sys._current_frames()
-    engine = [one for one in threading.enumerate() if one.name.startswith("runkon-") and one.name not in _OTHERS]
+    frames, here = sys._current_frames(), threading.current_thread()
+    named = [one for one in threading.enumerate() if one.name.startswith("runkon-") and one is not here]
+    engine = [one for one in named if one.name not in _OTHERS]
     found = [(frames.get(thread.ident), thread.native_id) for thread in engine if thread.ident is not None]
     return all(frame is not None and _waits(frame) for frame, _ in found) and not any(_is_due(one) for _, one in found)
 

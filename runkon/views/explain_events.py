@@ -104,7 +104,8 @@ def _started(event: ev.AttemptStarted) -> str:
     why = f" {_FOLLOWS[event.why]}" if event.why in _FOLLOWS else f" ({event.why})" if event.why else ""
     if effect and why:
         effect += ","
-    return f"attempt {event.number + 1} began with `{event.executor}`{version}{effect}{why}"
+    asked = "" if event.asked is None else f"; what it was asked is {event.asked.digest[:12]}"
+    return f"attempt {event.number + 1} began with `{event.executor}`{version}{effect}{why}{asked}"
 
 
 def _ended(event: ev.AttemptFailed | ev.AttemptTimedOut | ev.AttemptCancelled) -> str:

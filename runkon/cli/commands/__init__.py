@@ -18,6 +18,8 @@ COMMANDS: dict[str, str] = {
     "approve": "let a run pass a gate",
     "reject": "keep a run from passing a gate",
     "answer": "decide what a run waits for, with values",
+    "replay": "answer a run from a record or a cassette",
+    "verify": "replay a run and compare the two records",
     "test": "run the tests of workflows, in virtual time",
     "explain": "say why a step ran, was skipped, retried, reused or failed",
     "export": "write a run to a file of its own",

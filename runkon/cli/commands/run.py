@@ -13,6 +13,7 @@ from runkon.cli.leg import can_prompt
 from runkon.cli.options import SettingOption, VariableOption, as_money, as_pairs, as_seconds, setting
 from runkon.cli.options import command as runkon_command
 from runkon.cli.presenters import Picture
+from runkon.cli.recording import answer_options, is_replay, with_answers
 from runkon.cli.session import Session
 from runkon.cli.start import Start, run_new
 from runkon.errors import EXIT_INVALID, EXIT_USAGE, UserError
@@ -68,6 +69,7 @@ from runkon.model.ports import EventSink
     "--key", cls=VariableOption, metavar="KEY",
     help="start once: with a key that a run has, see it go on, go on with it, or get its result",
 )  # fmt: skip
+@answer_options
 @click.option("--plugin", "plugins", cls=SettingOption, multiple=True, metavar="MODULE|FILE", help="one more plugin")
 @click.option(
     "--durability", cls=SettingOption, type=click.Choice(["full", "normal"]), help="what a power failure may cost"
@@ -103,8 +105,9 @@ def command(
             return detaching.start_detached(session, reads_input=inputs_file == "-")
         begun = (sink,)
     session.flags |= {"jobs": jobs, "plugins": plugins, "durability": durability}
-    checked = checked_workflow(session, session.app.find_workflow(target), executors)
-    if checked is None:
+    from_cassette = is_replay(session)
+    checked = None if from_cassette else checked_workflow(session, session.app.find_workflow(target), executors)
+    if checked is None and not from_cassette:
         return EXIT_INVALID
     inputs = given_inputs(pairs, inputs_file)
     if begun:
@@ -118,6 +121,11 @@ def command(
         budget_usd=budget,
         max_calls=max_calls,
     )
+    if checked is None:
+        from runkon.cli.playing import play_file  # late: where it was asked for
+
+        return play_file(session, session.app.find_workflow(target), inputs, options, events)
+    options = with_answers(session, options, checked)
     title = f"{checked.workflow.name} · {checked.source.path}" + (" · dry run" if dry_run else "")
     start = Start(checked, inputs, options, key, events, begun, Picture(title, _kinds(session, checked)))
     if key is None:

@@ -47,10 +47,15 @@ from runkon.views.times import elapsed, iso, money
 @click.argument("run")
 @click.argument("step", required=False)
 @click.option("--source", cls=VariableOption, is_flag=True, help="the workflow's text with results in the margin")
+@click.option("--prompt", cls=VariableOption, is_flag=True, help="what each attempt of the STEP was asked")
 @click.pass_obj
-def command(session: Session, run: str, step: str | None, *, source: bool) -> int:
+def command(session: Session, run: str, step: str | None, *, source: bool, prompt: bool) -> int:
     record = record_of(session.app, run)
     steps = shown_steps(session.app, record)
+    if prompt:
+        from runkon.cli.asked import show_asked  # late: where it was asked for
+
+        return show_asked(session, record, None if step is None else step_named(record, steps, step))
     if step is not None:
         if source:
             raise UserError("wrong-use", "`--source` shows a whole run, not one step", exit_code=EXIT_USAGE)
@@ -111,6 +116,8 @@ def _facts(run: RunRecord) -> Iterator[tuple[str, str]]:
     yield "started", iso(run.started_at) or "not yet"
     if run.dry:
         yield "mode", "dry run"
+    if isinstance(replay := run.config.get("replay"), dict):
+        yield "mode", f"replay of {replay.get('of')}" + (" (filled)" if replay.get("mode") == "fill" else "")
     if run.leg > 1:
         yield "legs", str(run.leg)
     if run.status is RunStatus.CANCELLED and run.cancel is not None:

@@ -1,0 +1,202 @@
+"""`run --record`, `replay`, `verify`, `show --prompt`, `run --replay`, `--no-cache`: whole output."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+FLOW = """\
+    workflow flow {
+      inputs { who default = "kim" }
+      script hello { run = "echo ran >> log; echo hello {{who}}" }
+      gate human_review { prompt = "fine?" timeout = 48h }
+      parallel checks {
+        script lint { run = "echo ran >> log; echo lint" }
+        script bad { run = "echo ran >> log; echo no >&2; exit 3" retries = 1 on_fail = continue }
+      }
+      if hello.completed { script never { run = "true" } }
+      script end { run = "echo ran >> log; echo {{hello.context}}, {{human_review.by}}" }
+      always { script bye { run = "echo ran >> log; echo {{workflow_status}}" } }
+      outputs { end = "{{end.context}}" }
+    }
+    """
+CASSETTE = ".runkon/cassettes/flow.json"
+
+
+@pytest.fixture
+def recorded(case):
+    case.wf(FLOW, "flow.wf").run("run", "flow.wf", "--record", "-q").exits(4)
+    case.run("approve", "@last", "--as", "ann", "--resume", "-q").exits(0).stdout("end = hello kim, ann\n")
+    assert calls(case) == 6
+    return case
+
+
+def calls(case) -> int:
+    return len((case.project / "log").read_text().splitlines())
+
+
+def edit(case, before: str, after: str) -> None:
+    path = case.project / "flow.wf"
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+
+
+class TestReplay:
+    def test_a_cassette_answers_everything_also_over_legs(self, recorded):
+        recorded.run("replay", CASSETTE).exits(0).stdout("end = hello kim, ann\n")
+        assert recorded.err.splitlines()[0].endswith(" · flow · flow.wf · replay of .runkon/cassettes/flow.json")
+        assert "failed      checks/bad  script `bad` exited with code 3: no (handled: continue)" in recorded.err
+        assert "as recorded: 6 answers; nothing was called" in recorded.err
+        assert calls(recorded) == 6
+
+    def test_the_replay_is_an_ordinary_run_that_cost_nothing_and_can_be_replayed(self, recorded):
+        recorded.run("replay", CASSETTE, "-q").exits(0).run("show", "@last").exits(0)
+        assert "mode: replay of .runkon/cassettes/flow.json" in recorded.out
+        recorded.run("verify", "@last").exits(0)
+        assert recorded.out.startswith("identical: 6 answers")
+        assert calls(recorded) == 6
+
+    def test_a_changed_command_is_named_with_both_requests_and_nothing_is_called(self, recorded):
+        edit(recorded, "echo {{hello.context}}, {{human", "echo so: {{hello.context}}, {{human")
+        recorded.run("replay", CASSETTE, "-q").exits(1).stdout("").stderr(
+            """\
+            error[replay-miss]: `end` is not as on record: its request is another one (field `command`)
+              = help: 1 later step of the record was not compared; `--replay fill` calls only what has changed
+              = next: runkon replay .runkon/cassettes/flow.json --replay fill
+              - the record
+              + now, run RUN
+              @@ -1,3 +1,3 @@
+              -command: echo ran >> log; echo 'hello kim', 'ann'
+              +command: echo ran >> log; echo so: 'hello kim', 'ann'
+               executor: script
+               inputs: {"who":"kim"}
+            """
+        )
+        assert calls(recorded) == 6
+
+    def test_fill_calls_what_has_changed_and_keeps_the_rest(self, recorded):
+        edit(recorded, "echo {{hello.context}}, {{human", "echo so: {{hello.context}}, {{human")
+        recorded.run("replay", CASSETTE, "--replay", "fill", "-q").exits(0).stdout("end = so: hello kim, ann\n")
+        assert calls(recorded) == 7
+
+    def test_a_step_that_is_new_is_named(self, recorded):
+        edit(recorded, "script end {", 'script more { run = "echo more" }\n script end {')
+        recorded.run("replay", CASSETTE, "-q", "--json").exits(1)
+        found = recorded.json()
+        assert (found["schema"], found["identical"], found["status"]) == ("runkon.replay/1", False, "interrupted")
+        assert (found["divergence"]["path"], found["divergence"]["field"]) == ("more", "path")
+
+    def test_other_inputs_are_other_requests(self, recorded):
+        recorded.run("run", "flow.wf", "--replay", "strict", "-i", "who=tom", "-q").exits(1)
+        assert "`hello` is not as on record" in recorded.err
+        assert "-command: echo ran >> log; echo hello 'kim'" in recorded.err
+        recorded.run("run", "flow.wf", "--cassette", CASSETTE, "--replay", "strict", "-q").exits(0)
+        assert calls(recorded) == 6
+
+    def test_a_replay_is_not_continued_but_replayed(self, recorded):
+        edit(recorded, "echo lint", "echo linted")
+        recorded.run("replay", CASSETTE, "-q").exits(1).run("resume", "@last").exits(6)
+        assert "is a replay, which is not continued" in recorded.err
+        recorded.run("replay", "@last", "--replay", "fill", "-q").exits(0)
+
+    def test_a_run_is_its_own_cassette_by_its_stored_text(self, recorded):
+        edit(recorded, "echo lint", "echo linted")
+        recorded.run("runs", "--json")
+        run = recorded.json()["runs"][0]["run_id"]
+        recorded.run("verify", run).exits(0)
+        recorded.run("replay", run).exits(0)
+        assert "note: `flow.wf` has changed" in recorded.err
+        assert calls(recorded) == 6
+
+    def test_a_failed_run_fails_again_and_verify_calls_that_identical(self, case):
+        case.wf('workflow x { script a { run = "exit 2" } script b { run = "true" } }')
+        case.run("run", "x.wf", "-q").exits(1).run("replay", "@last", "-q").exits(1).run("verify", "@last").exits(0)
+
+    def test_an_interrupted_run_is_replayed_as_far_as_it_goes(self, case):
+        case.wf('workflow x { script a { run = "true" } script b { run = "true" } }')
+        case.run("run", "x.wf", "-q", "--until", "a").exits(0).run("replay", "@last").exits(0)
+        assert "the record ends at b" in case.err
+        case.run("verify", "@last").exits(0)
+
+    def test_a_run_that_waits_is_replayed_up_to_the_gate(self, case):
+        case.wf('workflow x { script a { run = "true" } gate human_review { prompt = "?" } }')
+        case.run("run", "x.wf", "-q").exits(4).run("replay", "@last", "-q").exits(4)
+        case.run("verify", "@last").exits(0)
+
+    def test_a_damaged_cassette_is_told(self, case):
+        case.file("c.json", "{}").run("replay", "c.json").exits(2).stderr(
+            """\
+            error[cassette-unreadable]: the cassette `c.json` can't be read: its `schema` is not `runkon.cassette/1`
+              = help: make it anew with `runkon run FILE --record --cassette FILE`
+            """
+        )
+        case.run("replay", "gone.json").exits(2)
+        assert "no such file" in case.err
+
+
+class TestRun:
+    @pytest.mark.parametrize(
+        ("words", "problem"),
+        [
+            (("--record", "--replay", "strict"), "`--record` asks for new answers"),
+            (("--cassette", "c.json"), "neither is there"),
+        ],
+    )
+    def test_options_that_do_not_go_together(self, case, words, problem):
+        case.wf('workflow x { script a { run = "true" } }').run("run", "x.wf", *words).exits(2)
+        assert problem in case.err
+
+    def test_a_secret_is_in_no_cassette_and_not_needed_to_replay_it(self, case):
+        text = """\
+            workflow x {
+              inputs { token secret required }
+              script a { run = "echo $T; echo $RUNKON_TOKEN >&2" env = { T = "{{token}}" } }
+            }
+            """
+        case.wf(text).run(
+            "run", "x.wf", "--record", "--cassette", "deep/c.json", "-i", "token=s3cr3t-value", "-q"
+        ).exits(0)
+        kept = (case.project / "deep" / "c.json").read_text()
+        assert "s3cr3t" not in kept
+        assert str(case.folder) not in kept
+        case.run("replay", "deep/c.json", "-q").exits(0)
+
+    def test_the_cache_answers_unless_told_not_to(self, case):
+        case.wf('workflow x { script a { run = "echo ran >> log; echo a" effect = read cache = true } }')
+        case.run("run", "x.wf", "-q").run("run", "x.wf").exits(0)
+        assert calls(case) == 1
+        case.run("explain", "@last", "a")
+        assert "completed with the result of" in case.out
+        case.run("run", "x.wf", "-q", "--no-cache")
+        assert calls(case) == 2
+
+    def test_the_cassette_of_a_run_that_was_resumed_is_whole(self, case):
+        case.wf('workflow x { script a { run = "echo a" } script b { run = "test -e fixed" } }')
+        case.run("run", "x.wf", "--record", "-q").exits(1)
+        case.file("fixed", "").run("resume", "-q").exits(0)
+        whole = json.loads((case.project / ".runkon/cassettes/x.json").read_text())
+        assert [(one["path"], one["outcome"]) for one in whole["answers"]] == [("a", "completed"), ("b", "completed")]
+        assert whole["is_whole"]
+        case.run("replay", ".runkon/cassettes/x.json", "-q").exits(0)
+
+
+class TestPrompt:
+    def test_what_was_asked_is_shown_without_control_characters(self, recorded):
+        recorded.run("show", "@last", "end", "--prompt").exits(0)
+        lines = recorded.out.splitlines()
+        assert lines[0].startswith("end · attempt 1 · asked ")
+        assert "  command: echo ran >> log; echo 'hello kim', 'ann'" in lines
+        recorded.run("show", "@last", "end", "--prompt", "--json").exits(0)
+        (asked,) = recorded.json()["prompt"]
+        assert lines[0].endswith(asked["digest"][:12])
+        recorded.run("explain", "@last", "end")
+        assert asked["digest"][:12] in recorded.out
+
+    def test_what_was_not_described_is_said(self, case):
+        case.wf('workflow x { script a { run = "true" } }').run("run", "x.wf", "-q")
+        case.run("show", "@last", "a", "--prompt").exits(2)
+        assert "the record does not say what `a` was asked" in case.err
+        case.run("show", "@last", "--prompt").exits(2)
+        assert "name the step" in case.err
