@@ -56,10 +56,11 @@ def run_child(
     inside: ChildBodies | None = None,
     timeout: int | None = None,
     identity: str | None = None,
+    max_cost: float | None = None,
 ) -> ChildEnd:
     """Run `child` below `path`, from the record as far as it is settled there. `inputs` are given as values and bound
-    here; `inside` are its statements where they are planned already; `timeout` in milliseconds, counted from now.
-    Raises `Stopped` and `Waits` as any walk does."""
+    here; `inside` are its statements where they are planned already; `timeout` is in milliseconds, counted from now,
+    `max_cost` in dollars. Raises `Stopped` and `Waits` as any walk does."""
     scope.check()
     leg = scope.leg
     try:
@@ -80,7 +81,7 @@ def run_child(
         identity=identity or scope.env.facts.identity,
     )
     walk = _Child(child, scope, Environment(facts, dict(bound)), path, order, inside)
-    return walk.run(timeout)
+    return walk.run(timeout, max_cost)
 
 
 class _Child:
@@ -99,7 +100,7 @@ class _Child:
         self.token = scope.token.child()
         self.failures: list[Failure] = []
 
-    def run(self, timeout: int | None) -> ChildEnd:
+    def run(self, timeout: int | None, max_cost: float | None) -> ChildEnd:
         limits = [one for one in (timeout, self.child.workflow.meta.timeout) if one is not None]
         out_of_time = CancelReason(CHILD_TIMEOUT, f"`{self.path}` took longer than its timeout")
         clock, token, undo = self.leg.clock, self.token, None
@@ -107,7 +108,7 @@ class _Child:
             due = clock.monotonic() + min(limits) / 1000
             undo = clock.call_at(due, lambda: token.cancel(out_of_time))
         ledger = self.leg.ledger
-        bounds = None if ledger is None else own_limits(self.child.workflow.meta)
+        bounds = None if ledger is None else own_limits(self.child.workflow.meta, max_cost)
         if ledger is not None and bounds is not None:
             ledger.enter(self.path, bounds, token.cancel)
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runkon.language.keys import all_statements
+from runkon.language.nodes import CallWorkflow
 from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
@@ -40,11 +42,12 @@ def limits_of(meta: Meta, config: RunConfig) -> Limits:
     )
 
 
-def own_limits(meta: Meta) -> Limits | None:
-    """Those that a workflow has of its own, None if it has none."""
-    if meta.budget_usd is None and meta.max_calls is None and meta.max_tokens is None:
+def own_limits(meta: Meta, cap: float | None = None) -> Limits | None:
+    """Those that a workflow has of its own, None if it has none; `cap` is what its call allows it, in dollars."""
+    costs = [one for one in (meta.budget_usd, cap) if one is not None]
+    if not costs and meta.max_calls is None and meta.max_tokens is None:
         return None
-    return Limits(None if meta.budget_usd is None else round(meta.budget_usd * MICRO), meta.max_calls, meta.max_tokens)
+    return Limits(round(min(costs) * MICRO) if costs else None, meta.max_calls, meta.max_tokens)
 
 
 def limits_below(program: CheckedWorkflow) -> bool:
@@ -52,7 +55,11 @@ def limits_below(program: CheckedWorkflow) -> bool:
     known = {id(program): program}
     waiting = [program]
     while waiting:
-        for child in waiting.pop().children.values():
+        one = waiting.pop()
+        calls = (statement for statement in all_statements(one.workflow) if isinstance(statement, CallWorkflow))
+        if any(call.options.max_cost_usd is not None for call in calls):
+            return True
+        for child in one.children.values():
             if own_limits(child.workflow.meta) is not None:
                 return True
             if id(child) not in known:

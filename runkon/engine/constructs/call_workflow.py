@@ -149,6 +149,7 @@ class _Call:
             inside=call.inside,
             timeout=call.options.timeout,
             identity=call.options.identity,
+            max_cost=call.options.max_cost_usd,
         )
         answer = judged(end.output, self.path, scope.env)
         if end.failure is None and isinstance(answer, Failed):

@@ -59,8 +59,8 @@ def _put(node: GateStep, scope: Scope, path: StepPath, result: StepResult) -> No
     if scope.strand.markers is not None:
         scope.strand.markers |= output.markers
     if result.error is not None and not _goes_on(node, result):
-        verb = "timed out" if result.status is StepStatus.TIMED_OUT else "failed"
-        failure = Failure(path, f"gate `{node.key}` {verb}: {result.error.message}", "step_failed", (path,))
+        verb = "" if result.status is StepStatus.TIMED_OUT else "failed: "  # that time was up, the message says
+        failure = Failure(path, f"gate `{node.key}` {verb}{result.error.message}", "step_failed", (path,))
         scope.leg.ended_badly(node.key, path, failure)
         scope.fail(failure)
     else:

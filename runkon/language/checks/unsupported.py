@@ -13,7 +13,7 @@ from runkon.language.program import CheckedWorkflow
 OPTIONS: Mapping[str, frozenset[str]] = {
     "call": frozenset({"isolation", "merge"}),
     "script": frozenset({"isolation", "merge", "stream"}),
-    "call_workflow": frozenset({"cache", "idle_timeout", "isolation", "max_cost_usd", "max_turns", "merge"}),
+    "call_workflow": frozenset({"cache", "idle_timeout", "isolation", "max_turns", "merge"}),
     "foreach": frozenset({"isolation", "merge"}),
     "parallel": frozenset({"isolation", "merge"}),
 }

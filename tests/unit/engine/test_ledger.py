@@ -345,3 +345,16 @@ def test_limits_inside_of_limits(calls: Make) -> None:
     assert case.start().status == "completed"
     assert scripted.paths == ["kid/k", "kid/inner/i", "b"]
     assert (case.statuses["kid"], case.statuses["kid/inner"]) == ("failed", "cancelled")
+
+
+def test_a_call_may_cap_what_its_workflow_costs(calls: Make) -> None:
+    case = calls(
+        "workflow w { call workflow kid { max_cost_usd = 0.5 on_fail = continue } call workflow kid { id = again } } "
+        "workflow kid { meta { budget_usd = 0.8 } call k { max_cost_usd = 0.4 } call l { max_cost_usd = 0.4 } }"
+    )
+    scripted = case.answers(dict.fromkeys("kl", paid(0.4)), metered=True)
+    assert case.start().status == "completed"
+    assert scripted.paths == ["kid/k", "again/k", "again/l"]
+    error = case.steps["kid"].error
+    assert error is not None
+    assert "the budget of `kid` of $0.50 leaves no room for step `kid/l`" in error.message

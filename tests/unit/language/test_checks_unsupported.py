@@ -22,7 +22,7 @@ def test_options_that_are_not_honoured_are_named(option: str) -> None:
     assert codes_of(f"workflow w {{\n  call a {{\n    {option}\n  }}\n}}") == [("unsupported-option", 3)]
 
 
-@pytest.mark.parametrize("option", ["cache = true", "idle_timeout = 5s", "isolation = worktree", "max_cost_usd = 1"])
+@pytest.mark.parametrize("option", ["cache = true", "idle_timeout = 5s", "isolation = worktree", "max_turns = 1"])
 def test_options_of_a_call_of_a_workflow_that_are_not_honoured_are_named(option: str) -> None:
     assert codes_of(f"workflow w {{\n  call workflow k {{\n    {option}\n  }}\n}}") == [("unsupported-option", 3)]
 
