@@ -46,7 +46,8 @@ def _all(app: App, patterns: Sequence[str]) -> list[Path]:
     here = Path.cwd()
     folders = [here, *(app.settings.root / folder for folder in WORKFLOW_FOLDERS)]
     there = [folder for folder in folders if folder.is_dir()]
-    return [shown(file) for folder in there for pattern in patterns for file in sorted(folder.glob(pattern))]
+    found = (file for folder in there for pattern in patterns for file in sorted(folder.glob(pattern)))
+    return [shown(file) for file in found if not file.is_dir()]
 
 
 def shown(path: Path) -> Path:

@@ -7,6 +7,7 @@ repository), `StoredProgram` serves a run that goes on with the text it was star
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -75,7 +76,7 @@ class Project(Catalog):
         candidates = [beside, *places.workflow_places(roots, name)]
         located = places.first_file(_relative_to_project(candidates, roots[-1]))
         if located.path is None:
-            return LoadedWorkflow(None, None, located.places, located.problem)
+            return LoadedWorkflow(None, None, located.places, located.problem or self._hint(name))
         return self._load(located.path, name, located.places)
 
     def find_workflow(self, target: str, cwd: Path) -> Path:
@@ -105,6 +106,16 @@ class Project(Catalog):
                     found.add(path.stem)
         return tuple(sorted(found))
 
+    def declaring(self, name: str) -> str | None:
+        """What to say of a name that no file has but that a workflow in a file of another name declares."""
+        head = re.compile(rf"^\s*workflow\s+{re.escape(name)}\s*\{{", re.MULTILINE)
+        for folder in places.PROJECT_FOLDERS:
+            for path in _files_in(self.root / folder / "workflows"):
+                if path.suffix == EXTENSION and head.search(_text(path)):
+                    shown = path.relative_to(self.root)
+                    return f"`{shown}` holds a workflow of that name, but files are found by their own: `{path.stem}`"
+        return None
+
     def roots(self, caller: SourceFile | None) -> tuple[Path, ...]:
         """Where things are looked for: the caller's own project if it is a nearer one, then this one."""
         if caller is None:
@@ -129,10 +140,16 @@ class Project(Catalog):
         named = next((found for found in parsed.workflows if found.name == name), parsed.workflows[0])
         return LoadedWorkflow(named, source, searched)
 
+    def _hint(self, name: str) -> str | None:
+        """What somebody may have meant who calls a workflow that is not there."""
+        close = closest(name, self.workflow_names())
+        return f"did you mean `{close}`?" if close else self.declaring(name)
+
     def _no_workflow(self, target: str, located: Located, cwd: Path) -> UserError:
         beside = target + EXTENSION
         close: str | None = beside if (cwd / beside).is_file() else closest(target, self.workflow_names())
-        help = f"did you mean `{close}`?" if close else "name a file, or put it into one of these folders"
+        declaring = self.declaring(target)
+        help = f"did you mean `{close}`?" if close else declaring or "name a file, or put it into one of these folders"
         searched = ", ".join(f"`{place}`" for place in located.places)
         problem = f" ({located.problem})" if located.problem else ""
         return UserError(
@@ -227,6 +244,13 @@ def _relative_to_project(candidates: Sequence[places.Candidate], root: Path) -> 
 def _shown_from(cwd: Path, path: Path) -> Path:
     """`path` as somebody in `cwd` would type it."""
     return path.relative_to(cwd) if path.is_relative_to(cwd) else path
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _files_in(folder: Path) -> Sequence[Path]:

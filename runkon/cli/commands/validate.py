@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from runkon.language.check import Known
     from runkon.language.project import Project
 
+MOST_NAMES = 20  # of one kind, for one file
+
 
 @runkon_command(
     "validate",
@@ -145,7 +147,8 @@ def _facts_lines(facts: Facts) -> Iterator[str]:
     )
     for name, values in named:
         if values:
-            yield f"{name}: {', '.join(values)}"
+            left = f" and {len(values) - MOST_NAMES} more" if len(values) > MOST_NAMES else ""
+            yield f"{name}: {', '.join(values[:MOST_NAMES])}{left}"
 
 
 def _refused_lines(check: FileCheck | CaseCheck) -> Iterator[str]:

@@ -52,7 +52,7 @@ def _unusable(name: str, span: Span, loaded: LoadedWorkflow, context: Context) -
     elif loaded.places or loaded.problem:
         close = closest(name, (workflow.name for workflow in context.parsed.workflows))
         searched = "\n".join(["looked in this file, then for", *loaded.places])
-        help = f"did you mean `{close}`?" if close else loaded.problem or searched
+        help = f"did you mean `{close}`?" if close else "\n".join(filter(None, (loaded.problem, searched)))
         yield diagnose("unknown-workflow", span, name=name, help=help)
 
 
