@@ -16,6 +16,7 @@ from runkon.language.checks.facts import facts_of
 from runkon.language.checks.host_variables import check_host_variables
 from runkon.language.checks.names import check_ambiguous_keys, check_duplicate_inputs, check_duplicate_workflows
 from runkon.language.checks.never_true import check_never_true
+from runkon.language.checks.never_true_answers import check_answers
 from runkon.language.checks.references import check_references
 from runkon.language.checks.resources import check_resources
 from runkon.language.checks.shell import check_tainted_shell
@@ -36,6 +37,7 @@ Rule = Callable[[Context], Iterable[Diagnostic]]
 RULES: tuple[Rule, ...] = (
     check_references,
     check_never_true,
+    check_answers,
     check_templates,
     check_tainted_shell,
     check_duplicate_inputs,

@@ -89,3 +89,26 @@ def all_statements(workflow: Workflow) -> Iterator[Statement]:
     """Every statement of a workflow: its body, then its top-level `always`."""
     yield from walk(workflow.body)
     yield from walk(workflow.always)
+
+
+def call_schemas(workflow: Workflow) -> dict[int, str]:
+    """The schema that the answer of each call has to match, by the identity of its statement: its own, else that of
+    the nearest `do` around it; a `parallel` lends its own, and nothing from further out."""
+    found: dict[int, str] = {}
+    _lend(workflow.body, None, found)
+    _lend(workflow.always, None, found)
+    return found
+
+
+def _lend(body: Iterable[Statement], lent: str | None, found: dict[int, str]) -> None:
+    for statement in body:
+        if isinstance(statement, CallStep):
+            schema = statement.options.output or lent
+            if schema is not None:
+                found[id(statement)] = schema
+        elif isinstance(statement, ParallelBlock):
+            _lend(statement.body, statement.output, found)
+        else:
+            own = statement.output if isinstance(statement, DoBlock) else None
+            for inner in bodies(statement):
+                _lend(inner, own or lent, found)

@@ -73,6 +73,17 @@ def holds(text: str, values: Mapping[str, object]) -> bool:
             return isinstance(value, int | float) and not isinstance(value, bool) and _compares(value, rule)
 
 
+def can_hold(text: str, schema: Schema) -> bool:
+    """False for a marker rule that no answer fits: of no known form, or a variant that its field does not have."""
+    rule = read_rule(text)
+    if rule is None:
+        return False
+    shape = next((field.shape for field in schema.fields if field.name == rule.field), None)
+    if shape is None or rule.form != "equal" or shape.type != "enum":
+        return True
+    return rule.wanted in shape.variants
+
+
 def markers_of(schema: Schema, values: Mapping[str, object]) -> frozenset[str]:
     """The markers of an answer: those whose rules hold, or the usual ones where the schema has no rules of its own."""
     if schema.markers is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TypeAlias
 
-from runkon.language.keys import all_statements, result_key
+from runkon.language.keys import all_statements, call_schemas, result_key
 from runkon.language.nodes import CallStep, CallWorkflow, Entry, ForEachBlock, InputDecl, Statement, Workflow
 from runkon.language.program import Catalog, LoadedWorkflow, Located, ParseResult, ResourceKind
 from runkon.language.source import SourceFile, Span
@@ -54,6 +54,21 @@ class Context:
             if key is not None:
                 found.setdefault(key, statement)
         return found
+
+    @cached_property
+    def behind(self) -> Mapping[str, tuple[Statement, ...]]:
+        """Every statement behind each result key, in text order."""
+        found: dict[str, tuple[Statement, ...]] = {}
+        for statement in self.statements:
+            key = result_key(statement)
+            if key is not None:
+                found[key] = (*found.get(key, ()), statement)
+        return found
+
+    @cached_property
+    def schemas(self) -> Mapping[int, str]:
+        """The schema of each call, by the identity of its statement: its own, or that of the block around it."""
+        return call_schemas(self.workflow)
 
     @cached_property
     def calls(self) -> tuple[str, ...]:

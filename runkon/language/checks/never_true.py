@@ -30,7 +30,7 @@ def check_never_true(context: Context) -> Iterable[Diagnostic]:
             for read in reads(site.condition):
                 yield from _fixed_fields(read, site.scope)
                 yield from _status_as_marker(read, site.scope, context)
-            for compare in _comparisons(site.condition):
+            for compare in comparisons(site.condition):
                 yield from _impossible(compare, site.scope, context)
 
 
@@ -74,15 +74,16 @@ def _can_only_mean_status(script: ScriptStep, word: str) -> bool:
     return word == "completed" or script.options.on_fail == "continue"
 
 
-def _comparisons(condition: Condition) -> Iterator[Compare]:
+def comparisons(condition: Condition) -> Iterator[Compare]:
+    """Every comparison in a condition."""
     match condition:
         case Compare():
             yield condition
         case Not(operand=operand):
-            yield from _comparisons(operand)
+            yield from comparisons(operand)
         case And(operands=operands) | Or(operands=operands):
             for operand in operands:
-                yield from _comparisons(operand)
+                yield from comparisons(operand)
         case _:
             return
 
