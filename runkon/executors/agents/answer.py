@@ -25,12 +25,13 @@ def output_of(reply: AgentReply, schema: Schema | None, agent: str) -> Output:
     there is none; it carries what the answer has cost."""
     if reply.values is not None:
         return _structured(reply, reply.values, schema, agent)
-    said = sentence(reply.text)
+    text = _whole_characters(reply.text)
+    said = sentence(text)
     if schema is None:
-        found = read_output_block(reply.text)
+        found = read_output_block(text)
         output = Output() if found.output is None else found.output
         return Output(markers=output.markers, context=output.context, usage=reply.usage, text=said, model=reply.model)
-    values = read_object(reply.text)
+    values = read_object(text)
     if not isinstance(values, Mapping):
         raise refused(_correction(values, schema, agent), reply)
     return Output(values=values, usage=reply.usage, text=said, model=reply.model)
@@ -50,8 +51,13 @@ def sentence(text: str) -> str:
     return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
 
 
+def _whole_characters(text: str) -> str:
+    """Bytes that were no UTF-8 may have become half characters, which nothing can store."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def _structured(reply: AgentReply, values: Mapping[str, JsonValue], schema: Schema | None, agent: str) -> Output:
-    text = sentence(reply.text)
+    text = sentence(_whole_characters(reply.text))
     if schema is not None:
         return Output(values=dict(values), usage=reply.usage, text=text, model=reply.model)
     try:
