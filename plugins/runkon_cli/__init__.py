@@ -13,6 +13,7 @@ _PLACES = {
     "codex": "runkon_cli.rows:codex",
     "gemini": "runkon_cli.rows:gemini",
     "command": "runkon_cli.command:CommandRuntime",
+    "acp": "runkon_cli.acp_runtime:AcpRuntime",
 }
 
 

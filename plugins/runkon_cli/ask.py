@@ -25,21 +25,51 @@ class Ask:
     more: tuple[str, ...] = ()
 
 
-class Ear(Protocol):
+class Hand(Protocol):
+    """What may be done to a running program, from any thread."""
+
+    def send(self, piece: bytes) -> None: ...
+    def end_input(self) -> None: ...
+    def terminate(self) -> None: ...
+
+    def end_within(self, seconds: float, why: str) -> None:
+        """It is ended if it still runs by then."""
+        ...
+
+    def stop(self, why: str) -> None:
+        """End it, and give `why` as the reason unless there is one."""
+        ...
+
+
+class Ear:
     """Takes what a program prints, line by line, and tells a `Talk` what it means."""
 
-    def line(self, line: bytes) -> None: ...
+    hand: Hand
+
+    def begin(self, hand: Hand) -> None:
+        """The program runs. One that speaks with it may begin now."""
+        self.hand = hand
+
+    def line(self, line: bytes) -> None:
+        """A line of standard output, without its end."""
+
+    def stop(self) -> None:
+        """The step is to stop. From any thread."""
+        self.hand.terminate()
+
+    def end(self) -> None:
+        """The program has ended, and every line was given."""
 
     def finish(self, *, is_whole: bool) -> None:
-        """The output is complete; not `is_whole` if a line was left out because of its length."""
-        ...
+        """It ended by itself; not `is_whole` if a line was left out because of its length."""
 
 
 @value_class(frozen=True, slots=True, kw_only=True)
 class Plan:
     """How one attempt is carried out. `who` is what messages call the program; `arguments` makes its arguments from
-    the path of the prompt's file, which is empty without one; `prompt` goes to standard input. `needs_zero` takes no
-    answer from a program that exits with another code. `install` and `login` end a message when they are missing."""
+    the path of the prompt's file, which is empty without one; `prompt` goes to standard input, which with `is_dialogue`
+    stays open for the ear. `needs_zero` takes no answer from a program that exits with another code. `install` and
+    `login` end a message when they are missing. A stop begins with `polite` seconds for the ear to ask for the end."""
 
     who: str
     binary: str
@@ -47,6 +77,8 @@ class Plan:
     ear: Callable[[Talk], Ear]
     prompt: str | None = None
     prompt_file: str | None = None
+    is_dialogue: bool = False
+    polite: float = 0.0
     needs_zero: bool = False
     install: str = ""
     login: str = ""

@@ -46,10 +46,11 @@ class CommandRuntime:
         """One attempt. Raises as `AgentRuntime.run` says; Fatal for settings that can't work, naming the setting."""
         if request.step.dry_run:
             return AgentReply(text=NOT_RUN)
-        command = read_command(request.settings)
+        who = request.runtime or self.name
+        command = read_command(request.settings, who)
         options = command.options
         model = request.model or options.default_model
-        check_model(command.argv.binary, model, options, is_strict=True)
+        check_model(who, model, options, is_strict=True)
         session = request.session if request.session and is_argument(request.session) else ""
         values = {
             "prompt": request.prompt if command.prompt_via == "arg" else "",
@@ -60,7 +61,7 @@ class CommandRuntime:
             "working_dir": str(request.step.working_dir),
         }
         plan = Plan(
-            who=command.argv.binary,
+            who=request.runtime or command.argv.binary,
             binary=command.argv.binary,
             arguments=lambda file: command.argv.arguments({**values, "prompt_file": file}),
             ear=lambda talk: CommandEar(talk, command.shape),
@@ -91,9 +92,8 @@ class CommandRuntime:
         return None
 
 
-def read_command(settings: Mapping[str, JsonValue]) -> Command:
+def read_command(settings: Mapping[str, JsonValue], who: str = "command") -> Command:
     """The command in a table of settings. Raises Fatal, naming the setting that can't work."""
-    who = "command"
     options = read_options(settings, who, _OWN)
     table = Table(settings, who)
     argv = read_argv(settings.get("argv"), options, table, _PLACES)
@@ -122,5 +122,5 @@ def _shape(settings: Mapping[str, JsonValue], table: Table) -> Shape:
         progress=table.text("progress"),
     )
     if output == "jsonl" and shape.result is None:
-        raise Fatal('`command` has `output = "jsonl"` and no `result`: the place of the answer in its line')
+        raise Fatal(f'`{table.who}` has `output = "jsonl"` and no `result`: the place of the answer in its line')
     return shape

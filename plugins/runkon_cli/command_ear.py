@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from runkon.frozen import value_class
 from runkon.model.output import JsonValue
+from runkon_cli.ask import Ear
 from runkon_cli.lines import MOST
 from runkon_cli.paths import first_at, matches, sum_at
 from runkon_cli.streams import STRAY, parsed
@@ -29,7 +30,7 @@ class Shape:
     progress: str | None = None
 
 
-class CommandEar:
+class CommandEar(Ear):
     """Tells a `Talk` what a command prints. Of JSON lines the newest value of each place counts."""
 
     def __init__(self, talk: Talk, shape: Shape) -> None:

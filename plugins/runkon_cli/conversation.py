@@ -17,7 +17,7 @@ from runkon.model.ports import StepRequest
 from runkon.model.processes import last_owner
 from runkon.model.secrets import redact
 from runkon_cli import program
-from runkon_cli.ask import Plan, is_argument
+from runkon_cli.ask import Hand, Plan, is_argument
 from runkon_cli.environment import environment_of, secrets_in
 from runkon_cli.failures import failure_of, shown
 from runkon_cli.lines import MOST
@@ -69,12 +69,14 @@ class Conversation:
             child = self._start(file)
             with self._running.holding(child):
                 step.started(child.pid)
-                stop_listening = step.cancel.on_cancel(child.terminate)
+                self._ear.begin(_Hand(child, self))
+                stop_listening = step.cancel.on_cancel(self._ear.stop)
                 try:
                     code = self._attend(child, streams)
                 finally:
                     stop_listening()
                     streams.finish()
+                    self._ear.end()
         if child.was_stopped and self._stopped_for is None:
             self._stopped_for = child.ran_out or "cancelled"
         if self._stopped_for is None:
@@ -92,7 +94,7 @@ class Conversation:
                 folder=step.working_dir,
                 environment=self._environment,
                 owner=last_owner(step.marks),
-                has_input=plan.prompt is not None,
+                has_input=plan.prompt is not None or plan.is_dialogue,
             )
         except (OSError, ValueError) as error:
             raise program.refusal(plan.who, error, step.working_dir) from None
@@ -114,7 +116,7 @@ class Conversation:
                 self._stopped_for = "flood"
             if self._stopped_for is not None:
                 child.terminate()
-            elif self.talk.is_over and not is_settling:
+            elif self.talk.is_over and not is_settling and not self._plan.is_dialogue:
                 is_settling = True
                 child.end_within(SETTLE, "settled")
 
@@ -132,7 +134,11 @@ class Conversation:
 
     def _grace(self) -> float:
         grace = self._step.options.get("kill_grace", KILL_GRACE)
-        return float(grace) if isinstance(grace, int | float) else KILL_GRACE
+        return max(0.0, (grace if isinstance(grace, int | float) else KILL_GRACE) - self._plan.polite)
+
+    def stop_for(self, why: str) -> None:
+        """Note why it is ended, unless it is known."""
+        self._stopped_for = self._stopped_for or why
 
     # ── what came of it ───────────────────────────────────────────────────────────────────────────
     def _reply(self, code: int, streams: Streams) -> AgentReply:
@@ -191,6 +197,30 @@ class Conversation:
         if plan.lost_session(said) and not self.talk.turns:
             return LostSession("exit", f"`{plan.who}` has no such session any more: {said}")
         return failure_of(f"`{plan.who}` failed: {said}", said, cause, plan.login)
+
+
+class _Hand(Hand):
+    """The running program of a conversation."""
+
+    def __init__(self, child: ChildProcess, conversation: Conversation) -> None:
+        self._child = child
+        self._conversation = conversation
+
+    def send(self, piece: bytes) -> None:
+        self._child.send(piece)
+
+    def end_input(self) -> None:
+        self._child.end_input()
+
+    def terminate(self) -> None:
+        self._child.terminate()
+
+    def end_within(self, seconds: float, why: str) -> None:
+        self._child.end_within(seconds, why)
+
+    def stop(self, why: str) -> None:
+        self._conversation.stop_for(why)
+        self._child.terminate()
 
 
 @contextmanager

@@ -59,9 +59,10 @@ class CliRuntime:
         """One attempt; a session that is not there any more is begun anew. Raises as `AgentRuntime.run` says."""
         if request.step.dry_run:
             return AgentReply(text=NOT_RUN)
-        options = read_options(request.settings, self.name)
+        who = request.runtime or self.name
+        options = read_options(request.settings, who)
         model = request.model or options.default_model
-        check_model(self.name, model, options, is_strict=not self._row.takes_any_model)
+        check_model(who, model, options, is_strict=not self._row.takes_any_model)
         session = request.session if request.session and is_argument(request.session) else None
         try:
             return self._attempt(request, options, model, session)
@@ -101,7 +102,7 @@ class CliRuntime:
             more=options.args,
         )
         plan = Plan(
-            who=row.name,
+            who=request.runtime or row.name,
             binary=options.binary or row.name,
             arguments=lambda _: row.arguments(ask),
             ear=lambda talk: JsonLines(talk, row.read),

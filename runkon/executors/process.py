@@ -102,12 +102,14 @@ class ChildProcess:
                 self._is_complete = True
                 os.write(self._wake_write, b"i")
 
-    # ── from the thread that started it ───────────────────────────────────────────────────────────
     def end_within(self, seconds: float, why: str) -> None:
-        """It is ended, as by `terminate`, if it still runs by then; `ran_out` is `why` then. Before `run` or inside
-        its `receive`."""
-        self._due[why] = time.monotonic() + seconds
+        """It is ended, as by `terminate`, if it still runs by then; `ran_out` is `why` then."""
+        with self._lock:
+            if not self._reaped:
+                self._due[why] = time.monotonic() + seconds
+                os.write(self._wake_write, b"d")
 
+    # ── from the thread that started it ───────────────────────────────────────────────────────────
     def run(
         self,
         receive: Callable[[str, bytes], None],
@@ -203,7 +205,7 @@ class _Reader:
     def watch(self, is_done: Callable[[], bool], due: Mapping[str, float], silence: float | None) -> str | None:
         """Read until `is_done`; or until an instant of `due` or the end of a `silence`, whose word is returned."""
         while not is_done():
-            ends = [(when, why) for why, when in due.items()]
+            ends = [(when, why) for why, when in list(due.items())]  # another thread may add one
             if silence is not None:
                 ends.append((self._heard + silence, "silence"))
             when, why = min(ends, default=(None, None))
