@@ -124,7 +124,7 @@ class Runner:
         steps, now = self._store.steps(origin.id), self._clock.now_ms()
         make_course(steps, body, how, seq=origin.seq, now=now, given=origin.inputs)
         run = new_run_id()
-        inputs = self._inputs(run, program, origin, how)
+        inputs = self._inputs(origin.id, program, origin, how)
         created = RunCreated(
             workflow=program.workflow.name,
             sources=sources_of(program),

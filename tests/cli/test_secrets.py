@@ -57,6 +57,14 @@ def test_a_resume_asks_for_it_and_takes_it(case: Case) -> None:
     assert _files_with_the_secret(case) == []
 
 
+def test_a_fork_takes_it(case: Case) -> None:
+    _failed(case).file("go", "")
+    case.run("resume", "--fork").exits(2)
+    assert "missing-secret" in case.err
+    case.run("resume", "@last", "--fork", "-i", f"token={SECRET}").exits(0).stdout("v = «secret:token»\n")
+    assert _files_with_the_secret(case) == []
+
+
 def test_other_inputs_of_a_run_are_fixed(case: Case) -> None:
     _failed(case)
     case.run("resume", "-i", f"token={SECRET}", "-i", "name=kim").exits(2)
