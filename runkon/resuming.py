@@ -17,6 +17,7 @@ from runkon.model.output import JsonValue
 from runkon.model.ports import EventSink, RunStore
 from runkon.model.records import RunRecord, StepRecord
 from runkon.model.secrets import secret_name
+from runkon.model.start_key import IMPORTED
 from runkon.model.status import RunStatus, StepStatus
 from runkon.model.value_text import as_text
 from runkon.named import NamedTuple
@@ -103,6 +104,14 @@ class Resuming:
             )
         if record.config.get("replay") is not None and not wish.fork:
             raise _is_replay(record)
+        if record.config.get(IMPORTED) and not wish.fork:
+            raise UserError(
+                "not-resumable",
+                f"run `{run}` was imported: what it did, it did elsewhere",
+                help="`--fork` makes a new run that keeps what this one has finished",
+                next=f"runkon resume {run} --fork",
+                exit_code=EXIT_NOT_FOUND,
+            )
         config = self._config(record, options)
         stored = host.stored_program(run, executors=config.executors)
         program = stored if wish.edited is None else wish.edited

@@ -31,7 +31,8 @@ class RunkonGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's
         if cmd_name in COMMANDS:
-            module = importlib.import_module(f"runkon.cli.commands.{cmd_name}")
+            name = "import_" if cmd_name == "import" else cmd_name  # no module may be called so
+            module = importlib.import_module(f"runkon.cli.commands.{name}")
             found: click.Command = module.command
             return found
         return None

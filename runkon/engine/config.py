@@ -10,6 +10,8 @@ from typing import Any
 from runkon.frozen import value_class
 from runkon.model.output import EMPTY, JsonValue
 
+_OTHERWISE = frozenset({"working_dir", "roots", "log_dir", "fork", "start_key", "imported"})  # read apart, or by others
+
 
 @value_class(frozen=True, slots=True, kw_only=True)
 class RunConfig:
@@ -92,9 +94,7 @@ class RunConfig:
     def from_json(cls, stored: Mapping[str, JsonValue]) -> RunConfig:
         """The settings a run was recorded with. Raises KeyError or TypeError on a record that is not one."""
         known: Mapping[str, Any] = stored  # written by `as_json`, so each field has its type
-        fields = {
-            key: known[key] for key in known if key not in ("working_dir", "roots", "log_dir", "fork", "start_key")
-        }
+        fields = {key: known[key] for key in known if key not in _OTHERWISE}
         log_dir = known.get("log_dir")
         return cls(
             working_dir=Path(known["working_dir"]),

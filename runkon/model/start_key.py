@@ -11,6 +11,7 @@ from runkon.model.ids import RunID
 from runkon.model.ports import RunStore
 
 START_KEY = "start_key"  # the setting that holds it
+IMPORTED = "imported"  # the setting of a run that happened elsewhere: when it came here
 LONGEST = 200  # characters
 
 

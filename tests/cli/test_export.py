@@ -149,3 +149,90 @@ def test_a_run_in_which_nothing_can_be_read_is_refused(large: Any) -> None:
     large.run("export", "@last", "one.db").exits(5)
     assert "error[corrupt-run]" in large.err
     assert list(large.project.glob("one.db*")) == []
+
+
+# ── taken in elsewhere ────────────────────────────────────────────────────────────────────────────
+@pytest.fixture
+def elsewhere(large: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Another project, and the exported run beside it."""
+    large.run("export", "@last", str(large.folder / "one.db")).exits(0)
+    first, large.project = large.project, large.folder / "other"
+    (large.project / ".runkon" / "plugins").mkdir(parents=True)
+    (large.project / ".runkon" / "plugins" / "big.py").write_text(BIG)
+    monkeypatch.chdir(large.project)
+    large.first = first / ".runkon" / "runkon.db"
+    return large
+
+
+def everything(file: Path) -> dict[str, list[Any]]:
+    return {
+        table: rows(file, f"SELECT * FROM {table}") for table in ("runs", "events", "steps", "artifacts", "sources")
+    }
+
+
+def test_it_is_the_same_run_there(elsewhere: Any) -> None:
+    elsewhere.run("import", "../one.db").exits(0).stdout("imported run RUN\n").stderr("next: runkon show RUN\n")
+    elsewhere.run("db", "check").exits(0).stdout("sound: 1 run, 10 events, 1 large value\n")
+    shown = [elsewhere.run("show", "@last", "--json", *words).out for words in ([], ["--db", str(elsewhere.first)])]
+    assert json.loads(shown[0]) == json.loads(shown[1])
+    elsewhere.run("explain", "@last", "big").exits(0)
+    here = elsewhere.project / ".runkon" / "runkon.db"
+    before = everything(here)
+    elsewhere.run("import", "../one.db").exits(0).stdout("run RUN is here already; nothing was changed\n")
+    assert everything(here) == before
+
+
+def test_it_is_forked_and_not_resumed(elsewhere: Any) -> None:
+    token = ["-i", f"token={SECRET}"]
+    elsewhere.run("import", "../one.db").exits(0)
+    elsewhere.run("resume", "@last", "--from", "two", *token).exits(6).stdout("").stderr("""
+        error[not-resumable]: run `RUN` was imported: what it did, it did elsewhere
+          = help: `--fork` makes a new run that keeps what this one has finished
+          = next: runkon resume RUN --fork
+        """)
+    elsewhere.run("resume", "@last", "--from", "two", "--fork", *token).exits(0).stdout("said = done\n")
+    elsewhere.run("resume", "@last", *token).exits(0).stdout("said = done\n")
+
+
+def test_another_run_of_that_id_keeps_it(elsewhere: Any) -> None:
+    elsewhere.run("import", "../one.db").exits(0)
+    here = elsewhere.project / ".runkon" / "runkon.db"
+    with closing(sqlite3.connect(here)) as connection:
+        connection.execute("UPDATE events SET at = at + 1 WHERE kind = 'run_created'")
+        connection.commit()
+    elsewhere.run("import", "../one.db").exits(0).stdout("imported run RUN, which was RUN\n")
+    assert len({run for (run,) in rows(here, "SELECT id FROM runs")}) == 2
+    assert rows(here, "SELECT steps_done FROM v_runs") == [(2,), (2,)]
+
+
+def test_nothing_is_taken_from_a_file_that_is_not_as_it_was_written(elsewhere: Any) -> None:
+    file, said = elsewhere.folder / "one.db", "error[import-damaged]: `TMP/one.db` is not as it was written: "
+    content = bytearray(file.read_bytes())
+    content[-100] ^= 1
+    file.write_bytes(content)
+    elsewhere.run("import", "../one.db").exits(5).stdout("")
+    assert "error[import-damaged]: `TMP/one.db` is not as it was written: its SHA-256 is " in elsewhere.plain(
+        elsewhere.err
+    )
+    file.with_name("one.db.sha256").unlink()
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("UPDATE steps SET status = 'failed' WHERE path = 'two'")
+        connection.commit()
+    elsewhere.run("import", "../one.db").exits(5)
+    assert f"{said}rule " in elsewhere.plain(elsewhere.err)
+    assert elsewhere.run("runs", "--json").exits(0).out.count("run_id") == 0
+
+
+def test_what_is_no_exported_run_is_refused(elsewhere: Any) -> None:
+    elsewhere.run("import", "no.db").exits(5).stdout("").stderr("""
+        error[file-not-found]: there is no file `TMP/other/no.db`
+          = help: name one that `runkon export` wrote
+        """)
+    elsewhere.file("words.db", "words, and no database " * 50).run("import", "words.db").exits(5)
+    assert "error[store-corrupt]" in elsewhere.err
+    elsewhere.run("import", "../one.db").exits(0)
+    elsewhere.run("resume", "--fork", "@last", "-i", f"token={SECRET}").exits(0)
+    elsewhere.run("db", "backup", "all.db").exits(0).run("import", "all.db").exits(2).stdout("").stderr("""
+        error[import-unfit]: `TMP/other/all.db` holds 2 runs, not one
+          = help: take a file that `runkon export` wrote; `--db FILE` looks into any other
+        """)

@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "test": "run the tests of workflows, in virtual time",
     "explain": "say why a step ran, was skipped, retried, reused or failed",
     "export": "write a run to a file of its own",
+    "import": "take in a run that was exported elsewhere",
     "db": "look after the database: check, copy, repair rows, clear waste",
     "plugins": "list plugins and what they bring",
     "doctor": "check the installation and the project",

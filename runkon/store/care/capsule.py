@@ -68,9 +68,9 @@ def export(path: Path, run: RunID, target: Path, *, keeps_paths: bool = False) -
             raise taken(place)
     if not target.parent.is_dir():
         raise no_folder(target.parent)
-    found, lost = _readable(path, run)
+    found, lost = readable(path, run)
     if not keeps_paths:
-        found = list(_without_places(found))
+        found = list(without_places(found))
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
         _write(part, found)
@@ -93,7 +93,7 @@ def export(path: Path, run: RunID, target: Path, *, keeps_paths: bool = False) -
     return Capsule(target, digest, len(found), lost)
 
 
-def _readable(path: Path, run: RunID) -> tuple[list[Envelope], str | None]:
+def readable(path: Path, run: RunID) -> tuple[list[Envelope], str | None]:
     """The events up to the first one that can't be used, and why that can't be."""
     state, size = RunState(), _AT_ONCE
     found: list[Envelope] = []
@@ -153,7 +153,7 @@ def _copy_answers(path: Path, part: Path, run: RunID) -> None:
 
 
 # ── what is of this machine only ──────────────────────────────────────────────────────────────────
-def _without_places(found: Iterable[Envelope]) -> Iterator[Envelope]:
+def without_places(found: Iterable[Envelope]) -> Iterator[Envelope]:
     """The events without host, processes and folders. What steps gave back stays as it is."""
     folder = ""
     for envelope in found:

@@ -18,6 +18,7 @@ from runkon.store.sqlite import PATIENCE, SqliteRunStore
 from runkon.store.writer import Writer
 
 if TYPE_CHECKING:
+    from runkon.store.care.bringing import Brought
     from runkon.store.care.capsule import Capsule
 
 _TTL_MS = 30_000
@@ -68,6 +69,16 @@ class Upkeep:
         from runkon.store.care import capsule  # late: where it was asked for
 
         return capsule.export(self.path, run, target, keeps_paths=keeps_paths)
+
+    def bring(self, file: Path, root: Path) -> Brought:
+        """Take the run of an exported file into the database; see `bringing.bring`."""
+        from runkon.store.care import bringing  # late: where it was asked for
+
+        writer = Writer(self.path, self._durability, PATIENCE)
+        try:
+            return bringing.bring(writer, self.path, file, root)
+        finally:
+            writer.close()
 
     def migrate(self) -> Migrated:
         """Bring the file to this version's schema, if it is not there already. Raises UserError `store-empty` if there

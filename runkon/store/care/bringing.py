@@ -1,0 +1,137 @@
+"""A run that was written to a file elsewhere becomes one of this database: whole, marked, in one transaction.
+
+It can be looked at, explained and forked. It is not resumed: what it did, it did in another place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from runkon.digest import hex_digest
+from runkon.errors import EXIT_USAGE, UserError
+from runkon.frozen import replace
+from runkon.model.events import Envelope, RunCreated
+from runkon.model.ids import RunID, new_run_id
+from runkon.model.start_key import IMPORTED
+from runkon.named import NamedTuple
+from runkon.store import codec, connections, faults
+from runkon.store import statements as sql
+from runkon.store.care import checking
+from runkon.store.care.capsule import readable, without_places
+from runkon.store.writer import Writer
+
+_OF_THE_RUN = ("steps", "gates", "gate_answers")
+
+
+class Brought(NamedTuple):
+    """The run as it is called here, as it was called there, and whether it is new here."""
+
+    run: RunID
+    was: RunID
+    is_new: bool
+
+
+def bring(writer: Writer, path: Path, file: Path, root: Path) -> Brought:
+    """Take the one run of `file` into the database `path` of the project `root`. A run that is here already is left as
+    it is; if another one has its id, it gets a new one. Raises UserError `file-not-found`, `import-damaged` for a file
+    that is not sound or not what its SHA-256 says, and `import-unfit` for one with other than one run."""
+    if not file.is_file():
+        raise UserError("file-not-found", f"there is no file `{file}`", help="name one that `runkon export` wrote")
+    _prove(file)
+    tables = _tables(file)
+    if len(tables["runs"]) != 1:
+        raise UserError(
+            "import-unfit",
+            f"`{file}` holds {len(tables['runs'])} runs, not one",
+            help="take a file that `runkon export` wrote; `--db FILE` looks into any other",
+            exit_code=EXIT_USAGE,
+        )
+    was = RunID(tables["runs"][0]["id"])
+    events, _ = readable(file, was)
+    here = _events(path, was)
+    if here and _same(here, events):
+        return Brought(was, was, is_new=False)
+    run = was if not here else new_run_id()
+    first = events[0].event
+    assert isinstance(first, RunCreated)
+    config = {**first.config, "working_dir": str(root), "roots": [str(root)], IMPORTED: time.time_ns() // 1_000_000}
+    ids = {name: codec.text_id(text) for name, text in first.sources.items()}
+    begun = codec.run_created(replace(first, config=config), ids)
+    writer.transaction(lambda cursor: _write(cursor, tables, run, begun))
+    return Brought(run, was, is_new=True)
+
+
+def _prove(file: Path) -> None:
+    beside = file.with_name(f"{file.name}.sha256")
+    if beside.exists():
+        wanted, found = beside.read_text(encoding="utf-8").split(" ")[0].strip(), hex_digest(file.read_bytes())
+        if wanted != found:
+            raise _damaged(file, f"its SHA-256 is {found}, `{beside.name}` says {wanted}")
+    faults.check_header(file)
+    problems = checking.check(file).problems
+    if problems:
+        raise _damaged(file, f"rule {problems[0].rule}: found {problems[0].found}, expected {problems[0].expected}")
+
+
+def _damaged(file: Path, why: str) -> UserError:
+    return UserError(
+        "import-damaged",
+        f"`{file}` is not as it was written: {why}",
+        help="nothing was taken from it; get it once more from where it was exported",
+    )
+
+
+def _tables(file: Path) -> Mapping[str, Sequence[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    with connections.reading(file) as source:
+        for table in ("runs", "events", *_OF_THE_RUN, "sources", "artifacts", "artifact_refs"):
+            found[table] = []
+            if source is None:
+                continue
+            cursor = source.execute(f"SELECT * FROM {table}")
+            names = [column[0] for column in cursor.description]
+            found[table] = [dict(zip(names, row, strict=True)) for row in cursor]
+    return found
+
+
+def _events(path: Path, run: RunID) -> list[Envelope]:
+    """Of the run that has this id here; nothing if there is none."""
+    with contextlib.suppress(UserError):
+        return readable(path, run)[0]
+    return []
+
+
+def _same(here: Sequence[Envelope], there: Sequence[Envelope]) -> bool:
+    """True if both are the same run, wherever it was."""
+    return list(without_places(here))[1:] == list(without_places(there))[1:] and here[0].at == there[0].at
+
+
+def _write(cursor: sqlite3.Cursor, tables: Mapping[str, Sequence[dict[str, Any]]], run: RunID, begun: str) -> None:
+    (row,) = tables["runs"]
+    _insert(cursor, "runs", {**row, "number": None, "id": run, "lease_owner": None, "lease_until": None})
+    number = int(cursor.lastrowid or 0)
+    for event in tables["events"]:
+        seq = event["place"] & (sql.PLACES - 1)
+        moved = {**event, "place": number * sql.PLACES + seq}
+        if seq == 1:
+            moved |= {"payload": begun, "crc": codec.proof(begun)}
+        _insert(cursor, "events", moved)
+    for table in _OF_THE_RUN:
+        for one in tables[table]:
+            _insert(cursor, table, {**one, "run": number})
+    for source in tables["sources"]:
+        cursor.execute(sql.INSERT_SOURCE, (source["id"], source["text"]))
+    for one in tables["artifacts"]:
+        cursor.execute(sql.INSERT_ARTIFACT, tuple(one[name] for name in sql.ARTIFACT_COLUMNS))
+    for one in tables["artifact_refs"]:
+        cursor.execute(sql.INSERT_ARTIFACT_REF, (one["artifact"], number, one["role"]))
+
+
+def _insert(cursor: sqlite3.Cursor, table: str, row: Mapping[str, Any]) -> None:
+    names = ", ".join(f'"{name}"' for name in row)
+    cursor.execute(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
