@@ -123,7 +123,7 @@ class LegRun:
         )
         self._decisions = decisions
         self._leg.decide_gate, self._leg.deadline_of = decisions.decide, decisions.deadline_of
-        self._leg.settle_unseen = None if decisions.asks is None else decisions.asks.settle
+        self._leg.settle_unseen = decisions.settle_unseen if decisions.has_unseen else None
         self._leg.withdraw = partial(decisions.withdraw, recorder)
         self._fence = lease.fence
         self._leg.always_token = self._always_token
