@@ -73,6 +73,8 @@ class Course(NamedTuple):
 
     def recorded(self, steps: Sequence[StepRecord]) -> dict[StepPath, StepRecord]:
         """The records the leg begins with: those put aside begin anew, in their next epoch."""
+        if not (self.aside or self.doubtful):  # as a rule
+            return {step.path: step for step in steps}
         found: dict[StepPath, StepRecord] = {}
         for step in steps:
             found[step.path] = fresh_step(step) if step.path in self.aside else step
@@ -98,6 +100,7 @@ def plan_resume(
     body = [step for step in steps if not is_in_always(step.path)]
     count = len(body)
     if not is_read and wish == _NORMAL_WISH:
+        body = [step for step in body if step.status is not StepStatus.COMPLETED or step.damage is not None]
         body = [step for step in body if step.damage is not None or not is_kept(step)]
     planner = _Planner(places, wish, now)
     lines = [planner.line(step) for step in body]
