@@ -88,11 +88,15 @@ def test_a_model_of_another_runtime_is_told(said, world) -> None:
 @pytest.mark.parametrize(
     ("agent", "message", "help"),
     [
-        (replace(AGENT, runtime="claud"), "there is no runtime `claud` to run the agent file `plan`", "did you mean `claude`?"),
-        (AGENT, "nothing says which runtime runs the agent file `plan`", "the runtimes are `claude`, `test`\nchoose one with"),
-        (replace(AGENT, model="a:b"), "the model `a:b` of agent `plan` needs the runtime `agents`", "pip install 'runkon[agents]'"),
+        (
+            replace(AGENT, runtime="claud"),
+            "there is no runtime `claud` to run the agent file",
+            "did you mean `claude`?",
+        ),
+        (AGENT, "nothing says which runtime runs the agent file `plan`", "are `claude`, `test`\nchoose one with"),
+        (replace(AGENT, model="a:b"), "the model `a:b` of agent `plan` needs the runtime `agents`", "'runkon[agents]'"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_there_is_told_with_what_is(said, world, agent, message: str, help: str) -> None:
     runtimes = Runtimes({"test": Generator(), "claude": said(name="claude", ready=False)}, {})
     with pytest.raises(AgentRefused) as raised:
