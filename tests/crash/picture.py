@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from runkon.engine.call_retries import RETRY
 from runkon.errors import RunkonError
 from runkon.model.events import ChoiceMade, Envelope, StateSet
 from runkon.model.fold import RunState, fold
@@ -81,11 +82,12 @@ def _output(output: Output) -> list[Any]:
 
 
 def _choices(events: list[Envelope], last: int) -> list[Any]:
-    """Each choice once: a later leg looks at conditions again and may write them down again."""
+    """Each choice once: a later leg looks at conditions again and may write them down again. Not that a called workflow
+    is tried again: a leg that goes on with what failed in it needs no retry."""
     found = {}
     for envelope in events:
         event = envelope.event
-        if isinstance(event, ChoiceMade) and _always_leg(str(event.path)) in (0, last):
+        if isinstance(event, ChoiceMade) and event.construct != RETRY and _always_leg(str(event.path)) in (0, last):
             key = [_place(str(event.path)), event.construct, event.text, event.result, _short(dict(event.operands))]
             found[repr(key)] = key
     return [found[key] for key in sorted(found)]

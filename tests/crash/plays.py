@@ -176,6 +176,29 @@ UNTIL = Play(
     markers={"p/two/b": frozenset({"found"})},
 )
 
+STOPPED = Play(
+    "stopped",
+    """workflow w {
+  parallel p {
+    max_parallel = 1
+    until = b.found
+    call workflow kid
+    foreach t in [1, 2] { call i }
+    do { call a call b { if = a.more } call c }
+    foreach u in [3, 4] { call never }
+    call workflow other
+    gate human_review { }
+  }
+  if u.status == "skipped" and t.status == "completed" { call f }
+  if other.status == "skipped" and human_review.status == "skipped" { call g } else { call never }
+  outputs { x = p.skipped y = g.context z = c.context k = kid.v }
+}
+workflow kid { outputs { v = k.context } call k always { call z } }
+workflow other { call never }
+""",
+    markers=_marks(**{"p/b": "found", "p/a": "more"}),
+)
+
 LIMITS = Play(
     "limits",
     """workflow w {
@@ -183,9 +206,12 @@ LIMITS = Play(
   call a { max_cost_usd = 0.40 }
   parallel p { call b { max_cost_usd = 0.40 } call c { retries = 1 } call d }
   call e { retries = 2 }
-  outputs { x = e.context }
+  call workflow kid { max_cost_usd = 9 }
+  outputs { x = e.context y = kid.v }
   always { call z }
-}""",
+}
+workflow kid { meta { max_calls = 900 budget_usd = 20 } outputs { v = g.context } call f call g { max_cost_usd = 0.2 } }
+""",
     fails={"p/c": 1, "e": 2},
 )
 
@@ -357,6 +383,7 @@ PLAYS = {
         GATES,
         SECRETS,
         UNTIL,
+        STOPPED,
         LIMITS,
         LARGE,
         SCRIPTS,
