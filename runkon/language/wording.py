@@ -38,6 +38,11 @@ CHECKS: dict[str, Wording] = {
         message="`{name}` has no result at this {place}: it belongs to another branch of the same block",
         help="read it after the block",
     ),
+    "inside-items": Wording(
+        about="a result of a step in the body of a `foreach`, read outside of it",
+        message="`{name}` has no result at this {place}: it runs once for each item of `{loop}`",
+        help="`{loop}.items` is the list of what the items gave, `{loop}.succeeded` and `{loop}.failed` count them",
+    ),
     "unknown-input": Wording(
         about="a bare name in a condition, or `inputs.NAME`, that no `inputs` block declares",
         message="no input named `{name}` is declared",

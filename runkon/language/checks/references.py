@@ -8,7 +8,20 @@ from typing import Literal
 from runkon.language.checks.context import Context, name_span
 from runkon.language.checks.flow import KeyUse, Passed, Scope, Test, sites
 from runkon.language.diagnostics import Diagnostic, Related, diagnose
-from runkon.language.nodes import And, Compare, Condition, ListLiteral, ListValue, Not, Or, Reference, Value, Word
+from runkon.language.nodes import (
+    And,
+    Compare,
+    Condition,
+    ForEachBlock,
+    ListLiteral,
+    ListValue,
+    Not,
+    Or,
+    Reference,
+    Statement,
+    Value,
+    Word,
+)
 from runkon.language.source import Span
 from runkon.language.suggest import closest
 from runkon.named import NamedTuple
@@ -144,6 +157,15 @@ def _unknown_input(
     return diagnose("unknown-input", span, name=name, help=help)
 
 
+def _loop_around(step: Statement, reader: Span, context: Context) -> str | None:
+    """The key of the innermost `foreach` that has the step in its body and not who reads it."""
+    found = None
+    for loop in context.statements:
+        if isinstance(loop, ForEachBlock) and loop.span.start < step.span.start < loop.span.end <= reader.start:
+            found = loop.key
+    return found
+
+
 def missing_result(key: str, span: Span, scope: Scope, context: Context, place: str) -> Iterator[Diagnostic]:
     """The finding for a result that does not exist at a place; nothing if it does or may."""
     if scope.producers(key) or (scope.opaque and key not in context.producers):
@@ -152,8 +174,13 @@ def missing_result(key: str, span: Span, scope: Scope, context: Context, place: 
     later = context.producers.get(key)
     if later is not None:
         here = (Related(name_span(later), f"`{key}` stands here"),)
-        code = "later-step" if later.span.end > span.start else "other-branch"
-        yield diagnose(code, span, name=key, place=place, related=here)
+        loop = _loop_around(later, span, context)
+        if later.span.end > span.start:
+            yield diagnose("later-step", span, name=key, place=place, related=here)
+        elif loop is not None:
+            yield diagnose("inside-items", span, name=key, place=place, loop=loop, related=here)
+        else:
+            yield diagnose("other-branch", span, name=key, place=place, related=here)
         return
     close = closest(key, scope.keys())
     help = None
