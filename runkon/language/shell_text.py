@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Literal, TypeAlias
 
 from runkon.language.template import parse_template
 from runkon.named import NamedTuple
 
+Quotes: TypeAlias = Literal["open", "single", "double", "heredoc", "quoted heredoc", "comment", "other"]
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:@%+,=-]+")
 _HEREDOC = re.compile(r"<<(-?)[ \t]*(?:'([^'\n]*)'|\"([^\"\n]*)\"|([A-Za-z0-9_.-]+))(?=[ \t\n;|&()<>]|\Z)")
+_QUOTES: dict[str, Quotes] = {"'": "single", '"': "double"}
+_BEFORE = 400  # characters of a command that are looked at
 _MARK = "\ue000"  # a private character stands for a placeholder while the text is read
 
 
@@ -27,12 +31,22 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
+class ShellPlace(NamedTuple):
+    """Where a placeholder stands: in what, the text of the command before it (for quotes: before they begin), and the
+    character that follows."""
+
+    quotes: Quotes
+    before: str
+    following: str
+
+
 class ShellPlaces(NamedTuple):
-    """The placeholders of shell text, in order: whether single quotes around the value protect it there; and the
-    words that end here-documents, which no value inside one may be part of."""
+    """The placeholders of shell text, in order: whether single quotes around the value protect it there, and where
+    each stands; and the words that end here-documents, which no value inside one may be part of."""
 
     protected: tuple[bool, ...]
     delimiters: tuple[str, ...]
+    places: tuple[ShellPlace, ...]
 
 
 def protected_placeholders(text: str) -> tuple[bool, ...]:
@@ -46,7 +60,8 @@ def shell_places(text: str) -> ShellPlaces:
     pieces = parse_template(text)
     marked = "".join(piece.replace(_MARK, "?") if isinstance(piece, str) else _MARK for piece in pieces)
     reading = _Reading(marked)
-    return ShellPlaces(tuple(reading.places()), tuple(reading.delimiters))
+    protected = tuple(reading.protected())
+    return ShellPlaces(protected, tuple(reading.delimiters), tuple(reading.places))
 
 
 class _Heredoc(NamedTuple):
@@ -54,6 +69,7 @@ class _Heredoc(NamedTuple):
 
     delimiter: str
     indented: bool
+    quoted: bool
 
 
 class _Reading:
@@ -67,8 +83,10 @@ class _Reading:
         self.heredocs: list[_Heredoc] = []  # begun on this line
         self.delimiters: list[str] = []
         self.found: list[bool] = []
+        self.places: list[ShellPlace] = []
+        self.quote = 0  # where the innermost quotes begin
 
-    def places(self) -> list[bool]:
+    def protected(self) -> list[bool]:
         while self.at < len(self.text):
             self._step(self.text[self.at])
         return self.found
@@ -99,6 +117,11 @@ class _Reading:
         before = self.text[self.at - 1] if self.at else ""
         in_open = self.top in ("", "(") and "`" not in self.stack and "{" not in self.stack
         self.found.append(in_open and not self.doubtful and before not in ("\\", "$"))
+        quotes: Quotes = "open" if self.found[-1] else _QUOTES.get(self.top, "other")
+        end = self.quote if quotes in ("single", "double") else self.at
+        self.places.append(
+            ShellPlace(quotes, self.text[max(0, end - _BEFORE) : end], self.text[self.at + 1 : self.at + 2])
+        )
         self.at += 1
 
     def _backslash(self) -> None:
@@ -132,6 +155,7 @@ class _Reading:
             self.doubtful = True
         else:
             self.stack.append(quote)
+            self.quote = self.at
         self.at += 1
 
     def _pop_at(self, char: str, end: str) -> None:
@@ -144,6 +168,7 @@ class _Reading:
             if self.top == "{" and '"' in self.stack:
                 self.doubtful = True  # inside "${…}" shells differ on single quotes
             self.stack.append("'")
+            self.quote = self.at
         elif char == "}" and self.top == "{":
             self.stack.pop()
         elif char == "(":
@@ -168,7 +193,7 @@ class _Reading:
     def _comment(self) -> None:
         end = self.text.find("\n", self.at)
         end = len(self.text) if end < 0 else end
-        self._unprotected(self.text[self.at : end])
+        self._unprotected(self.text[self.at : end], "comment")
         self.at = end
 
     def _heredoc_operator(self) -> None:
@@ -181,24 +206,26 @@ class _Reading:
             self.at += 2
             return
         delimiter = next(word for word in match.groups()[1:] if word is not None)
-        self.heredocs.append(_Heredoc(delimiter, match[1] == "-"))
+        self.heredocs.append(_Heredoc(delimiter, match[1] == "-", match[4] is None))
         self.delimiters.append(delimiter)
         self.at = match.end()
 
     def _heredoc_bodies(self) -> None:
         """The lines after this one up to each waiting delimiter: nothing in them is protected."""
         self.at += 1
-        for delimiter, indented in self.heredocs:
+        for delimiter, indented, is_quoted in self.heredocs:
             while self.at < len(self.text):
                 end = self.text.find("\n", self.at)
                 end = len(self.text) if end < 0 else end
                 line = self.text[self.at : end]
-                self._unprotected(line)
+                self._unprotected(line, "quoted heredoc" if is_quoted else "heredoc")
                 self.doubtful = self.doubtful or line.endswith("\\")  # the next line may belong to this one
                 self.at = min(end + 1, len(self.text))
                 if (line.lstrip("\t") if indented else line) == delimiter:
                     break
         self.heredocs = []
 
-    def _unprotected(self, text: str) -> None:
-        self.found.extend([False] * text.count(_MARK))
+    def _unprotected(self, text: str, quotes: Quotes) -> None:
+        number = text.count(_MARK)
+        self.found.extend([False] * number)
+        self.places.extend([ShellPlace(quotes, "", "")] * number)

@@ -115,10 +115,9 @@ CHECKS: dict[str, Wording] = {
         help="give one of them a name of its own: `id = OTHER-NAME`",
     ),
     "tainted-shell": Wording(
-        about="text of an agent or a person that is put inside quotes of shell text, where quoting can't protect it",
-        message="`{raw}` comes from a step and stands inside quotes of shell text",
+        about="text of an agent or a person where quoting can't protect it: in quotes of shell text, or after `eval`",
+        message="`{raw}` comes from a step and {how}",
         label="can't be quoted safely here",
-        help='pass it as a variable: `env = {{ {variable} = "{raw}" }}`, and write "${variable}" in `run`',
         severity=Severity.WARNING,
     ),
     "cache-of-writer": Wording(
