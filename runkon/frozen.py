@@ -105,7 +105,7 @@ def replace(value: _Value, /, **changes: object) -> _Value:
 @cache
 def _reader(cls: type) -> tuple[Callable[[object], tuple[object, ...]], Mapping[str, int]]:
     """All fields of an object at once, and the place of each by name."""
-    names = tuple(f.name for f in fields(cls) if f.init)
+    names: tuple[str, ...] = cls.__slots__  # type: ignore[attr-defined]  # not `fields`, which completes the class
     if len(names) == 1:
         return lambda value: (getattr(value, names[0]),), {names[0]: 0}
     return attrgetter(*names), {name: place for place, name in enumerate(names)}

@@ -7,11 +7,11 @@ settled, and everything else runs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from runkon.errors import EXIT_NOT_FOUND, UserError
+from runkon.frozen import replace
 from runkon.language.nodes import StepOptions
 from runkon.model.events import AttemptCutOff, Event
 from runkon.model.ids import RunID, StepPath

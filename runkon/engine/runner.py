@@ -321,14 +321,14 @@ class Runner:
             return events
         paths = {one.path for one in events if isinstance(one, AttemptCutOff)}
         names: dict[StepPath, str] = {}
-        count = 32
+        count = 4
         while paths - names.keys():  # what was open began a moment ago, as a rule
             for one in (envelope.event for envelope in self._store.events(run, seq - count)):
                 if isinstance(one, AttemptStarted) and one.path in paths:
                     names[one.path] = one.executor
             if count >= seq:
                 break
-            count *= 32
+            count *= 16
 
         def is_metered(path: StepPath) -> bool:
             return costs(self._executors, names.get(path, ""))
