@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ from runkon_cli.streams import Streams
 from runkon_cli.talk import Cause, Talk
 
 KILL_GRACE = 4.0  # seconds; the engine gives a step up one second later
+SIGN = 0.5  # seconds between two signs of life
 SETTLE = 5.0  # seconds that a program may go on after its answer, to put its session away
 
 
@@ -49,6 +51,9 @@ class Conversation:
         self._ear = plan.ear(self.talk)
         self._most_turns = self._step.max_turns or options.max_turns
         self._stopped_for: str | None = None
+        self._shown = time.monotonic()
+        idle = self._step.options.get("idle_timeout")
+        self._idle = float(idle) if isinstance(idle, int | float) else options.idle_timeout
 
     def run(self) -> AgentReply:
         """The answer. Raises as `AgentRuntime.run` says; an exception carries `usage` and `session`."""
@@ -112,6 +117,7 @@ class Conversation:
             if self._stopped_for == "flood":
                 return
             streams.receive(stream, piece)
+            self._show_life()
             if self._stopped_for is None and streams.total > options.max_output_mb << 20:
                 self._stopped_for = "flood"
             if self._stopped_for is not None:
@@ -120,7 +126,7 @@ class Conversation:
                 is_settling = True
                 child.end_within(SETTLE, "settled")
 
-        return child.run(receive, kill_grace=self._grace(), silence=options.idle_timeout, leaves_nothing=True)
+        return child.run(receive, kill_grace=self._grace(), silence=self._idle, leaves_nothing=True)
 
     def _hear(self, line: bytes) -> None:
         """After the answer, or the last turn, only what it cost is of interest."""
@@ -130,7 +136,13 @@ class Conversation:
                 self._stopped_for = "turns"
 
     def _emit(self, line: str) -> None:
+        self._shown = time.monotonic()
         self._step.emit(redact(line, self._secrets))
+
+    def _show_life(self) -> None:
+        """What is printed is a sign of life, also where there is nothing to show of it."""
+        if time.monotonic() - self._shown > SIGN:
+            self._emit("")
 
     def _grace(self) -> float:
         grace = self._step.options.get("kill_grace", KILL_GRACE)
@@ -166,7 +178,7 @@ class Conversation:
             case "flood":
                 raise StepFailure("exit", f"`{who}` was ended: it printed more than {options.max_output_mb} MiB")
             case "silence":
-                raise StepFailure("idle", f"`{who}` was ended: it said nothing for {options.idle_timeout:g} s")
+                raise StepFailure("idle", f"`{who}` was ended: it said nothing for {self._idle:g} s")
             case "timeout":
                 raise StepFailure("timeout", f"`{who}` was ended: it took longer than {options.timeout:g} s")
             case "cancelled":

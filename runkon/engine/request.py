@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runkon.engine.cancellation import Token
     from runkon.engine.environment import Environment
     from runkon.engine.open_step import OpenStep
+    from runkon.engine.plan import Leaf
     from runkon.engine.scheduler import Ticket
     from runkon.engine.scope import Leg
     from runkon.model.ids import StepPath
@@ -42,7 +43,7 @@ def make_request(attempts: OpenStep, token: Token, notice: Callable[[], None] | 
         cancel=token,
         attempt=attempts.number,
         inputs=env.variables(),
-        options=EMPTY if leaf.kind == "call" else _script_options(leaf.node, env, leg.grace.seconds),
+        options=_options(leaf, env, leg.grace.seconds),
         previous_error=attempts.previous,
         prompt=attempts.prompt,
         snippets=leaf.snippets,
@@ -67,6 +68,14 @@ def make_request(attempts: OpenStep, token: Token, notice: Callable[[], None] | 
     )
 
 
+def _options(leaf: Leaf, env: Environment, grace: float) -> Mapping[str, JsonValue]:
+    """What belongs to the kind of step alone; of a call how long a program that answers it may be silent."""
+    if leaf.kind != "call":
+        return _script_options(leaf.node, env, grace)
+    idle = leaf.options.idle_timeout
+    return EMPTY if idle is None else {"idle_timeout": idle / 1000}
+
+
 def _script_options(node: object, env: Environment, grace: float) -> Mapping[str, JsonValue]:
     """The command with its values quoted for the shell, and the texts of its `env`. Its processes get a little less
     than the engine's own grace, so that they are killed and gathered before their step is given up."""
@@ -88,6 +97,8 @@ def _emitter(leg: Leg, path: StepPath, notice: Callable[[], None] | None) -> Cal
     def emit(text: str) -> None:
         if notice is not None:
             notice()
+        if not text:
+            return
         with suppress(Exception):  # whoever watches must not fail the step
             progress(path, redact(str(text), secrets))
 

@@ -76,10 +76,10 @@ class StepRequest:
     `inputs` are the variables the step sees; `options` is what belongs to the kind of step alone (a script's `run`,
     `env`). `attempt` counts from 0; `timeout` in seconds; `idempotency_key` is equal for all attempts of one step.
     `roots` are the folders in which files are looked up, first hit wins. Poll `cancel` or wait on it; `emit` sends a
-    line of progress, `warn` a warning that stays on the run's record. Every process that an attempt starts gets `marks`
-    in its environment and is told by `started(pid)` before it is waited for, so that it can be found and ended after
-    this process was killed. `secrets` holds the values of secret inputs by
-    name; in `inputs` a secret is `{"$secret": NAME}`, and inside text `«secret:NAME»`. With `dry_run` set nothing
+    line of progress (an empty one only says that the attempt lives), `warn` a warning that stays on the run's record.
+    Every process that an attempt starts gets `marks` in its environment and is told by `started(pid)` before it is
+    waited for, so that it can be found and ended after this process was killed. `secrets` holds the values of secret
+    inputs by name; in `inputs` a secret is `{"$secret": NAME}`, and inside text `«secret:NAME»`. With `dry_run` set nothing
     outside may be changed. `render` fills the
     placeholders of a text that goes to an agent, such as a prompt; it raises StepFailure (kind `value`) for a secret.
     """

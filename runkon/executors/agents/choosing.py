@@ -113,7 +113,7 @@ def _chosen(agent: AgentDefinition, name: str, model: str | None, runtimes: Runt
 
 def _usual(agent: AgentDefinition, runtimes: Runtimes) -> str:
     runtime = runtimes.find(USUAL)
-    if runtime is not None and runtime.availability(runtimes.settings(USUAL)).ready:
+    if runtime is not None and runtime.availability(runtimes.settings(USUAL)).ready is not False:
         return USUAL
     raise AgentRefused(
         "unknown-runtime",

@@ -399,3 +399,16 @@ def test_many_at_once(ask, program):
     assert answers == {number: f"number {number}" for number in range(8)}
     assert len(ask.pids) == 8
     assert os.getpid() not in ask.pids
+
+
+# ── what a step says ──────────────────────────────────────────────────────────────────────────────
+def test_a_step_knows_better_how_long_it_may_be_silent(ask, program):
+    step = {"options": {"idle_timeout": 0.3}}
+    with pytest.raises(StepFailure, match=r"said nothing for 0\.3 s"):
+        ask("claude", {"binary": str(program("forever()")), "idle_timeout": "1h"}, step=step)
+
+
+def test_what_is_printed_is_a_sign_of_life(ask, program, monkeypatch):
+    monkeypatch.setattr("runkon_cli.conversation.SIGN", 0.0)
+    claude(ask, program, "say(type='noise')\n" + DONE)
+    assert "" in ask.lines

@@ -344,7 +344,16 @@ def test_what_an_executor_gives_back_once_its_time_is_up_is_no_result(flow: Make
     assert case.steps["a"].output.markers == frozenset()
 
 
-def test_signs_of_life_put_the_idle_timeout_off(flow: Make) -> None:
+def test_a_call_is_told_how_long_it_may_be_silent(flow: Make) -> None:
+    case = flow("call a { idle_timeout = 10s }\ncall b")
+    seen: dict[str, Any] = {}
+    case.answers({name: lambda request: seen.update({request.name: dict(request.options)}) for name in ("a", "b")})
+    assert case.start().status == "completed"
+    assert seen == {"a": {"idle_timeout": 10.0}, "b": {}}
+
+
+@pytest.mark.parametrize("text", ["alive", ""])
+def test_signs_of_life_put_the_idle_timeout_off(flow: Make, text: str) -> None:
     case = flow("call a { idle_timeout = 10s }")
     clock = case.clock = FakeClock()
     hold = Hold()
@@ -353,7 +362,7 @@ def test_signs_of_life_put_the_idle_timeout_off(flow: Make) -> None:
 
     def work(request: Any) -> Any:
         sign.wait(30)
-        request.emit("alive")
+        request.emit(text)
         signed.set()
         return hold.answer(request)
 
