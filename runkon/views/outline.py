@@ -60,6 +60,8 @@ def overlay_of(steps: Iterable[StepRecord]) -> dict[str, Overlay]:
     """What the records say about each place of the workflow."""
     found: dict[str, Overlay] = {}
     for step in steps:
+        if step.path.endswith("]"):
+            continue  # an item: its block has a record of its own, for all of them
         place = static_path(step.path)
         spent = (step.ended_at or 0) - step.started_at if step.started_at and step.ended_at else 0
         before = found.get(place)

@@ -114,6 +114,14 @@ class TestDrawings:
                 assert inside in drawn, form
             assert repository.err == ""
 
+    def test_a_run_laid_over_counts_a_block_once(self, made):
+        repository = made()
+        run = repository.finish(repository.run("label-all-tickets", code=None))
+        drawn = repository.type("graph", "--run", run["run_id"]).splitlines()
+        assert re.fullmatch(r"└─ ✓ foreach label-tickets → label-ticket  completed \S+", drawn[1])
+        assert re.fullmatch(r"   ├─ ✓ call propose-labels  completed \S+, 2 rounds", drawn[2])
+        well_formed_mermaid(repository.type("graph", "label-all-tickets", "--format", "mermaid"))
+
     def test_mermaid_is_well_formed(self, made):
         repository = made(with_host=False)
         for name in NAMES:
