@@ -19,7 +19,7 @@ from runkon.engine.interpreter import run_body
 from runkon.engine.leg_end import shown
 from runkon.engine.limits import own_limits
 from runkon.engine.outcome import close_lost, supersede
-from runkon.engine.plan import ALWAYS, LAST, ChildBodies, Planned, Step, plan_child
+from runkon.engine.plan import ALWAYS, LAST, ChildBodies, Planned, plan_child
 from runkon.engine.results import Results
 from runkon.engine.scheduler import Strand, run_strand
 from runkon.engine.scope import Leg, Scope
@@ -31,6 +31,7 @@ from runkon.model.failures import StepFailure
 from runkon.model.ids import StepPath
 from runkon.model.output import NO_OUTPUT, JsonValue, Output
 from runkon.model.secrets import secret_name, secret_reference
+from runkon.model.status import StepStatus
 from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ class _Child:
         self.failures: list[Failure] = []
 
     def run(self, timeout: int | None, max_cost: float | None) -> ChildEnd:
-        limits = [one for one in (timeout, self.child.workflow.meta.timeout) if one is not None]
+        own = self.child.workflow.meta.timeout
+        limits = [one for one in (timeout, None if own is None else own - self._spent()) if one is not None]
         out_of_time = CancelReason(CHILD_TIMEOUT, f"`{self.path}` took longer than its timeout")
         clock, token, undo = self.leg.clock, self.token, None
         if limits:
@@ -123,6 +125,17 @@ class _Child:
         finally:
             if ledger is not None and bounds is not None:
                 ledger.leave(self.path)
+
+    def _spent(self) -> int:
+        """Milliseconds since the workflow began in an earlier leg that a crash or a pause has ended."""
+        leg, call = self.leg, self.leg.recorded.get(self.path)
+        if (
+            call is not None and call.status is not StepStatus.PENDING
+        ):  # it has ended: taken up again it has all its time
+            return 0
+        body = (leg.recorded[one] for one in leg.below(self.path) if not one.startswith(f"{self.path}/{ALWAYS}"))
+        begun = min((step.started_at for step in body if step.started_at is not None), default=None)
+        return 0 if begun is None else max(0, leg.clock.now_ms() - begun)
 
     def _ended(self, stopped: CancelReason | None, out_of_time: CancelReason) -> ChildEnd:
         failure = self._failure(stopped, out_of_time)
@@ -230,8 +243,7 @@ class _Child:
         if reason is not None and reason is not ALWAYS_GRACE:
             raise Stopped(reason)
         for planned in self.inside.always[len(done) :] if reason is not None else ():
-            if isinstance(planned, Step):
-                scope_for(strand).never_ran(planned, reason or ALWAYS_GRACE)
+            scope_for(strand).never_ran(planned, reason or ALWAYS_GRACE)
         for path in dict.fromkeys(path for failure in failures for path in failure.paths):
             record = leg.recorded.get(path)
             if record is None or record.handled is None:

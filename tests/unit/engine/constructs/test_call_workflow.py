@@ -9,7 +9,7 @@ import pytest
 
 from runkon.engine.resume import Resumption, sources_of
 from runkon.model.records import RunRecord
-from runkon.testing import FakeClock, check_text
+from runkon.testing import FakeClock, Hold, check_text
 from runkon.testing.clock import START_MS
 from tests.unit.engine.conftest import Flow
 
@@ -261,3 +261,43 @@ def test_retries_of_a_call_inside_begin_anew_with_those_of_the_call_around_it(ca
     executor = flow.answers({"a": RuntimeError("no")})
     assert flow.resume().status == "failed"
     assert len(executor.calls) == 1
+
+
+def test_the_time_of_a_called_workflow_goes_on_over_a_crash_and_begins_anew_once_it_is_over(calls: Make) -> None:
+    flow = calls("workflow w { call workflow kid } workflow kid { meta { timeout = 60s } call a call b }")
+    hold = Hold()
+    clock = flow.clock = FakeClock()
+    flow.answers({"b": hold})
+    end = flow.begin()
+    hold.wait_begun()
+    count = len(flow.events)
+    clock.advance(60.0)
+    assert end().status == "failed"
+    flow.kill_at(count)
+
+    def resumed(at_ms: int, timer: float) -> str:
+        clock = flow.clock = FakeClock(START_MS + at_ms)
+        hold = Hold()
+        flow.answers({"b": hold})
+        ended: list[RunRecord] = []
+        thread = threading.Thread(target=lambda: ended.append(flow.resume()), daemon=True)
+        thread.start()
+        hold.wait_begun()
+        clock.wait_for_timer(timer)
+        clock.advance(timer)
+        thread.join(30)
+        return ended[0].status
+
+    assert resumed(20_000, 40.0) == "failed"
+    assert flow.statuses["kid"] == "timed_out"
+    assert resumed(500_000, 60.0) == "failed"
+
+
+def test_a_called_workflow_that_has_ended_is_not_out_of_time_later(calls: Make) -> None:
+    flow = calls("workflow w { call workflow kid call after } workflow kid { meta { timeout = 60s } call a }")
+    flow.clock = FakeClock()
+    flow.answers({})
+    flow.start()
+    flow.kill_in("after")
+    flow.clock = FakeClock(START_MS + 500_000)
+    assert flow.resume().status == "completed"
