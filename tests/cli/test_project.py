@@ -83,6 +83,50 @@ class TestPlugins:
         assert "`two`" in case.err
 
 
+RUNTIMES = """
+from runkon import hookimpl
+from runkon.model.agents import Availability
+
+
+class Local:
+    version = "1"
+
+    def __init__(self, name):
+        self.name = name
+
+    def run(self, request):
+        raise NotImplementedError
+
+    def offers(self, model):
+        return False
+
+    def most_cost_usd(self, request):
+        return None
+
+    def availability(self, settings, *, check=False):
+        if self.name == "broken":
+            raise OSError("out of order")
+        if "argv" in settings:
+            return Availability(ready=False, detail="no argv")
+        if check:
+            return Availability(ready=True, detail="asked")
+        return Availability(ready=None, detail="the key LOCAL_KEY is present")
+
+
+@hookimpl
+def runkon_register_runtimes(register):
+    register(Local("local"))
+    register(Local("broken"))
+"""
+SETTINGS = """
+[runtimes.mine]
+type = "local"
+argv = []
+[runtimes.lost]
+type = "gone"
+"""
+
+
 class TestDoctor:
     def test_all_is_well(self, case):
         case.env(OPENAI_API_KEY="sk-secret").run("doctor").exits(0).stderr("")
@@ -95,12 +139,24 @@ class TestDoctor:
     def test_a_file_in_the_place_of_the_state_folder_is_a_problem(self, case):
         (case.project / ".runkon").rmdir()
         case.file(".runkon", "x").run("doctor").exits(5)
-        assert "state folder  problem  .runkon: it is a file, not a folder" in case.out
+        assert "state folder problem .runkon: it is a file, not a folder" in " ".join(case.out.split())
         assert "is a file, but the database needs a folder there" in case.run("runs").exits(5).err
 
     def test_a_wrong_setting_is_a_problem(self, case):
         case.file("runkon.toml", "jobs = 0\n").run("doctor").exits(5)
         assert "settings  problem  `jobs` in `runkon.toml` is 0" in case.out
+
+    def test_runtimes_are_listed_with_what_they_need(self, case):
+        case.file(".runkon/plugins/local.py", RUNTIMES).file("runkon.toml", SETTINGS).run("doctor", "--json").exits(5)
+        found = {one["name"]: (one["state"], one["detail"]) for one in case.json()["doctor"]}
+        assert found["runtime test"] == ("ok", "makes answers up from schemas, offline; `--model test`")
+        assert found["runtime local"] == ("unknown", "the key LOCAL_KEY is present")
+        assert found["runtime mine"] == ("missing", "no argv")
+        assert found["runtime broken"] == ("problem", "its plugin failed: out of order")
+        assert found["runtime lost"] == ("problem", "its table has the type `gone`, which is not there")
+        case.run("doctor", "--check", "--json").exits(5)
+        found = {one["name"]: (one["state"], one["detail"]) for one in case.json()["doctor"]}
+        assert found["runtime local"] == ("ok", "asked")
 
     def test_a_broken_plugin_is_a_problem(self, case):
         case.file(".runkon/plugins/broken.py", "1 / 0\n").run("doctor", "--json").exits(5)

@@ -1,4 +1,4 @@
-"""`runkon doctor`: is everything here that runs need? Looks only; changes nothing, asks nobody outside."""
+"""`runkon doctor`: is everything here that runs need? Looks only; asks nobody outside unless told to."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ import click
 from runkon import __version__
 from runkon.cli.console import columns
 from runkon.cli.files import shown
+from runkon.cli.options import VariableOption
 from runkon.cli.options import command as runkon_command
 from runkon.cli.session import Session
 from runkon.errors import EXIT_ENVIRONMENT, EXIT_OK, UserError
+from runkon.model.value_text import harmless
 from runkon.named import NamedTuple
 from runkon.settings import Settings
+from runkon.views.lines import first_line
 from runkon.views.times import counted
 
 OLDEST_SQLITE = (3, 35)
@@ -26,7 +29,7 @@ _TOOLS = (("git", "repository facts"), ("sh", "scripts"), ("dot", "`graph --form
 
 
 class Check(NamedTuple):
-    """One thing that was looked at. `state` is `ok missing problem`; only a problem makes the command fail."""
+    """One thing that was looked at. `state` is `ok missing unknown problem`; only a problem makes the command fail."""
 
     name: str
     state: str
@@ -35,11 +38,14 @@ class Check(NamedTuple):
 
 @runkon_command(
     "doctor",
-    summary="Check what is installed, the project, its database and plugins. Changes nothing, stays offline.",
+    summary="""Check what is installed, the project, its database, plugins and runtimes. Changes nothing.
+
+    Stays offline; with `--check` runtimes are asked whether they answer. Keys are present or absent.""",
 )
+@click.option("--check", cls=VariableOption, is_flag=True, help="ask runtimes over the network whether they answer")
 @click.pass_obj
-def command(session: Session) -> int:
-    checks = list(_checks(session))
+def command(session: Session, *, check: bool) -> int:
+    checks = list(_checks(session, asks=check))
     console = session.console
     is_well = not any(check.state == "problem" for check in checks)
     if session.as_json:
@@ -50,7 +56,7 @@ def command(session: Session) -> int:
     return EXIT_OK if is_well else EXIT_ENVIRONMENT
 
 
-def _checks(session: Session) -> Iterator[Check]:
+def _checks(session: Session, *, asks: bool) -> Iterator[Check]:
     yield Check("runkon", "ok", __version__)
     yield Check("python", "ok", f"{sys.version.split()[0]} at {sys.executable}")
     is_new = sqlite3.sqlite_version_info >= OLDEST_SQLITE
@@ -63,6 +69,7 @@ def _checks(session: Session) -> Iterator[Check]:
     yield from _project(settings)
     yield _database(session)
     yield from _plugins(session)
+    yield from _runtimes(session, asks=asks)
     for tool, purpose in _TOOLS:
         found = shutil.which(tool)
         yield Check(tool, "ok" if found else "missing", found or f"needed for {purpose}")
@@ -90,6 +97,31 @@ def _database(session: Session) -> Check:
     except UserError as error:
         return Check("database", "problem", error.message)
     return Check("database", "ok", f"{shown(path)}, {counted(number, 'run')}, durability {session.settings.durability}")
+
+
+def _runtimes(session: Session, *, asks: bool) -> Iterator[Check]:
+    """What could run agent files here; a runtime that isn't ready is no problem, as nobody may want it."""
+    from runkon.executors.agents.finding import runtimes_of
+
+    try:
+        registry = session.app.loaded.registry
+    except UserError:
+        return
+    tables = session.settings.runtimes
+    runtimes = runtimes_of(registry.things("runtime"), tables)
+    for name in runtimes.names():
+        runtime = runtimes.find(name)
+        assert runtime is not None
+        try:
+            found = runtime.availability(runtimes.settings(name), check=asks)
+        except Exception as error:  # noqa: BLE001  a plugin may raise anything
+            yield Check(f"runtime {name}", "problem", f"its plugin failed: {first_line(str(error)) or repr(error)}")
+            continue
+        state = {True: "ok", False: "missing", None: "unknown"}[found.ready]
+        yield Check(f"runtime {name}", state, first_line(harmless(found.detail)))
+    for name in sorted(set(tables) - set(runtimes.names())):
+        kind = tables[name].get("type", name)
+        yield Check(f"runtime {name}", "problem", f"its table has the type `{kind}`, which is not there")
 
 
 def _plugins(session: Session) -> Iterator[Check]:
