@@ -129,9 +129,7 @@ class _Child:
     def _spent(self) -> int:
         """Milliseconds since the workflow began in an earlier leg that a crash or a pause has ended."""
         leg, call = self.leg, self.leg.recorded.get(self.path)
-        if (
-            call is not None and call.status is not StepStatus.PENDING
-        ):  # it has ended: taken up again it has all its time
+        if call is not None and call.status is not StepStatus.PENDING:  # it has ended, and is given all its time
             return 0
         body = (leg.recorded[one] for one in leg.below(self.path) if not one.startswith(f"{self.path}/{ALWAYS}"))
         begun = min((step.started_at for step in body if step.started_at is not None), default=None)
