@@ -205,6 +205,7 @@ def _not_waiting(app: App, run: RunRecord, message: str, help: str | None = None
 
 
 def _ambiguous(app: App, run: RunRecord, found: Sequence[GateRecord]) -> UserError:
+    found = sorted(found, key=lambda gate: gate.path)  # branches open theirs in any order
     listed = ", ".join(f"`{gate.path}`" for gate in found)
     return UserError(
         "ambiguous-gate",

@@ -145,9 +145,16 @@ class Gates:
             raise Waits(frozenset({gate.path}))
         waiter, leg = Waiter(), scope.leg
         undo: list[Callable[[], None]] = [scope.token.on_cancel(waiter.wake)]
-        if gate.deadline_at is not None:
-            left = max(0.0, (gate.deadline_at - leg.clock.now_ms()) / 1000)
-            undo.append(leg.clock.call_after(left, waiter.wake))
+        is_over = threading.Event()  # not by the wall clock, which somebody may set meanwhile
+
+        def end() -> None:
+            is_over.set()
+            waiter.wake()
+
+        if _is_due(gate, scope):
+            is_over.set()
+        elif gate.deadline_at is not None:
+            undo.append(leg.clock.call_after((gate.deadline_at - leg.clock.now_ms()) / 1000, end))
         undo.append(watcher().watch_answers(self._store, self._run, waiter.wake))
         if resolver is not None:
             undo.append(Polling(self._store, resolver, node, scope, gate, waiter.wake).stop)
@@ -157,7 +164,7 @@ class Gates:
             while (verdict := self._verdict(gate, scope)) is None:
                 if scope.token.reason is not None:
                     self._stopped(gate, scope)
-                if _is_due(gate, scope):
+                if is_over.is_set():
                     return self._expired(gate, scope)
                 waiter.wait()
             if scope.token.reason is not None:  # a cancel beats every decision that is not on record yet

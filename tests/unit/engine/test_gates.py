@@ -332,6 +332,31 @@ def test_a_decision_after_the_deadline_does_not_count() -> None:
     assert play.leg().step("human_review").status is StepStatus.TIMED_OUT
 
 
+@pytest.mark.parametrize("seconds", [7200, -7200], ids=["forward", "back"])
+def test_a_wall_clock_that_is_set_ends_no_wait_early_and_none_late(seconds: int) -> None:
+    clock, looks = FakeClock(), threading.Semaphore(0)
+    play = Play(BODY % "timeout = 1h on_timeout = continue", clock=clock)
+    read = play.store.gate_answers
+
+    def counted(run: RunID) -> Sequence[GateAnswer]:
+        if threading.current_thread().name != "runkon-watcher":
+            looks.release()
+        return read(run)
+
+    def then() -> None:
+        clock.wait_for_timer(3600)
+        clock.set_wall(seconds)
+        play.store.gate_answers = counted  # type: ignore[method-assign]
+        for number in range(3):  # news, by which the wait looks again
+            play.answer(said(gate="another", occurrence=number + 1))
+            assert looks.acquire(timeout=PATIENCE)
+        clock.advance(3600)
+
+    done = play.attended(then)
+    assert decisions(done) == [("timed_out", "runkon", "timeout")]
+    assert calls(play) == ["wait_for"]
+
+
 # ── waiting ───────────────────────────────────────────────────────────────────────────────────────
 def test_a_leg_that_is_attended_goes_on_soon_after_the_decision() -> None:
     play = Play(BODY % "")
