@@ -98,7 +98,8 @@ class Catalog(Protocol):
 
 
 class Facts(NamedTuple):
-    """Static facts of a workflow; None where no bound exists. `missing` lists `kind:name` of what was not found."""
+    """Static facts of a workflow and of those it calls, whose gates and scripts are `called/name`; None where no bound
+    exists. `missing` lists `kind:name` of what was not found; executors, providers and reducers are those that were."""
 
     calls_max: int | None
     concurrency_max: int | None
@@ -107,6 +108,8 @@ class Facts(NamedTuple):
     inputs_required: tuple[str, ...]
     executors: tuple[str, ...]
     missing: tuple[str, ...]
+    providers: tuple[str, ...] = ()
+    reducers: tuple[str, ...] = ()
 
 
 @value_class(frozen=True, slots=True)

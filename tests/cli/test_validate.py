@@ -99,6 +99,8 @@ def test_json_has_findings_with_their_ends_and_the_facts(case):
                     "inputs_required": ["scope"],
                     "executors": ["script"],
                     "missing": [],
+                    "providers": [],
+                    "reducers": [],
                 },
             },
         ],

@@ -143,6 +143,8 @@ def _facts_lines(facts: Facts) -> Iterator[str]:
         ("scripts", facts.scripts),
         ("gates", facts.gates),
         ("executors", facts.executors),
+        ("providers", facts.providers),
+        ("reducers", facts.reducers),
         ("missing", facts.missing),
     )
     for name, values in named:
@@ -173,4 +175,6 @@ def _facts_object(facts: Facts) -> dict[str, JsonValue]:
         "inputs_required": list(facts.inputs_required),
         "executors": list(facts.executors),
         "missing": list(facts.missing),
+        "providers": list(facts.providers),
+        "reducers": list(facts.reducers),
     }

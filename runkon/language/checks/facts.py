@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from runkon.language.checks.context import Context
 from runkon.language.checks.resources import Missing, missing_resources
-from runkon.language.keys import bodies, result_key
+from runkon.language.keys import bodies, result_key, step_options
 from runkon.language.nodes import (
     AgentRef,
     AlwaysBlock,
@@ -18,16 +18,22 @@ from runkon.language.nodes import (
     GateStep,
     IfBlock,
     ListValue,
+    Number,
     ParallelBlock,
     ScriptStep,
     SetStatement,
     Statement,
     StepOptions,
+    Text,
     WhileBlock,
+    Word,
     Workflow,
 )
 from runkon.language.program import Facts
 from runkon.named import NamedTuple
+from runkon.pattern import pattern
+
+_WHOLE = pattern(r"-?[0-9]{1,9}")
 
 
 class Bound(NamedTuple):
@@ -45,19 +51,43 @@ def facts_of(context: Context, children: Mapping[str, Facts], *, ends: bool = Tr
     """The facts of one workflow; `children` are those of the workflows it calls, as far as they are known. Unless
     the calls of workflows `ends` somewhere there are no bounds."""
     bound = _Bounds(children).of(context.workflow) if ends else UNBOUNDED
-    limit = context.workflow.meta.max_parallel
-    at_once = bound.at_once if limit is None or bound.at_once is None else min(bound.at_once, limit)
-    statements = context.statements
+    meta, statements = context.workflow.meta, context.statements
     gone = tuple(missing_resources(context))
+    absent = {(missing.kind, missing.name) for missing in gone}
+    missing = [*(f"{kind}:{name}" for kind, name, _ in gone), *_missing_workflows(context)]
+    providers = (_provider_of(s) for s in statements if isinstance(s, ForEachBlock))
+    reducers = (channel.reducer for channel in context.workflow.state)
     return Facts(
-        calls_max=bound.calls,
-        concurrency_max=at_once if at_once is not None else limit,
-        gates=_unique(s.key for s in statements if isinstance(s, GateStep)),
-        scripts=_unique(s.name for s in statements if isinstance(s, ScriptStep)),
+        calls_max=_least(bound.calls, meta.max_calls),
+        concurrency_max=_least(bound.at_once, meta.max_parallel),
+        gates=_own_and_below((s.key for s in statements if isinstance(s, GateStep)), children, "gates"),
+        scripts=_own_and_below((s.name for s in statements if isinstance(s, ScriptStep)), children, "scripts"),
         inputs_required=_unique(declared.name for declared in context.workflow.inputs if declared.required),
-        executors=_executors(context, gone),
-        missing=_unique([*(f"{kind}:{name}" for kind, name, _ in gone), *_missing_workflows(context)]),
+        executors=_all(_executors(context, gone), children, "executors"),
+        missing=_all(missing, children, "missing"),
+        providers=_all((p for p in providers if p and ("provider", p) not in absent), children, "providers"),
+        reducers=_all((r for r in reducers if ("reducer", r) not in absent), children, "reducers"),
     )
+
+
+def _own_and_below(own: Iterable[str], children: Mapping[str, Facts], name: str) -> tuple[str, ...]:
+    """What stands in the workflow, and in those it calls: `called/gate`."""
+    below = (f"{child}/{one}" for child, facts in children.items() for one in getattr(facts, name))
+    return _unique([*own, *below])
+
+
+def _all(own: Iterable[str], children: Mapping[str, Facts], name: str) -> tuple[str, ...]:
+    """What a run of the workflow needs, wherever it is named."""
+    return _unique([*own, *(one for facts in children.values() for one in getattr(facts, name))])
+
+
+def _least(*bounds: int | None) -> int | None:
+    return min((bound for bound in bounds if bound is not None), default=None)
+
+
+def _provider_of(statement: ForEachBlock) -> str | None:
+    over = statement.over
+    return over.text if isinstance(over, Word) and "." not in over.text else None
 
 
 def _missing_workflows(context: Context) -> list[str]:
@@ -78,6 +108,9 @@ def _executors(context: Context, gone: Iterable[Missing]) -> tuple[str, ...]:
         elif isinstance(statement, CallStep):
             override = context.overrides.get(result_key(statement) or "")
             found.append(override or statement.options.executor or statement.agent.text)
+        if (options := step_options(statement)) is not None:
+            helpers = (options.fallback, options.on_fail)
+            found += [helper.text for helper in helpers if isinstance(helper, AgentRef)]
     return tuple(name for name in _unique(found) if name not in absent)
 
 
@@ -137,12 +170,25 @@ class _Bounds:
         once = self._child(statement.workflow or "") if statement.body is None else self._body(statement.body)
         if once.calls == 0:
             return NOTHING
-        items = statement.max_items
-        if isinstance(statement.over, ListValue):
-            items = len(statement.over.items) if items is None else min(len(statement.over.items), items)
+        items = _least(statement.max_items, _number_of_items(statement))
         width = max(statement.max_parallel, 1) if items is None else min(max(statement.max_parallel, 1), items)
         at_once = None if once.at_once is None else once.at_once * width
         return Bound(None if items is None or once.calls is None else once.calls * items, at_once)
+
+
+def _number_of_items(statement: ForEachBlock) -> int | None:
+    """How many items a list or a range of written numbers has; None for any other."""
+    if isinstance(statement.over, ListValue):
+        return len(statement.over.items)
+    if _provider_of(statement) != "range":
+        return None
+    written = {entry.name: entry.value for entry in statement.scope or ()}
+    numbers = {name: v.text for name, v in written.items() if isinstance(v, Text | Word | Number)}
+    ends = [numbers.get("from", "1"), numbers.get("to", ""), numbers.get("step", "1")]
+    if not all(_WHOLE.fullmatch(end) for end in ends) or int(ends[2]) == 0:
+        return None
+    first, last, step = map(int, ends)
+    return len(range(first, last + (1 if step > 0 else -1), step))
 
 
 def _helpers(options: StepOptions) -> int:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from runkon.language.check import check, check_again
 from runkon.language.diagnostics import Diagnostic
 from runkon.language.parser import parse
@@ -148,3 +150,62 @@ class Nothing(SyntaxOnly):
 def again(text: str, catalog: Catalog) -> tuple[CheckedWorkflow | None, tuple[Diagnostic, ...]]:
     parsed = parse(SourceFile("w.wf", text))
     return check_again(parsed, parsed.workflows[0], catalog)
+
+
+@pytest.mark.parametrize(
+    ("scope", "calls"),
+    [
+        ("from = 1 to = 10", 10),
+        ("from = 10 to = 1 step = -3", 4),
+        ("from = 0 to = 9 step = 5", 2),
+        ("to = 3", 3),
+        ("from = 5 to = 1", 0),
+        ('from = 1 to = "{{n}}"', None),
+        ("from = 1", None),
+        ("from = 1 to = 5 step = 0", None),
+    ],
+)
+def test_a_range_of_written_numbers_has_a_bound(checked, scope: str, calls: int | None) -> None:
+    text = f"W{{ inputs {{ n }} foreach i in range {{ scope = {{ {scope} }} call a }} }}"
+    assert checked(text).facts.calls_max == calls
+    assert checked(text.replace("call a", "max_items = 2 call a")).facts.calls_max == min(
+        2, 2 if calls is None else calls
+    )
+
+
+def test_limits_of_a_workflow_bound_its_calls(checked) -> None:
+    loop = "do { max_iterations = 9 call a } while a.x"
+    assert checked(f"W{{ meta {{ max_calls = 4 }} {loop} }}").facts.calls_max == 4
+    assert checked(f"W{{ meta {{ max_calls = 40 }} {loop} }}").facts.calls_max == 9
+    endless = "W{ %s foreach f in a.files { call b } call a }"
+    assert checked(endless.replace("%s", "meta { max_calls = 7 } call a")).facts.calls_max == 7
+
+
+def test_facts_reach_through_called_workflows(checked, catalog) -> None:
+    world = catalog(
+        workflows={
+            "k": "workflow k { inputs { q required } script build { run = x } gate human_review { } call b"
+            " call workflow l foreach t in range { scope = { to = 2 } call c } }",
+            "l": "workflow l { meta { max_calls = 5 } script tidy { run = y }"
+            " do { max_iterations = 9 call d } while d.x }",
+        }
+    )
+    text = "W{ state { n number reduce = max } parallel { call workflow k { retries = 1 inputs { q = 1 } } call a } }"
+    facts = checked(text, world).facts
+    assert facts.calls_max == 2 * (1 + 5 + 2) + 1
+    assert facts.concurrency_max == 2
+    assert facts.gates == ("k/human_review",)
+    assert facts.scripts == ("k/build", "k/l/tidy")
+    assert facts.executors == ("a", "script", "b", "c", "d")
+    assert (facts.providers, facts.reducers) == (("range",), ("max",))
+    assert facts.inputs_required == ()
+
+
+def test_agents_that_stand_in_are_executors_too(checked) -> None:
+    facts = checked("W{ call a { fallback = b on_fail = c } script s { run = x on_fail = continue } }").facts
+    assert facts.executors == ("a", "b", "c", "script")
+
+
+def test_a_workflow_that_calls_itself_has_no_bound(checked, catalog) -> None:
+    world = catalog(workflows={"k": "workflow k { call a call workflow k }"})
+    assert checked("W{ call workflow k }", world).facts.calls_max is None
