@@ -12,7 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from runkon.cassettes.answering import CAUSE, Miss, Mode, Replay, ReplayedExecutors, recorded_runtimes
+from runkon.cassettes.answering import (
+    CAUSE,
+    Miss,
+    Mode,
+    RecordedLists,
+    Replay,
+    ReplayedExecutors,
+    recorded_runtimes,
+)
 from runkon.cassettes.cassette import Cassette, answers_in, decisions_of, lists_in
 from runkon.cassettes.comparing import Divergence, compare, of_misses
 from runkon.engine.cancellation import RunControl
@@ -20,8 +28,7 @@ from runkon.engine.config import RunConfig
 from runkon.engine.runner import Runner
 from runkon.errors import EXIT_ENVIRONMENT, EXIT_NOT_FOUND, UserError
 from runkon.language.program import AgentFault, AgentUse, Catalog, CheckedWorkflow, LoadedWorkflow, Located
-from runkon.model.ids import RunID, StepPath
-from runkon.model.items import ItemsCollected
+from runkon.model.ids import RunID
 from runkon.model.output import JsonValue
 from runkon.model.ports import EventSink, RunStore
 from runkon.model.records import RunRecord
@@ -310,14 +317,6 @@ class Replaying:
         if on_created is not None:
             on_created(run)
         return runner.execute(run, source.program, config, control)
-
-
-class RecordedLists(dict[str, object]):
-    """Item providers by name, which are asked where no list is on record for a place."""
-
-    def __init__(self, lists: Iterable[ItemsCollected], providers: Mapping[str, object] = {}) -> None:
-        super().__init__(providers)
-        self.lists: Mapping[StepPath, ItemsCollected] = {one.path: one for one in lists}
 
 
 class _Recorded(Catalog):

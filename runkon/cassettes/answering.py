@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
-from runkon.cassettes.cassette import Answer, Cassette
+from runkon.cassettes.cassette import Answer, Cassette, place_of
 from runkon.errors import Cancelled, UserError
 from runkon.model.agents import AgentCall, AgentReply, AgentRequest, Availability
 from runkon.model.failures import StepFailure
 from runkon.model.ids import StepPath
+from runkon.model.items import ItemsCollected
 from runkon.model.output import NO_OUTPUT, JsonValue, Output, Usage
 from runkon.model.ports import ActionExecutor, Executors, StepRequest
 from runkon.model.records import Asked, Seen
@@ -43,6 +44,34 @@ class Miss(NamedTuple):
     recorded: Answer | None
     reads: tuple[str, ...] = ()
     is_end: bool = False
+
+
+class Turns:
+    """The answers of a cassette by place alone, each once: nothing is compared. Not for several threads at once."""
+
+    def __init__(self, cassette: Cassette) -> None:
+        self._left: dict[StepPath, list[Answer]] = defaultdict(list)
+        for answer in cassette.answers:
+            self._left[answer.path].append(answer)
+
+    def next(self, path: StepPath) -> Answer | None:
+        """The answer to the next attempt of a step."""
+        left = self._left.get(place_of(path))
+        return left.pop(0) if left else None
+
+
+def give(answer: Answer, request: StepRequest) -> Output:
+    """What was answered, after as much time as it took; without what it cost. Raises what failed then; one that was
+    stopped waits to be stopped again."""
+    if answer.outcome == "stopped":
+        request.cancel.wait(_FOREVER)
+        raise Cancelled("it was stopped")
+    if answer.elapsed_ms > 1:
+        request.cancel.wait((answer.elapsed_ms - 1) / 1000)  # its own time limit would come a moment later
+        request.cancel.raise_if_cancelled()
+    if answer.error is not None:
+        raise StepFailure(answer.error.kind, answer.error.message)
+    return replace(answer.output or NO_OUTPUT, usage=None)
 
 
 class Replay:
@@ -73,9 +102,10 @@ class Replay:
         """The answer to the next attempt of a step."""
         with self._lock:
             asked, sees = self._heard.get(path, (None, _all_the_same))
-            turn = self._turns[path]
-            self._turns[path] += 1
-            mine = self._by_path.get(path, [])
+            place = place_of(path)
+            turn = self._turns[place]
+            self._turns[place] += 1
+            mine = self._by_path.get(place, [])
             here = mine[turn] if turn < len(mine) else None
             if here is not None and id(here) in self._taken:
                 here = None
@@ -120,6 +150,14 @@ class Replay:
 
 def _all_the_same(_seen: Seen | None) -> bool:
     return True
+
+
+class RecordedLists(dict[str, object]):
+    """Item providers by name, which are asked where no list is on record for a place."""
+
+    def __init__(self, lists: Iterable[ItemsCollected], providers: Mapping[str, object] = {}) -> None:
+        super().__init__(providers)
+        self.lists: Mapping[StepPath, ItemsCollected] = {one.path: one for one in lists}
 
 
 class ReplayedExecutors(Executors):
@@ -257,12 +295,10 @@ class ReplayedExecutor:
                 self._replay.end_at(found)
                 self._miss(request)
             raise Cancelled("it was stopped")
-        if self._replay.mode == "strict" and found.elapsed_ms > 1:
-            request.cancel.wait((found.elapsed_ms - 1) / 1000)  # its own time limit would come a moment later
-            request.cancel.raise_if_cancelled()
+        if self._replay.mode == "strict":
+            return give(found, request)
         if found.error is not None:
             failure = StepFailure(found.error.kind, found.error.message)
             failure.usage = Usage(cost_usd=0.0) if self.metered else None  # type: ignore[attr-defined]
             raise failure
-        output = found.output or NO_OUTPUT
-        return replace(output, usage=Usage(cost_usd=0.0) if self.metered else None)
+        return replace(found.output or NO_OUTPUT, usage=Usage(cost_usd=0.0) if self.metered else None)

@@ -17,6 +17,7 @@ from runkon.model.ids import StepPath
 from runkon.model.items import ItemsCollected
 from runkon.model.output import EMPTY, JsonValue, Output
 from runkon.model.records import Asked, GateAnswer, Seen, StepError, StepInfo
+from runkon.model.secrets import secret_mark, secret_name
 from runkon.pattern import pattern
 
 Outcome: TypeAlias = Literal["completed", "failed", "stopped"]
@@ -83,6 +84,14 @@ def answers_in(envelopes: Iterable[ev.Envelope]) -> tuple[Answer, ...]:
     return tuple(answer for kept in ordered for answer in kept)
 
 
+def inputs_without_secrets(cassette: Cassette) -> dict[str, JsonValue]:
+    """The inputs, a text in the place of each secret: nobody is called, so nobody needs to know it."""
+    return {
+        name: value if (secret := secret_name(value)) is None else secret_mark(secret)
+        for name, value in cassette.inputs.items()
+    }
+
+
 def _forget(kept: list[Answer], later: Answer) -> None:
     """Once a later leg has tried a step, what earlier ones were told counts no more, however it ended."""
     if kept and kept[-1].leg < later.leg:
@@ -100,6 +109,11 @@ def as_first_leg(path: StepPath, last: str | None) -> StepPath | None:
     if last is None or _ALWAYS.match(path) is None:
         return path
     return StepPath(f"always#1/{path.removeprefix(last)}") if path.startswith(last) else None
+
+
+def place_of(path: StepPath) -> StepPath:
+    """The path of a step under which a cassette has it, whichever leg its always block belongs to."""
+    return as_first_leg(path, last_always([path])) or path
 
 
 def _of_last_always(found: dict[StepPath, list[Answer]]) -> None:

@@ -111,11 +111,15 @@ class ProjectWorkflows:
     def find(self, name: str, beside: Path) -> TestedWorkflow:
         """The workflow of that name or file, checked; executors need not exist. Raises UserError `workflow-not-found`
         and `invalid-workflow`, which names the first error."""
-        near = [beside / name, beside / f"{name}.wf"]
-        path = next((file for file in near if file.is_file()), None) or self._app.find_workflow(name)
+        path = self.locate(name, beside)
         if path not in self._known:
             self._known[path] = self._checked(path)
         return self._known[path]
+
+    def locate(self, name: str, beside: Path) -> Path:
+        """The file behind it. Raises UserError `workflow-not-found`."""
+        near = [beside / name, beside / f"{name}.wf"]
+        return next((file for file in near if file.is_file()), None) or self._app.find_workflow(name)
 
     def _checked(self, path: Path) -> TestedWorkflow:
         source = read_source(path, str(path))

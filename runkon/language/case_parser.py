@@ -28,7 +28,7 @@ from runkon.named import NamedTuple
 
 SUFFIX = ".wftest"
 _OPTIONS = {
-    "test": ("workflow", "inputs"),
+    "test": ("workflow", "inputs", "cassette"),
     "expect": ("status", "ran", "skipped", "failed", "outputs", "error", "that"),
 }
 _REPEATED = frozenset({"that"})  # a test may expect several conditions

@@ -23,7 +23,9 @@ from runkon.testing.scripted import PATIENCE
 
 _LOOK = 0.0003  # real seconds between two looks
 _LOOKS = 3  # so often in a row everything has to wait
-_OTHERS = frozenset({"runkon-timer", "runkon-watcher", "runkon-recorder", "runkon-sink", "runkon-kill", "runkon-prompt"})
+_OTHERS = frozenset(
+    {"runkon-timer", "runkon-watcher", "runkon-recorder", "runkon-sink", "runkon-kill", "runkon-prompt"}
+)
 
 
 _Result = TypeVar("_Result")

@@ -200,3 +200,50 @@ class TestPrompt:
         assert "the record does not say what `a` was asked" in case.err
         case.run("show", "@last", "--prompt").exits(2)
         assert "name the step" in case.err
+
+
+class TestCases:
+    CASE = """\
+        test "as recorded" {
+          workflow = "flow"
+          cassette = "flow.json"
+          decide human_review { approve = true by = "ann" after = 3h }
+          expect { status = completed  ran = ["end"]  failed = ["bad"]  outputs { end = "hello kim, ann" } }
+        }
+        """
+
+    def test_a_test_is_answered_by_the_cassette_of_a_real_run(self, case):
+        case.wf(FLOW, "flow.wf").file("flow.wftest", self.CASE)
+        case.run("test", "--record").exits(0)
+        assert calls(case) == 6
+        assert "passed  flow.wftest:1  as recorded" in case.out
+        assert "recorded flow.json: completed" in case.err
+        case.run("test", "-q").exits(0)
+        assert calls(case) == 6
+
+    def test_decisions_and_inputs_come_from_there_and_answers_of_the_test_come_first(self, recorded):
+        text = """\
+            test "other" {
+              workflow = "flow"
+              cassette = ".runkon/cassettes/flow.json"
+              answer hello { context = "good day" }
+              expect { status = completed  that = human_review.by == "ann" }
+            }
+            """
+        recorded.file("flow.wftest", text).run("test", "-q").exits(0)
+
+    def test_a_step_that_is_not_on_it_is_named(self, recorded):
+        edit(recorded, "script end {", 'script more { run = "echo more" }\n script end {')
+        text = 'test "x" { workflow = "flow" cassette = ".runkon/cassettes/flow.json" expect { status = completed } }'
+        recorded.file("flow.wftest", text).run("test", "-q").exits(1)
+        assert "the step `more` has no answer in this test, and no more in its cassette" in recorded.out
+
+    def test_a_cassette_that_is_not_there_is_told_with_what_to_do(self, case):
+        case.wf(FLOW, "flow.wf").file("flow.wftest", self.CASE).run("test", "-q").exits(1)
+        assert "cassette-unreadable" in case.out
+        assert "no such file" in case.out
+
+    def test_two_tests_can_not_leave_their_answers_in_one_file(self, case):
+        case.wf(FLOW, "flow.wf").file("flow.wftest", self.CASE + self.CASE.replace("as recorded", "again"))
+        case.run("test", "--record", "-q").exits(2)
+        assert "duplicate-cassette" in case.err

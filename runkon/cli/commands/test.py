@@ -33,16 +33,26 @@ _STYLES = {"passed": "good", "failed": "bad", "error": "bad"}
 @click.argument("paths", nargs=-1)
 @click.option("-k", "word", cls=VariableOption, metavar="TEXT", help="only tests with TEXT in their name or file")
 @click.option("--update", cls=VariableOption, is_flag=True, help="make failed tests expect what happened")
+@click.option(
+    "--record", cls=VariableOption, is_flag=True,
+    help="first run the workflows of tests with a `cassette` for real, and leave their answers there",
+)  # fmt: skip
 @click.option("--junit", cls=VariableOption, metavar="FILE", help="write the results as JUnit XML too")
 @click.pass_obj
-def command(session: Session, paths: tuple[str, ...], *, word: str | None, update: bool, junit: str | None) -> int:
+def command(
+    session: Session, paths: tuple[str, ...], *, word: str | None, update: bool, record: bool, junit: str | None
+) -> int:
     workflows = ProjectWorkflows(session.app)
     results: list[CaseResult] = []
     changed: list[Path] = []
     for path in case_files(session.app, paths):
         parsed = read_cases(path)
-        mine = []
-        for result in run_file(parsed, workflows, select=partial(_is_meant, path=path, word=word)):
+        mine, is_meant = [], partial(_is_meant, path=path, word=word)
+        if record:
+            from runkon.cli.case_recording import record_cases  # late: where it was asked for
+
+            record_cases(session, parsed, is_meant)
+        for result in run_file(parsed, workflows, select=is_meant):
             mine.append(result)
             if not update:
                 _show(session, result)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
+from runkon.cassettes.answering import Turns, give
+from runkon.cassettes.cassette import Cassette
 from runkon.errors import Fatal
 from runkon.language.case_nodes import Case, CaseBlock
 from runkon.model.ids import StepPath
@@ -19,7 +22,7 @@ class CaseAnswers(ScriptedExecutor):
     """Answers by path, key or name. One answer of a step serves every attempt and visit, several serve one each.
     `unanswered` are the paths of steps that asked in vain, with a sentence's end that says why."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, cassette: Cassette | None = None) -> None:
         answers: dict[str, list[Answer]] = {}
         for block in case.blocks("answer"):
             answers.setdefault(str(block.name), []).append(answer_of(block))
@@ -28,14 +31,18 @@ class CaseAnswers(ScriptedExecutor):
         super().__init__(ready, default=Fatal if standing is None else answer_of(standing), name="answers")
         self._is_open = standing is None
         self._numbers = {name: len(found) for name, found in answers.items()}
+        self._turns = None if cassette is None else Turns(cassette)
         self.unanswered: dict[StepPath, str] = {}
 
     def _pick(self, request: StepRequest) -> Answer:
         key = next((key for key in keys_of(request) if key in self._numbers), None)
+        if key is None and self._turns is not None and (found := self._turns.next(request.path)) is not None:
+            return partial(give, found)
         if key is None and not self._is_open:
             return super()._pick(request)
         if key is None:
-            self.unanswered[request.path] = "has no answer in this test"
+            where = "in this test" if self._turns is None else "in this test, and no more in its cassette"
+            self.unanswered[request.path] = f"has no answer {where}"
             return None  # the run goes on, so that all such steps are found at once
         if self._numbers[key] > 1 and self._used[key] >= self._numbers[key]:
             self.unanswered[request.path] = f"has {self._numbers[key]} answers and asked for one more"

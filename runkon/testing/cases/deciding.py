@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from runkon.engine.gate_terms import needed
@@ -75,25 +76,43 @@ class Decisions:
         self._clock.advance(max(0, at - self._clock.now_ms()) / 1000)
 
     def _answer(self, gate: GateRecord, block: CaseBlock) -> GateAnswer:
-        said: dict[str, JsonValue] = {entry.name: json_of(entry.value) for entry in block.written}
-        is_rejected = said.get("approve") is False or said.get("reject") is True
-        form: dict[str, JsonValue] = {NEEDED: self._needed.get(gate.name, 1)}
-        values = {name: value for name, value in said.items() if name not in _OWN}
-        if values:
-            form[VALUES] = values
-        if "select" in said:
-            form[SELECTED] = said["select"] if isinstance(said["select"], list) else [said["select"]]
-        return GateAnswer(
-            run=self._run,
-            gate=gate.name,
-            choice=REJECTED if is_rejected else APPROVED,
-            by=str(said.get("by", SOMEBODY)),
-            via="test",
-            at=self._clock.now_ms(),
-            occurrence=gate.occurrence,
-            reason=str(said.get("reason", "")),
-            form=form,
-        )
+        people = self._needed.get(gate.name, 1)
+        return _said(block, self._run, gate.name, gate.occurrence, people, self._clock.now_ms())
+
+
+def early_decisions(case: Case, program: CheckedWorkflow, run: RunID, at: int) -> Iterator[GateAnswer]:
+    """The decisions of a test as answers to gates that are not open yet, given at the instant `at`. Several for one
+    gate serve its openings, or its approvers, in turn; how long they take does not count."""
+    people = {gate.key: needed(gate) for gate in gates_of(program)}
+    numbers: Counter[str] = Counter()
+    for block in case.blocks("decide"):
+        name, _, number = str(block.name).rpartition("/")[2].partition("#")
+        occurrence = int(number) if number.isdigit() else numbers[name] // max(1, people.get(name, 1)) + 1
+        numbers[name] += 1
+        yield _said(block, run, name, occurrence, people.get(name, 1), at)
+
+
+def _said(block: CaseBlock, run: RunID, gate: str, occurrence: int, people: int, at: int) -> GateAnswer:
+    """What a `decide` block says about one opening of a gate that needs so many people."""
+    said: dict[str, JsonValue] = {entry.name: json_of(entry.value) for entry in block.written}
+    is_rejected = said.get("approve") is False or said.get("reject") is True
+    form: dict[str, JsonValue] = {NEEDED: people}
+    values = {name: value for name, value in said.items() if name not in _OWN}
+    if values:
+        form[VALUES] = values
+    if "select" in said:
+        form[SELECTED] = said["select"] if isinstance(said["select"], list) else [said["select"]]
+    return GateAnswer(
+        run=run,
+        gate=gate,
+        choice=REJECTED if is_rejected else APPROVED,
+        by=str(said.get("by", SOMEBODY)),
+        via="test",
+        at=at,
+        occurrence=occurrence,
+        reason=str(said.get("reason", "")),
+        form=form,
+    )
 
 
 def _names(gate: GateRecord) -> tuple[str, ...]:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from runkon.cassettes.answering import RecordedLists
+from runkon.cassettes.cassette import inputs_without_secrets
+from runkon.cassettes.files import read
 from runkon.engine.config import RunConfig
 from runkon.engine.runner import Runner
 from runkon.errors import EXIT_USAGE, UserError
@@ -128,7 +131,7 @@ def _outcome(case: Case, source: SourceFile, workflows: Workflows) -> tuple[list
     if isinstance(found, list):
         return found, True, None
     try:
-        run, answers, decisions = _run(case, found)
+        run, answers, decisions = _run(case, source, found)
     except UserError as error:
         return [_refused(case, error)], True, None
     except TimeoutError as error:
@@ -168,11 +171,26 @@ def _refused(case: Case, error: UserError) -> Diagnostic:
     return _error(error.code, case.name.span if entry is None else entry.value.span, error.message, error.help)
 
 
-def _run(case: Case, found: Found) -> tuple[TextRun, CaseAnswers, Decisions]:
-    store, clock, answers = MemoryRunStore(), VirtualClock(), CaseAnswers(case)
-    runner = Runner(store, answers, clock=clock, providers=found.providers)
+def cassette_of(case: Case, source: SourceFile) -> Path | None:
+    """The file that answers the steps of a test which it does not answer itself, beside the test; None without one."""
+    entry = case.entry("cassette")
+    if entry is None or not isinstance(entry.value, Text | Word):
+        return None
+    return Path(source.path).parent / entry.value.text
+
+
+def _run(case: Case, source: SourceFile, found: Found) -> tuple[TextRun, CaseAnswers, Decisions]:
+    cassette = None if (path := cassette_of(case, source)) is None else read(path, found.root)
+    store, clock, answers = MemoryRunStore(), VirtualClock(), CaseAnswers(case, cassette)
+    lists = () if cassette is None else cassette.lists
+    runner = Runner(store, answers, clock=clock, providers=RecordedLists(lists, found.providers))
     config = RunConfig(working_dir=found.root)
-    run = runner.create(found.program, _given(case), config)
+    given = case_inputs(case) if cassette is None else {**inputs_without_secrets(cassette), **case_inputs(case)}
+    run = runner.create(found.program, given, config)
+    decided = {str(block.name).partition("#")[0].rpartition("/")[2] for block in case.blocks("decide")}
+    for decision in () if cassette is None else cassette.decisions:
+        if decision.gate not in decided:
+            store.answer_gate(decision._replace(run=run, at=clock.now_ms()))
     decisions = Decisions(case, found.program, store, run, clock)
     record = clock.run(lambda: runner.execute(run, found.program, config))
     legs = 1
@@ -182,7 +200,8 @@ def _run(case: Case, found: Found) -> tuple[TextRun, CaseAnswers, Decisions]:
     return recorded(record, store, found.program), answers, decisions
 
 
-def _given(case: Case) -> dict[str, JsonValue]:
+def case_inputs(case: Case) -> dict[str, JsonValue]:
+    """The inputs that a test gives."""
     entry = case.entry("inputs")
     return object_of(entry.value.entries) if entry is not None and isinstance(entry.value, MapValue) else {}
 
