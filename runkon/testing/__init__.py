@@ -12,16 +12,20 @@ from runkon.testing.running import TextRun, check_text, resume_run, run_text
 from runkon.testing.scripted import Answer, Hold, ScriptedExecutor, answers_from_json, keys_of
 
 if TYPE_CHECKING:
+    from runkon.testing.runtime_suite import CancellableRuntimeContract, FailingRuntimeContract, RuntimeContract
     from runkon.testing.store_suite import DurableStoreContract, StoreContract
 
 __all__ = [
     "Answer",
     "Armed",
     "CancellableContract",
+    "CancellableRuntimeContract",
     "DurableStoreContract",
     "ExecutorContract",
+    "FailingRuntimeContract",
     "FakeClock",
     "Hold",
+    "RuntimeContract",
     "ScriptedExecutor",
     "StoreContract",
     "TextRun",
@@ -41,4 +45,8 @@ def __getattr__(name: str) -> object:
         from runkon.testing import store_suite  # late: imports pytest, which users need not have
 
         return getattr(store_suite, name)
+    if name in ("RuntimeContract", "CancellableRuntimeContract", "FailingRuntimeContract"):
+        from runkon.testing import runtime_suite  # late: only tests of runtimes need it
+
+        return getattr(runtime_suite, name)
     raise AttributeError(f"module `runkon.testing` has no attribute `{name}`")

@@ -42,10 +42,12 @@ class Check(NamedTuple):
 
     Stays offline; with `--check` runtimes are asked whether they answer. Keys are present or absent.""",
 )
-@click.option("--check", cls=VariableOption, is_flag=True, help="ask runtimes over the network whether they answer")
+@click.option(
+    "--check", "asks", cls=VariableOption, is_flag=True, help="ask runtimes whether they answer, over the network"
+)
 @click.pass_obj
-def command(session: Session, *, check: bool) -> int:
-    checks = list(_checks(session, asks=check))
+def command(session: Session, *, asks: bool) -> int:
+    checks = list(_checks(session, asks=asks))
     console = session.console
     is_well = not any(check.state == "problem" for check in checks)
     if session.as_json:
