@@ -11,21 +11,25 @@ from runkon.model.output import JsonValue, Output, as_output
 from runkon.model.value_text import harmless
 
 if TYPE_CHECKING:
-    from runkon.model.agents import AgentReply
+    from runkon.model.agents import AgentReply, AgentRequest
     from runkon.schemas.fields import Schema
 
 LONGEST_TEXT = 2000  # characters of an answer that the record keeps as its sentence for people
 
 
-def output_of(reply: AgentReply, schema: Schema | None, agent: str) -> Output:
-    """The output behind an answer. A structured one is taken as it is; else the last output block of the text counts.
-    With a schema its whole object is the structured output, without one only `markers` and `context` are read.
+def output_of(reply: AgentReply, asked: AgentRequest) -> Output:
+    """The output behind an answer. A structured one is taken as it is; else the last output block of the text counts,
+    but none in a copy of the prompt, which shows one as an example. With a schema its whole object is the structured
+    output, without one only `markers` and `context` are read.
 
     Raises StepFailure of kind `schema`, whose text tells the agent what to do better, if a schema wants a block and
     there is none; it carries what the answer has cost."""
+    schema, agent = asked.schema, asked.agent.name
     if reply.values is not None:
         return _structured(reply, reply.values, schema, agent)
     text = _whole_characters(reply.text)
+    if START in asked.prompt:
+        text = text.replace(asked.prompt.strip(), "")
     said = sentence(text)
     if schema is None:
         found = read_output_block(text)

@@ -77,7 +77,7 @@ class AgentExecutor:
         self._keep_session(request.path, reply.session)
         if reply.model is None:
             reply = replace(reply, model=self.model or self.name)
-        return output_of(reply, asked.schema, self.agent.name)
+        return output_of(reply, asked)
 
     def describe(self, request: StepRequest) -> Mapping[str, JsonValue]:
         """Everything the answer depends on, and nothing that differs from run to run."""

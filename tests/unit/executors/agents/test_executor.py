@@ -168,6 +168,15 @@ def test_with_a_schema_no_block_is_a_failure_that_says_what_to_do(world, plan, t
     assert words in raised.value.message
 
 
+def test_a_copy_of_the_prompt_is_no_answer(world, plan) -> None:
+    """Some programs print what they were asked first, and that shows a block as an example."""
+    executor, runtime = plan()
+    executor.execute(world.request())
+    prompt = runtime.asked[0].prompt
+    executor, _ = plan(f"> {prompt}\nI have no idea.", f"{prompt}" + BLOCK.format('{"context": "own"}'))
+    assert [executor.execute(world.request()).context for _ in range(2)] == ["", "own"]
+
+
 def test_values_that_the_runtime_has_by_other_means_win(world, plan) -> None:
     executor, _ = plan(AgentReply(text=BLOCK.format('{"approved": false}'), values={"approved": True, "summary": "s"}))
     assert dict(executor.execute(world.request(schema="out")).values) == {"approved": True, "summary": "s"}
