@@ -239,6 +239,7 @@ def test_answers_that_nothing_should_survive_are_survived(case: Case) -> None:
     case.run("run", "x.wf").exits(0)
     assert "\x1b" not in case.err
     assert "[red]bold[/red]" in case.run("show", "@last", "plan").exits(0).out
+    assert "[red]bold[/red]" in case.run("logs", "@last", "plan").exits(0).out
 
 
 # ── resume ────────────────────────────────────────────────────────────────────────────────────────

@@ -13,6 +13,7 @@ from runkon.executors.agents.generator import free, made_up, plain_answer
 from runkon.executors.agents.prompt import compose
 from runkon.model.agents import AgentRequest
 from runkon.model.output import JsonValue, Output
+from runkon.model.secrets import redact
 
 if TYPE_CHECKING:
     from runkon.executors.agents.files import AgentFiles
@@ -69,12 +70,15 @@ class AgentExecutor:
             return self._rehearsed(asked)
         if self._unused is not None:
             request.warn(f"the model `{self._unused}` is not one of the runtime `{self.name}`, which answers instead")
+        logged = _size(request)
         try:
             reply = self._runtime.run(asked)
         except Exception as error:
             self._keep_session(request.path, getattr(error, "session", None))
             raise
         self._keep_session(request.path, reply.session)
+        if _size(request) == logged:
+            _log(reply.text, request)
         if reply.model is None:
             reply = replace(reply, model=self.model or self.name)
         return output_of(reply, asked)
@@ -146,6 +150,24 @@ class AgentExecutor:
             "plugin_dirs": list(step.plugin_dirs) or None,
         }
         return found | {name: value for name, value in given.items() if value is not None}
+
+
+def _size(request: StepRequest) -> int:
+    """Bytes in the log of the step: a runtime that writes one by itself makes them more."""
+    try:
+        return 0 if request.log_path is None else request.log_path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _log(text: str, request: StepRequest) -> None:
+    """Keep the whole answer where the output of scripts is kept, without secrets."""
+    from runkon.executors.capture import LogFile  # late: as scripts do
+
+    log = LogFile(request.log_path, request.warn)
+    text = redact(text, request.secrets)
+    log.write(text.encode("utf-8", "replace") + (b"" if text.endswith("\n") or not text else b"\n"))
+    log.close()
 
 
 def _plain_settings(settings: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

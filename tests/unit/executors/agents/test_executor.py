@@ -290,6 +290,25 @@ def test_a_model_of_another_runtime_leaves_a_warning(world, said, plan) -> None:
     assert runtime.asked[0].model is None
 
 
+def test_the_whole_answer_is_in_the_log_unless_the_runtime_keeps_one(world, plan) -> None:
+    log = world.root / "logs" / "plan.log"
+    executor, runtime = plan("long text with abcdef\n", "second")
+    for _ in range(2):
+        executor.execute(world.request(log_path=log, secrets={"token": "abcdef"}))
+    assert log.read_text() == "long text with «secret:token»\nsecond\n"
+    executor, runtime = plan("own")
+    answer = runtime.run
+
+    def run(request):
+        log.write_text("kept by the runtime, more than before: " + "x" * 100)
+        return answer(request)
+
+    runtime.run = run
+    executor.execute(world.request(log_path=log))
+    assert log.read_text().startswith("kept by the runtime")
+    assert "own" not in log.read_text()
+
+
 def test_kill_is_passed_on(plan) -> None:
     executor, runtime = plan()
     executor.kill()
