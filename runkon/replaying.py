@@ -28,7 +28,7 @@ from runkon.engine.config import RunConfig
 from runkon.engine.runner import Runner
 from runkon.errors import EXIT_ENVIRONMENT, EXIT_NOT_FOUND, UserError
 from runkon.language.program import AgentFault, AgentUse, Catalog, CheckedWorkflow, LoadedWorkflow, Located
-from runkon.model.ids import RunID
+from runkon.model.ids import RunID, is_in_always
 from runkon.model.output import JsonValue
 from runkon.model.ports import EventSink, RunStore
 from runkon.model.records import RunRecord
@@ -98,15 +98,17 @@ class Replaying:
         envelopes = list(store.events(run))
         config = RunConfig.from_json(record.config)
         is_over = record.status is RunStatus.COMPLETED or record.status is RunStatus.FAILED
+        is_whole = is_over and record.reason not in _CUT_SHORT
+        answers = answers_in(envelopes)
         return Cassette(
             name=f"run {run}",
             workflow=record.workflow,
             file=record.file,
             inputs=record.inputs,
-            answers=answers_in(envelopes),
+            answers=answers if is_whole else tuple(one for one in answers if not is_in_always(one.path)),
             decisions=decisions_of(store.gate_answers(run)),
             lists=lists_in(envelopes),
-            is_whole=is_over and record.reason not in _CUT_SHORT,
+            is_whole=is_whole,
             model=config.model,
             executors=config.executors,
         )

@@ -11,7 +11,8 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from functools import partial
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from runkon.cassettes.cassette import Answer, Cassette, place_of
 from runkon.errors import Cancelled, UserError
@@ -167,6 +168,9 @@ class ReplayedExecutors(Executors):
         self._replay = replay
         self._real = real
         self._versions = {one.executor: one for one in replay.cassette.answers if one.executor}
+        ask = getattr(real, "agent", None)
+        if ask is not None:
+            self.agent: Callable[[AgentCall], ActionExecutor] = partial(self._agent, ask)
 
     def find(self, name: str) -> ActionExecutor | None:
         real = self._real.find(name)
@@ -178,9 +182,8 @@ class ReplayedExecutors(Executors):
     def names(self) -> Sequence[str]:
         return sorted({*self._real.names(), *self._versions})
 
-    def agent(self, call: AgentCall) -> ActionExecutor:
+    def _agent(self, ask: Callable[[AgentCall], ActionExecutor], call: AgentCall) -> ActionExecutor:
         """An agent file, with the runtime of the record where nothing else says which, or none is installed."""
-        ask = cast("Callable[[AgentCall], ActionExecutor]", getattr(self._real, "agent"))  # noqa: B009
         try:
             real = ask(call)
         except UserError as error:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from runkon.cassettes.answering import Miss
 from runkon.cassettes.cassette import Cassette, as_first_leg, last_always
-from runkon.model.ids import StepPath
+from runkon.model.ids import StepPath, is_in_always
 from runkon.model.json_text import dumps
 from runkon.model.output import EMPTY, JsonValue
 from runkon.model.records import RunRecord, StepRecord
@@ -91,7 +91,7 @@ def compare(
     only what it has settled."""
     old, new = _by_path(before[1]), _by_path(now[1])
     if not is_whole:
-        old = {path: step for path, step in old.items() if step.is_settled}
+        old = {path: step for path, step in old.items() if step.is_settled and not is_in_always(path)}
         new = {path: step for path, step in new.items() if path in old}
     paths = list(dict.fromkeys((*old, *new)))
     for place, path in enumerate(paths):
