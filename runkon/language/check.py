@@ -22,6 +22,7 @@ from runkon.language.checks.resources import check_resources
 from runkon.language.checks.shell import check_tainted_shell
 from runkon.language.checks.state import check_state
 from runkon.language.checks.templates import check_templates
+from runkon.language.checks.unreachable import check_unreachable
 from runkon.language.checks.workflows import (
     call_span,
     check_called_workflows,
@@ -38,6 +39,7 @@ RULES: tuple[Rule, ...] = (
     check_references,
     check_never_true,
     check_answers,
+    check_unreachable,
     check_templates,
     check_tainted_shell,
     check_duplicate_inputs,

@@ -58,6 +58,11 @@ CHECKS: dict[str, Wording] = {
         message="`{text}` is never true: {reason}",
         severity=Severity.WARNING,
     ),
+    "unreachable": Wording(
+        about="a statement that no run comes to: behind a condition that never changes, or in an empty loop",
+        message="this never runs: {reason}",
+        severity=Severity.WARNING,
+    ),
     "unknown-variable": Wording(
         about="a placeholder or reference that nothing gives a value",
         message="nothing gives `{name}` a value here",
