@@ -165,8 +165,8 @@ class Resuming:
         on_created: Callable[[RunID], None] | None = None,
     ) -> RunRecord:
         """Execute the leg, of a new run for a fork; `on_created` hears its id as soon as it is durable."""
-        if prepared.is_over:
-            return prepared.record
+        if prepared.is_over:  # perhaps by a process that was lost before it could leave the cassette
+            return self._with_cassette(prepared.record, prepared.config)
         record, program, config, how = prepared.record, prepared.program, prepared.config, prepared.how
         runner = self._runner(prepared, sinks, progress)
         runner.give_secrets(record.id, prepared.secrets)
@@ -175,8 +175,10 @@ class Resuming:
             run = runner.fork(record, program, config, how)
             if on_created is not None:
                 on_created(run)
-        after = runner.execute(run, program, config, control, how)
-        return after if config.cassette is None else self._host.replaying.leave_cassette(after)
+        return self._with_cassette(runner.execute(run, program, config, control, how), config)
+
+    def _with_cassette(self, record: RunRecord, config: RunConfig) -> RunRecord:
+        return record if config.cassette is None else self._host.replaying.leave_cassette(record)
 
     def _config(self, record: RunRecord, options: RunOptions) -> RunConfig:
         from runkon.engine.config import RunConfig

@@ -247,3 +247,86 @@ class TestCases:
         case.wf(FLOW, "flow.wf").file("flow.wftest", self.CASE + self.CASE.replace("as recorded", "again"))
         case.run("test", "--record", "-q").exits(2)
         assert "duplicate-cassette" in case.err
+
+
+RUNTIME = """\
+    import json
+    from runkon import hookimpl
+    from runkon.model.agents import AgentReply, Availability
+
+    class Far:
+        name, version, metered = "far", "7", False
+        def run(self, request):
+            with open("asked", "a") as file:
+                file.write("x")
+            block = json.dumps({"context": f"answer to: {request.prompt.splitlines()[0]}"})
+            return AgentReply(text=f"<<<FLOW_OUTPUT>>>\\n{block}\\n<<<END_FLOW_OUTPUT>>>")
+        def offers(self, model):
+            return model == "far-1"
+        def availability(self, settings, *, check=False):
+            return Availability(ready=True)
+        def most_cost_usd(self, request):
+            return None
+        def describe(self, request):
+            return {"heat": 3}
+
+    @hookimpl
+    def runkon_register_runtimes(register):
+        register(Far())
+    """
+
+
+class TestAgents:
+    @pytest.fixture
+    def asked(self, case):
+        case.file(".runkon/plugins/far.py", RUNTIME).file(".runkon/agents/plan.md", "Plan for {{who}}.\n")
+        case.wf('workflow x { inputs { who default = "kim" } call plan  outputs { plan = "{{plan.context}}" } }')
+        return case.run("run", "x.wf", "--record", "--runtime", "far", "-q").exits(0)
+
+    def test_a_runtime_that_is_not_installed_is_not_missed(self, asked):
+        (asked.project / ".runkon/plugins/far.py").unlink()
+        asked.run("replay", ".runkon/cassettes/x.json", "-q").exits(0).stdout("plan = answer to: Plan for kim.\n")
+        asked.run("verify", "@last", "-q").exits(0)
+        assert (asked.project / "asked").read_text() == "x"
+
+    def test_an_edited_prompt_is_named_with_what_is_different(self, asked):
+        asked.file(".runkon/agents/plan.md", "Plan well for {{who}}.\n")
+        asked.run("replay", ".runkon/cassettes/x.json", "-q").exits(1)
+        assert (
+            "error[replay-miss]: `plan` is not as on record: its request is another one (field `prompt`)" in asked.err
+        )
+        assert "-prompt: Plan for kim." in asked.err or "-    Plan for kim." in asked.err
+        assert (asked.project / "asked").read_text() == "x"
+
+    def test_the_prompt_is_shown(self, asked):
+        asked.run("show", "@last", "plan", "--prompt").exits(0)
+        assert "    Plan for kim." in asked.out.splitlines()
+        assert '  parameters: {"can_commit":false,"heat":3}' in asked.out.splitlines()
+
+
+class TestLists:
+    def test_the_items_of_a_provider_come_from_the_record(self, case):
+        case.file("todo.txt", "a\nb\n")
+        case.wf(
+            """\
+            workflow x {
+              foreach line in lines { scope = { path = "todo.txt" }
+                script s { run = "echo ran >> log; echo {{line.id}}" } }
+            }
+            """
+        )
+        case.run("run", "x.wf", "--record", "-q").exits(0)
+        (case.project / "todo.txt").unlink()
+        case.run("replay", ".runkon/cassettes/x.json", "-q").exits(0).run("verify", "@last").exits(0)
+        assert calls(case) == 2
+
+
+class TestCrashes:
+    def test_a_cassette_that_was_not_left_is_left_by_the_next_resume(self, case):
+        case.wf('workflow x { script a { run = "echo a" } }').run("run", "x.wf", "--record", "-q").exits(0)
+        path = case.project / ".runkon/cassettes/x.json"
+        before = path.read_text()
+        path.unlink()
+        run = case.run("runs", "--json").json()["runs"][0]["run_id"]
+        case.run("resume", run, "-q").exits(0)
+        assert path.read_text() == before

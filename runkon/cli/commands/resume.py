@@ -131,6 +131,8 @@ def _shown_as_it_is(
     """The exit code for a run of which only its result is wanted, or a look at it; None for one that is to go on."""
     if record.status is RunStatus.COMPLETED:
         session.console.note(f"run {record.id} is completed; this is its result")
+        if record.config.get("cassette") is not None:  # its process may have been lost before it could leave it
+            session.app.replaying.leave_cassette(record)
         return report(session, record, owns_stdout=events == "-")
     if may_attach and is_held(record):
         from runkon.cli import attach  # late: on a terminal, for a run that goes on
