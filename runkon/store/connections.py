@@ -225,9 +225,12 @@ def _is_ready(connection: sqlite3.Connection, path: Path) -> bool:
     except sqlite3.OperationalError as error:
         if faults.code_of(error) != sqlite3.SQLITE_ERROR:
             raise
-        if connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+        if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            return False
+        try:  # once more: somebody may have made them between the two looks
+            found = connection.execute(sql.SELECT_VERSION).fetchone()[0]
+        except sqlite3.OperationalError:
             raise faults.foreign(path) from error
-        return False
     if found is None:
         raise faults.damaged(path, "it does not say which schema it has")
     if found > VERSION:

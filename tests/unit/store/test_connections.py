@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from runkon.errors import StoreUnavailable
 from runkon.model.state_folder import GITIGNORE
+from runkon.store import connections
+from runkon.store import statements as sql
 from runkon.store.sqlite import SqliteRunStore
 from runkon.testing.store_story import Story
 
@@ -62,3 +65,23 @@ def test_a_place_that_something_else_has(tmp_path: Path, make: Callable[[Path], 
         store.runs()
     with pytest.raises(StoreUnavailable, match=said):
         Story(store)
+
+
+def test_tables_that_somebody_makes_during_a_look_are_no_other_program_s(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    store = SqliteRunStore(path)
+
+    class Unlucky(sqlite3.Connection):
+        def execute(self, statement: str, *values: object) -> sqlite3.Cursor:
+            try:
+                return super().execute(statement, *values)  # type: ignore[arg-type]
+            except sqlite3.OperationalError:
+                Story(store)  # the file is made right after it was found empty
+                raise
+
+    path.touch()
+    connection = sqlite3.connect(path, isolation_level=None, factory=Unlucky)
+    assert connections.begin_again(connection, path)
+    assert connection.execute(sql.SELECT_VERSION).fetchone()[0] >= 2
+    connection.close()
+    store.close()
