@@ -263,8 +263,10 @@ def plan_child(
 
 
 def agent_leaf(ref: n.AgentRef, host: Step, run: Run, segment: str = "on_fail") -> Leaf:
-    """The agent of `on_fail` as a step inside `host`: no options of its own, the defaults of the blocks around."""
-    node = n.CallStep(span=ref.span, agent=ref)
+    """The agent of `on_fail` as a step inside `host`: no options of its own, the defaults of the blocks around, its
+    file looked for where that of `host` is."""
+    dirs = host.options.plugin_dirs
+    node = n.CallStep(span=ref.span, agent=ref, options=n.StepOptions(plugin_dirs=dirs) if dirs else n.NO_OPTIONS)
     place = _Place({}, None, None)
     leaf = Leaf(node, run, _named(node), place)
     leaf.segment = segment

@@ -13,6 +13,7 @@ from runkon.plugin.decorator import as_executor
 
 Kind: TypeAlias = Literal["executor", "runtime", "gate", "provider", "reducer", "sink", "store", "substrate", "command"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+_METHODS: Mapping[Kind, str] = {"gate": "poll", "runtime": "run"}
 
 
 class Registered(NamedTuple):
@@ -83,8 +84,9 @@ class Registry(Executors):
             name = getattr(thing, "name", None) or ""
             if not isinstance(name, str) or not name:
                 raise not_usable(kind, thing, plugin, source, "it has no attribute `name` with its name as text")
-            if kind == "gate" and not callable(getattr(thing, "poll", None)):
-                raise not_usable(kind, thing, plugin, source, "it has no method `poll`")
+            needed = _METHODS.get(kind)
+            if needed is not None and not callable(getattr(thing, needed, None)):
+                raise not_usable(kind, thing, plugin, source, f"it has no method `{needed}`")
         self._put(kind, name, Registered(thing, plugin, source))
 
     def _put(self, kind: Kind, name: str, entry: Registered) -> None:

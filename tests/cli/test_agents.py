@@ -276,6 +276,21 @@ def test_a_run_begun_with_a_runtime_that_is_gone_says_so(case: Case) -> None:
     assert "there is no runtime `local` to run the agent file `plan` (x.wf:3)" in case.err
 
 
+def test_agents_of_a_plugin_folder_are_called_told_and_put_in_place(case: Case) -> None:
+    body = """
+      call main { plugin_dirs = ["kit"] executor = "local" fallback = spare on_fail = told }
+    """
+    project(case, body).file("kit/agents/main.md", "---\nruntime: local\n---\nMain.\n")
+    case.file("kit/agents/spare.md", "---\nruntime: local\nmodel: local-2\n---\nSpare.\n")
+    case.file("kit/agents/told.md", "---\nmodel: test\n---\n{{failed_step}} failed: {{failure_reason}}\n")
+    case.file("answers/main-0.txt", "fatal: no key").file("answers/spare-1.txt", "fatal: none here either")
+    found = case.run("run", "x.wf", "--json").exits(1).json()
+    assert [(step["path"], step["status"], step["model"]) for step in found["steps"]] == [
+        ("main", "failed", None),
+        ("main/on_fail", "completed", "test"),
+    ]
+
+
 # ── mistakes ──────────────────────────────────────────────────────────────────────────────────────
 def test_a_missing_agent_is_told_with_the_places_searched(case: Case) -> None:
     project(case, "  call paln\n  call plan")

@@ -182,6 +182,9 @@ def test_all_nine_hooks_reach_their_table():
         def poll(self, request):
             return None
 
+        def run(self, request):
+            return None
+
     class Sink:
         def emit(self, envelope):
             pass

@@ -19,6 +19,9 @@ class Thing:
     def __call__(self, old, new):
         return new
 
+    def run(self, request):
+        return None
+
     def poll(self, request):
         return None
 
@@ -79,6 +82,13 @@ def test_each_kind_has_a_table_of_its_own(kind):
     with pytest.raises(UserError) as raised:
         registry.register(kind, Thing("same"), "q")
     assert raised.value.code == f"duplicate-{kind}"
+
+
+@pytest.mark.parametrize(("kind", "method"), [("gate", "poll"), ("runtime", "run")])
+def test_what_can_do_nothing_is_refused(kind, method):
+    thing = type("Nothing", (), {"name": "x"})()
+    with pytest.raises(UserError, match=f"it has no method `{method}`"):
+        Registry().register(kind, thing, "p")
 
 
 def test_any_number_of_sinks_is_kept_in_order():
