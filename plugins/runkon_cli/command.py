@@ -12,7 +12,7 @@ from runkon_cli.argv import Argv, read_argv
 from runkon_cli.ask import Plan, is_argument
 from runkon_cli.command_ear import CommandEar, Shape
 from runkon_cli.conversation import Conversation, check_model
-from runkon_cli.options import Options, Table, read_options
+from runkon_cli.options import Options, Table, described, read_options
 from runkon_cli.running import Running
 from runkon_cli.runtime import NOT_RUN, availability_of
 
@@ -70,6 +70,10 @@ class CommandRuntime:
             needs_zero=True,
         )
         return Conversation(request, options, plan, self._running).run()
+
+    def describe(self, request: AgentRequest) -> Mapping[str, JsonValue]:
+        """What of the settings an answer depends on."""
+        return described(request.settings)
 
     def kill(self) -> None:
         """End every running program now, without grace. Safe from any thread."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import field
 
@@ -20,6 +21,9 @@ _KNOWN = frozenset(
         "default_model", "models", "permission_mode", "install",
     }
 )  # fmt: skip
+_ELSEWHERE = frozenset(
+    {"binary", "env", "env_allow", "idle_timeout", "timeout", "max_output_mb", "install", "models", "default_model"}
+)
 
 
 @value_class(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,15 @@ def read_options(settings: Mapping[str, JsonValue], who: str, also: frozenset[st
         permission_mode=mode,
         install=table.text("install") or "",
     )
+
+
+def described(settings: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """What of a table an answer depends on, the same on every machine: no folders, limits of time or variables."""
+    found = {name: value for name, value in settings.items() if name not in _ELSEWHERE}
+    argv = found.get("argv")
+    if isinstance(argv, list | tuple) and argv and isinstance(argv[0], str):
+        found["argv"] = [os.path.basename(argv[0]), *argv[1:]]
+    return found
 
 
 class Table:

@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from runkon.errors import Fatal
 from runkon.model.agents import AgentReply, AgentRequest, Availability
 from runkon.model.output import JsonValue
 from runkon_cli import program
 from runkon_cli.ask import Ask, Plan, is_argument
 from runkon_cli.conversation import Conversation, LostSession, check_model
 from runkon_cli.environment import environment_of
-from runkon_cli.options import Options, read_options
+from runkon_cli.options import Options, described, read_options
 from runkon_cli.running import Running
 from runkon_cli.streams import JsonLines
 from runkon_cli.talk import Cause, Talk
@@ -72,6 +73,10 @@ class CliRuntime:
             request.step.emit(f"{lost}; a new one is begun")
             return self._attempt(request, options, model, None)
 
+    def describe(self, request: AgentRequest) -> Mapping[str, JsonValue]:
+        """What of the settings an answer depends on."""
+        return described(request.settings)
+
     def kill(self) -> None:
         """End every running program now, without grace. Safe from any thread."""
         self._running.kill()
@@ -81,7 +86,10 @@ class CliRuntime:
 
     def availability(self, settings: Mapping[str, JsonValue], *, check: bool = False) -> Availability:
         """Whether the program is there; with `check` also its version, as it says it itself."""
-        options = read_options(settings, self.name)
+        try:
+            options = read_options(settings, self.name)
+        except Fatal as problem:
+            return Availability(ready=False, detail=str(problem))
         install = options.install or self._row.install
         return availability_of(options.binary or self.name, options, self._row.keys, install, check=check)
 
