@@ -9,6 +9,7 @@ USUAL = (
     "TMPDIR", "TMP", "TEMP", "XDG_*", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE",
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
 )  # fmt: skip
+_SHORTEST = 12  # characters of a secret
 _SECRET_ENDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIALS")
 
 
@@ -24,5 +25,10 @@ def environment_of(
 
 
 def secrets_in(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that hold a secret, by their names: what a program prints of them must not be kept."""
-    return {name: value for name, value in environment.items() if value and name.upper().endswith(_SECRET_ENDS)}
+    """The variables that hold a secret, by their names: what a program prints of them must not be kept. Short values
+    are none (`none`, `ollama`): replacing them would spoil what an agent says."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if len(value) >= _SHORTEST and name.upper().endswith(_SECRET_ENDS)
+    }

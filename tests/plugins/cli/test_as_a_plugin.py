@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 
+import psutil
 import pytest
 
 WORKFLOW = "workflow w {\n  call review { retries = 1 }\n}\n"
@@ -85,3 +89,54 @@ def test_only_the_hook_is_imported_until_an_agent_runs():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "['acp', 'claude', 'codex', 'command', 'gemini'] []\nTrue False\n"
+
+
+# ── what happens to the program when the run is stopped ───────────────────────────────────────────
+STAYS = (
+    "if os.path.exists(os.path.join(here, 'pids')):\n    pass\n"
+    "else:\n"
+    "    child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(3600)'], start_new_session=True)\n"
+    "    say(type='system', subtype='init', session_id='s-1')\n"
+    "    note('pids', [os.getpid(), child.pid])\n"
+    "    forever()\n"
+)
+
+
+@pytest.fixture
+def running(runkon, program, tmp_path):
+    """A run whose agent is at work, and the processes of the agent."""
+    file = program(STAYS + ANSWER)
+    settings(tmp_path, f'runtime = "claude"\n[runtimes.claude]\nbinary = "{file}"\n')
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RUNKON_")}
+    engine = subprocess.Popen([sys.executable, "-m", "runkon", "run", "w.wf", "-q"], cwd=tmp_path, env=clean)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "bin" / "pids").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    pids = json.loads((tmp_path / "bin" / "pids").read_text())
+    yield engine, pids
+    for pid in (engine.pid, *pids):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    engine.wait()
+
+
+def alive(pids: list[int]) -> list[int]:
+    return [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+
+
+def test_an_interrupted_run_leaves_nothing_of_its_agent(runkon, running):
+    engine, pids = running
+    engine.send_signal(signal.SIGINT)
+    assert engine.wait(60) == 130
+    assert alive(pids) == []
+    assert "clean" in runkon("resume", "@last")
+
+
+def test_what_a_killed_engine_left_is_ended_by_the_next_leg(runkon, running):
+    engine, pids = running
+    engine.kill()
+    engine.wait()
+    assert alive(pids) == pids
+    assert "clean" in runkon("resume", "@last")
+    assert alive(pids) == []

@@ -233,6 +233,13 @@ def test_keys_and_secrets_are_kept_nowhere(ask, program, monkeypatch):
     assert "hunter22" not in kept
 
 
+def test_a_short_value_of_a_key_takes_no_word_from_the_answer(ask, program, monkeypatch):
+    monkeypatch.setenv("LOCAL_API_KEY", "true")
+    file = program("say(text='it is true', ok=True)")
+    settings = table(file, output="jsonl", result="text", env_allow=["LOCAL_API_KEY"])
+    assert ask("command", settings).text == "it is true"
+
+
 def test_everything_printed_is_in_the_log(ask, program):
     ask("command", table(program("print('out'); sys.stderr.write('err\\n')")))
     assert sorted(ask.log.read_text().split()) == ["err", "out"]
