@@ -50,6 +50,11 @@ class Places:
         self._look()
         return self._leaves
 
+    def leaf(self, form: str) -> Leaf | None:
+        """The leaf of that form. One outside of blocks is found without a look at all the others."""
+        outer = next((one for one in self._body or () if one.path == form), None)
+        return outer if isinstance(outer, Leaf) else self.leaves.get(form)
+
     @property
     def branches(self) -> dict[str, dict[str, int]]:
         self._look()

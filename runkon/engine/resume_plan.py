@@ -208,7 +208,7 @@ class _Planner:
         """What follows for a step that has to run again: `rerun`, or `ask` or `fail` where nobody saw its end."""
         if not (step.status is StepStatus.RUNNING or is_undecided(step)):
             return "rerun"
-        leaf = self._places.leaves.get(form_of(step.path))
+        leaf = self._places.leaf(form_of(step.path))
         if leaf is not None and leaf.options.on_unknown is not None:
             return leaf.options.on_unknown
         asks = step.effect == "write" or step.status in (StepStatus.WAITING, StepStatus.CANCELLED)
