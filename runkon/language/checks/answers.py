@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from runkon.language.checks.context import Context
 from runkon.language.keys import result_key
@@ -54,6 +54,14 @@ class Answers(NamedTuple):
             is_scalar = found.shape.type not in ("object", "array")
             fields = () if is_scalar else found.shape.fields
         return None
+
+
+def answers_read(parts: tuple[str, ...], producers: Collection[str], context: Context) -> Answers | None:
+    """What is known of the results that a reference reads a field or a marker of; `producers` is what may stand behind
+    its first name. None where nothing is known, and for what every result has."""
+    if len(parts) < 2 or parts[1] in EVERYWHERE or producers not in ({"step"}, {"typed_gate"}):
+        return None
+    return answers_behind(parts[0], context)
 
 
 def answers_behind(key: str, context: Context) -> Answers | None:

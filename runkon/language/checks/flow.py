@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias
 
-from runkon.language.checks.context import Context, option_span, written_option
-from runkon.language.keys import bodies, result_key, step_options
+from runkon.language.checks.answers import exported_names
+from runkon.language.checks.context import Context, option_span
+from runkon.language.keys import bodies, result_key, step_options, walk
 from runkon.language.nodes import (
     CallWorkflow,
     Condition,
@@ -40,14 +41,15 @@ _EXPORTERS = frozenset({"step", "child"})
 class Scope:
     """The results and variables visible at one place. Read it while its site is at hand: it grows with the walk."""
 
-    __slots__ = ("_keys", "_parent", "exports", "opaque", "variables")
+    __slots__ = ("_keys", "_parent", "exported", "exports", "opaque", "variables")
 
     def __init__(self, parent: Scope | None = None, variables: Iterable[str] = ()) -> None:
         self._parent = parent
         self._keys: dict[str, frozenset[Producer]] = {}
         self.variables: frozenset[str] = frozenset(variables) | (parent.variables if parent else frozenset())
         self.opaque: bool = parent is not None and parent.opaque  # a workflow nobody could read ran before
-        self.exports: bool = parent is not None and parent.exports  # a step ran that may have set variables
+        self.exports: bool = parent is not None and parent.exports  # a step ran that may have set any variable
+        self.exported: frozenset[str] = frozenset() if parent is None else parent.exported  # those that steps set
 
     def producers(self, key: str) -> frozenset[Producer]:
         """What may stand behind a key; empty if nothing does."""
@@ -65,9 +67,12 @@ class Scope:
             yield from reversed(scope._keys)
             scope = scope._parent
 
-    def add(self, key: str, producer: Producer) -> None:
+    def add(self, key: str, producer: Producer, exported: frozenset[str] | None = None) -> None:
+        """A result of that key; `exported` are the variables it sets, None if nobody can tell."""
         self._keys[key] = self._keys.get(key, frozenset()) | {producer}
-        self.exports = self.exports or producer in _EXPORTERS
+        if producer in _EXPORTERS:
+            self.exports = self.exports or exported is None
+            self.exported |= exported or frozenset()
 
     def absorb(self, inner: Scope) -> None:
         """Take over what an inner body produced."""
@@ -75,6 +80,7 @@ class Scope:
             self._keys[key] = self._keys.get(key, frozenset()) | producers
         self.opaque = self.opaque or inner.opaque
         self.exports = self.exports or inner.exports
+        self.exported |= inner.exported
 
 
 class Test(NamedTuple):
@@ -135,8 +141,9 @@ def _statement(statement: Statement, scope: Scope, context: Context) -> Iterator
             yield from _if(statement, scope, context)
         case WhileBlock():
             yield Test(statement.condition, scope)
-            yield from _inner(statement.body, scope, context)
+            yield from _inner(statement.body, scope, context, is_repeated=True)
         case DoWhileBlock():
+            _add_variables(statement.body, scope, context)
             yield from _body(statement.body, scope, context)
             yield Test(statement.condition, scope)
         case ParallelBlock():
@@ -154,10 +161,21 @@ def _statement(statement: Statement, scope: Scope, context: Context) -> Iterator
                 yield from _body(body, scope, context)
 
 
-def _inner(body: Iterable[Statement], scope: Scope, context: Context) -> Iterator[Site]:
+def _inner(body: Iterable[Statement], scope: Scope, context: Context, *, is_repeated: bool = False) -> Iterator[Site]:
     inner = Scope(scope)
+    if is_repeated:
+        _add_variables(body, inner, context)
     yield from _body(body, inner, context)
     scope.absorb(inner)
+
+
+def _add_variables(body: Iterable[Statement], scope: Scope, context: Context) -> None:
+    """Variables that a round of a loop finds because the one before has set them."""
+    for statement in walk(body):
+        if result_key(statement) is not None and _producer(statement) in _EXPORTERS:
+            exported = exported_names(statement, context)
+            scope.exports = scope.exports or exported is None
+            scope.exported |= exported or frozenset()
 
 
 def _if(statement: IfBlock, scope: Scope, context: Context) -> Iterator[Site]:
@@ -237,9 +255,7 @@ def _produce(statement: Statement, scope: Scope, context: Context) -> None:
                 scope.add(inherited, "child")
     key = result_key(statement)
     if key is not None:
-        scope.add(key, _producer(statement))
-    if isinstance(statement, GateStep) and written_option(statement, "form") is not None:
-        scope.exports = True
+        scope.add(key, _producer(statement), exported_names(statement, context))
 
 
 def _producer(statement: Statement) -> Producer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from runkon.language.checks.answers import EVERYWHERE, Answers, answers_behind, listed
+from runkon.language.checks.answers import Answers, answers_read, listed
 from runkon.language.checks.context import Context
 from runkon.language.checks.flow import Scope, Test, sites
 from runkon.language.checks.never_true import comparisons
@@ -35,9 +35,7 @@ def check_answers(context: Context) -> Iterable[Diagnostic]:
 
 def _answers(parts: tuple[str, ...], scope: Scope, context: Context) -> Answers | None:
     """What is known of the results that a reference reads a field or a marker of."""
-    if len(parts) < 2 or parts[0] in scope.variables or scope.producers(parts[0]) not in ({"step"}, {"typed_gate"}):
-        return None
-    return None if parts[1] in EVERYWHERE else answers_behind(parts[0], context)
+    return None if parts[0] in scope.variables else answers_read(parts, scope.producers(parts[0]), context)
 
 
 def _alone(read: Read, answers: Answers) -> Iterator[Diagnostic]:

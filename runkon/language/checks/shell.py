@@ -107,4 +107,4 @@ def _comes_from_step(piece: Placeholder, scope: Scope, context: Context) -> bool
         return False
     if len(piece.parts) > 1:
         return bool(scope.producers(piece.parts[0]))
-    return scope.exports
+    return scope.exports or piece.name in scope.exported

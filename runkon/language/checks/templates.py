@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from runkon.language.checks.answers import answers_read, listed
 from runkon.language.checks.context import Context
 from runkon.language.checks.flow import KeyUse, Passed, Scope, Template, sites
 from runkon.language.checks.references import HOST_VARIABLES, fault_of
@@ -39,9 +40,12 @@ def _value(value: Value, scope: Scope, context: Context) -> Iterator[Diagnostic]
         case Text(text=text, span=span):
             yield from _template(text, span, scope, context)
         case Word(text=text, span=span) if "." in text:
-            if fault_of(tuple(text.split(".")), scope, context):
+            parts = tuple(text.split("."))
+            if fault_of(parts, scope, context):
                 quoted = f'write `"{text}"` if it is meant as text'
                 yield diagnose("unknown-variable", span, name=text, help=quoted)
+            elif help := _not_in_schema(parts, scope, context):
+                yield diagnose("unknown-variable", span, name=text, help=help)
         case ListValue(items=items):
             for item in items:
                 yield from _value(item, scope, context)
@@ -95,8 +99,22 @@ def _has_no_value(piece: Placeholder, scope: Scope, context: Context) -> bool:
     if is_given(piece.name, scope, context):
         return False
     if len(piece.parts) > 1:
-        return fault_of(piece.parts, scope, context) is not None
-    return not (scope.exports or scope.opaque)  # any step before may have set it
+        return bool(fault_of(piece.parts, scope, context) or _not_in_schema(piece.parts, scope, context))
+    return not (scope.exports or scope.opaque or piece.name in scope.exported)
+
+
+def _not_in_schema(parts: tuple[str, ...], scope: Scope, context: Context) -> str | None:
+    """What to do about a field that the schema of its step does not have; None if it may be there."""
+    if parts[0] in scope.variables or parts[0] in context.inputs:
+        return None
+    answers = answers_read(parts, scope.producers(parts[0]), context)
+    missing = None if answers is None else answers.lacks(parts[1:])
+    if answers is None or missing is None:
+        return None
+    close = closest(missing, answers.fields)
+    known = f"did you mean `{close}`?" if close else f"it has {listed(answers.fields)}" if answers.fields else ""
+    said = f"schema `{answers.schema.name}` has no field `{missing}`"
+    return f"{said}; {known}" if known else said
 
 
 def is_given(name: str, scope: Scope, context: Context) -> bool:
@@ -107,7 +125,9 @@ def is_given(name: str, scope: Scope, context: Context) -> bool:
 def _unknown(name: str, span: Span, scope: Scope, context: Context) -> Diagnostic:
     head, dot, rest = name.partition(".")
     close = closest(name, context.inputs)
-    if dot and head in context.producers and not scope.producers(head):
+    if dot and (said := _not_in_schema(tuple(name.split(".")), scope, context)) is not None:
+        help = said
+    elif dot and head in context.producers and not scope.producers(head):
         help = f"`{head}` has no result yet at this point"
     elif dot and (near := closest(head, scope.keys())) is not None:
         help = f"did you mean `{near}.{rest}`?"

@@ -71,7 +71,7 @@ def test_a_status_asked_for_as_a_marker_of_a_script_is_a_warning(only, text: str
         'W{ script s { run = "python check.py" } if s.failed or s.skipped { call a } }',  # never seen as a status
         'W{ script s { run = "make x" } if s.status == "completed" { call a } }',
         'W{ script s { run = "make x" } if s.completed == true { call a } }',
-        'W{ inputs { f boolean } if f { script s { run = "x" } } else { call b { id = s } } if s.completed { call a } }',
+        'W{ inputs { f boolean } if f { script s { run = "x" } } else { call s } if s.completed { call a } }',
         "W{ parallel p { call a call b } if p.failed { call c } }",
     ],
 )
