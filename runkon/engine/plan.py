@@ -263,7 +263,7 @@ def plan_child(
 
 
 def agent_leaf(ref: n.AgentRef, host: Step, run: Run, segment: str = "on_fail") -> Leaf:
-    """The agent of `on_fail` as a step inside `host`, with the defaults of the blocks around, looked for where its is."""
+    """The agent of `on_fail` inside `host`, with the defaults of the blocks around and the folders of its own."""
     dirs = host.options.plugin_dirs
     node = n.CallStep(span=ref.span, agent=ref, options=n.StepOptions(plugin_dirs=dirs) if dirs else n.NO_OPTIONS)
     place = _Place({}, None, None)
