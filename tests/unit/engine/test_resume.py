@@ -25,7 +25,7 @@ Make = Callable[[str], Any]
 
 PROGRAM = """
   inputs { depth number default = 2 }
-  call plan { output = "plan" }
+  call plan { max_turns = 3 }
   if plan.ok { call build } else { call never }
   do { max_iterations = 5
     call review
