@@ -63,8 +63,9 @@ def with_answers(session: Session, options: RunOptions, checked: CheckedWorkflow
     return replace(options, records=True, cassette=path)
 
 
-def is_replay(session: Session) -> bool:
-    """True if the answers are to come from a cassette. Raises UserError `wrong-use` for what does not go together."""
+def is_replay(session: Session, others: Mapping[str, bool], *, is_dry: bool) -> bool:
+    """True if the answers are to come from a cassette. Raises UserError `wrong-use` for what does not go together;
+    `others` are options that a replay does not take, and whether they were given."""
     given = session.answers
     record, cassette, replay = given.get("record"), given.get("cassette"), given.get("replay")
     problem = None
@@ -72,6 +73,10 @@ def is_replay(session: Session) -> bool:
         problem = "`--record` asks for new answers, `--replay` for old ones"
     elif cassette is not None and not record and replay is None:
         problem = "`--cassette` is written with `--record` and read with `--replay`; neither is there"
+    elif is_dry and (record or replay is not None):
+        problem = "a dry run asks nobody, so there are no answers to record or to give again"
+    elif replay is not None and any(others.values()):
+        problem = f"`{next(name for name, is_given in others.items() if is_given)}` and `--replay` do not go together"
     if problem is not None:
         raise UserError("wrong-use", problem, exit_code=EXIT_USAGE)
     return replay is not None

@@ -142,6 +142,9 @@ class TestRun:
         [
             (("--record", "--replay", "strict"), "`--record` asks for new answers"),
             (("--cassette", "c.json"), "neither is there"),
+            (("--record", "--dry-run"), "a dry run asks nobody"),
+            (("--replay", "strict", "--detach"), "`--detach` and `--replay`"),
+            (("--replay", "fill", "--key", "k"), "`--key` and `--replay`"),
         ],
     )
     def test_options_that_do_not_go_together(self, case, words, problem):

@@ -96,6 +96,8 @@ def command(
     durability: str | None,
 ) -> int:
     begun: Sequence[EventSink] = ()
+    given = {"--detach": detach, "--key": key is not None}
+    from_cassette = is_replay(session, given, is_dry=dry_run)
     if detach:
         from runkon.cli import detach as detaching  # late: where it was asked for
 
@@ -105,7 +107,6 @@ def command(
             return detaching.start_detached(session, reads_input=inputs_file == "-")
         begun = (sink,)
     session.flags |= {"jobs": jobs, "plugins": plugins, "durability": durability}
-    from_cassette = is_replay(session)
     checked = None if from_cassette else checked_workflow(session, session.app.find_workflow(target), executors)
     if checked is None and not from_cassette:
         return EXIT_INVALID
