@@ -333,3 +333,47 @@ class TestCrashes:
         run = case.run("runs", "--json").json()["runs"][0]["run_id"]
         case.run("resume", run, "-q").exits(0)
         assert path.read_text() == before
+
+
+PAID = """\
+    import runkon
+
+    @runkon.executor("paid", metered=True)
+    def paid(request):
+        with open("log", "a") as file:
+            file.write("ran\\n")
+        usage = runkon.Usage(cost_usd=0.5)
+        return runkon.Output(context=str(request.inputs.get("n")), usage=usage)
+    """
+
+
+class TestCosts:
+    @pytest.fixture
+    def paid(self, case):
+        case.file(".runkon/plugins/paid.py", PAID)
+        case.wf('workflow x { call paid { id = a inputs = { n = "1" } } call paid { id = b inputs = { n = "2" } } }')
+        case.run("run", "x.wf", "--record", "--json").exits(0)
+        assert case.json()["cost_usd"] == 1.0
+        return case
+
+    def test_a_replay_costs_nothing(self, paid):
+        paid.run("replay", "@last", "-q").exits(0).run("show", "@last", "--json")
+        assert paid.json()["cost_usd"] == 0.0
+        assert calls(paid) == 2
+
+    def test_what_is_filled_in_is_paid_and_nothing_else(self, paid):
+        paid.wf('workflow x { call paid { id = a inputs = { n = "1" } } call paid { id = b inputs = { n = "3" } } }')
+        paid.run("replay", ".runkon/cassettes/x.json", "--replay", "fill", "--json").exits(0)
+        found = paid.json()
+        assert (found["cost_usd"], [step["context"] for step in found["steps"]]) == (0.5, ["1", "3"])
+        assert calls(paid) == 3
+
+    def test_an_executor_that_is_gone_is_answered_all_the_same(self, paid):
+        (paid.project / ".runkon/plugins/paid.py").unlink()
+        paid.run("replay", ".runkon/cassettes/x.json", "-q").exits(0).run("verify", "@last").exits(0)
+        assert calls(paid) == 2
+
+    def test_another_version_of_an_executor_is_a_difference(self, paid):
+        paid.file(".runkon/plugins/paid.py", PAID.replace("metered=True", 'version="2"'))
+        paid.run("verify", "@last", "--json").exits(1)
+        assert (paid.json()["divergence"]["path"], paid.json()["divergence"]["field"]) == ("a", "version")
