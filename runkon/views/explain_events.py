@@ -6,7 +6,7 @@ import json
 
 from runkon.model import events as ev
 from runkon.model.output import JsonValue
-from runkon.views.lines import decision_text, first_line, skip_text
+from runkon.views.lines import decision_text, error_line, first_line, skip_text
 from runkon.views.times import elapsed, iso, money
 
 _FOLLOWS = {
@@ -65,7 +65,7 @@ def _settled(event: ev.Event) -> str | None:
         case ev.StepFailed() | ev.StepTimedOut():
             word = "timed out" if isinstance(event, ev.StepTimedOut) else "failed"
             handled = f"; taken by {handler(event.handled)}" if event.handled else ""
-            return f"{word} for good ({event.error.kind}): {first_line(event.error.message)}{handled}"
+            return f"{word} for good ({event.error.kind}): {error_line(event.error)}{handled}"
         case ev.StepSkipped():
             return f"skipped: {skip_text(event.reason)}"
         case ev.StepCancelled():
@@ -114,7 +114,7 @@ def _ended(event: ev.AttemptFailed | ev.AttemptTimedOut | ev.AttemptCancelled) -
     cost = f", {money(paid)}" if paid else ""
     left = "; it did not stop and was left behind" if event.abandoned else ""
     after = f" after {elapsed(event.elapsed_ms)}" if event.elapsed_ms else ""
-    kind, message = event.error.kind, first_line(event.error.message)
+    kind, message = event.error.kind, error_line(event.error)
     return f"attempt {event.number + 1} {word}{after}{cost} ({kind}): {message}{left}"
 
 

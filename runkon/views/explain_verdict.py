@@ -11,7 +11,7 @@ from runkon.model.ids import is_in_always
 from runkon.model.records import RunRecord, StepRecord
 from runkon.model.status import RunStatus, StepStatus
 from runkon.views.explain_events import handler
-from runkon.views.lines import first_line, skip_text
+from runkon.views.lines import error_line, skip_text
 from runkon.views.status import BLOCKS, is_reused
 from runkon.views.times import counted, iso
 
@@ -93,7 +93,7 @@ def _completed(step: StepRecord, own: Sequence[Envelope]) -> str:
 def _failed(step: StepRecord, own: Sequence[Envelope]) -> str:
     assert step.error is not None
     word = "timed out" if step.status is StepStatus.TIMED_OUT else "failed"
-    message = f"{word} ({step.error.kind}): {first_line(step.error.message)}"
+    message = f"{word} ({step.error.kind}): {error_line(step.error)}"
     if step.info.kind not in BLOCKS:
         message += f"; {_no_more(step, own)}"
     return message + (f"; its failure was taken by {handler(step.handled)}" if step.handled else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from runkon.model import events as ev
 from runkon.model.output import Output
+from runkon.model.records import StepError
 from runkon.named import NamedTuple
 from runkon.views.times import counted
 
@@ -39,7 +40,7 @@ def line_of(event: ev.Event, *, is_verbose: bool = False) -> Line | None:
         case ev.AttemptFailed() | ev.AttemptTimedOut():
             word = "timed out" if isinstance(event, ev.AttemptTimedOut) else "failed"
             number = f"attempt {event.number + 1}: " if event.number else ""
-            return Line(word, event.path, number + first_line(event.error.message), "bad")
+            return Line(word, event.path, number + error_line(event.error), "bad")
         case ev.AttemptCancelled():
             return Line("stopped", event.path, first_line(event.error.message), "quiet")
         case ev.AttemptCutOff():
@@ -77,7 +78,7 @@ def _settled(event: ev.Event) -> Line | None:
         case ev.StepFailed() | ev.StepTimedOut():
             word = "timed out" if isinstance(event, ev.StepTimedOut) else "failed"
             handled = f" (handled: {_words(event.handled)})" if event.handled else ""
-            return Line(word, event.path, first_line(event.error.message) + handled, "warning" if handled else "bad")
+            return Line(word, event.path, error_line(event.error) + handled, "warning" if handled else "bad")
         case ev.StepSkipped():
             return Line("skipped", event.path, skip_text(event.reason), "quiet")
         case ev.StepCancelled():
@@ -122,6 +123,14 @@ def result_text(output: Output) -> str:
     """What one line says about a result: its markers, else its sentence, else how its context begins."""
     text = ", ".join(sorted(output.markers)) or output.text or output.context.strip()
     return ("degraded  " if output.degraded else "") + first_line(text)
+
+
+def error_line(error: StepError) -> str:
+    """Why something failed, in one line: of an answer that does not match its schema also where and how."""
+    sentence, _, rest = error.message.partition("\n")
+    if error.kind == "schema" and rest:
+        return first_line(f"{sentence}: {rest.partition(chr(10))[0]}")
+    return first_line(error.message)
 
 
 def first_line(text: str, limit: int = LONGEST_TEXT) -> str:
