@@ -17,6 +17,7 @@ from runkon.language.checks.host_variables import check_host_variables
 from runkon.language.checks.names import check_ambiguous_keys, check_duplicate_inputs, check_duplicate_workflows
 from runkon.language.checks.never_true import check_never_true
 from runkon.language.checks.never_true_answers import check_answers
+from runkon.language.checks.prompts import check_prompts
 from runkon.language.checks.references import check_references
 from runkon.language.checks.resources import check_resources
 from runkon.language.checks.shell import check_tainted_shell
@@ -42,6 +43,7 @@ RULES: tuple[Rule, ...] = (
     check_unreachable,
     check_templates,
     check_tainted_shell,
+    check_prompts,
     check_duplicate_inputs,
     check_input_defaults,
     check_duplicate_workflows,
