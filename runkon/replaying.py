@@ -240,7 +240,12 @@ class Replaying:
             return played
         host, new = self._host, played.run.id
         before, now = ((host.record(one), host.store.steps(one), self._state(one)) for one in (run, new))
-        return played._replace(divergence=compare(before, now, is_whole=source.cassette.is_whole))
+        found = compare(before, now, is_whole=source.cassette.is_whole)
+        if found is not None and found.path is not None:
+            events = host.store.events(run)
+            first = next((one.seq for one in events if getattr(one.event, "path", None) == found.path), None)
+            found = found._replace(seq=first)
+        return played._replace(divergence=found)
 
     def _state(self, run: RunID) -> Mapping[str, JsonValue]:
         """What the state channels hold at the end."""

@@ -14,6 +14,8 @@ from dataclasses import fields, replace
 from queue import Queue
 
 from runkon.errors import Cancelled
+from runkon.model.ids import RunID, StepPath
+from runkon.model.json_text import canonical
 from runkon.model.output import Output, as_output
 from runkon.model.ports import ActionExecutor, StepRequest
 from runkon.plugin.decorator import EFFECTS, as_executor
@@ -47,6 +49,16 @@ class ExecutorContract:
         before = (made.name, made.version, made.effect, made.metered)
         made.execute(self.request())
         assert (made.name, made.version, made.effect, made.metered) == before
+
+    def test_what_it_says_it_is_asked_is_the_same_in_every_run_and_names_no_secret(self) -> None:
+        made, request = as_executor(self.make()), self.request()
+        describe = getattr(made, "describe", None)
+        if describe is None:
+            return  # what the workflow gives it by name, and what it reads, is compared
+        later = replace(request, run_id=RunID("01LATER"), path=StepPath("later/x"), attempt=3, idempotency_key="later")
+        asked = canonical(dict(describe(request)))
+        assert canonical(dict(describe(replace(later, marks={"A": "B"}, previous_error=None)))) == asked
+        assert [value for value in request.secrets.values() if value in asked] == []
 
     # ── what it answers ───────────────────────────────────────────────────────────────────────────
     def test_it_answers_with_an_output(self) -> None:
