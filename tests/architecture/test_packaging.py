@@ -64,6 +64,7 @@ def check_the_wheel(python: Path, runkon: Path, clean: Path) -> None:
     assert "completed" in call(runkon, "run", "hello.wf", "--json", cwd=clean)
     assert (clean / ".runkon" / "runkon.db").is_file()
     assert "runkon" in call(python, "-m", "runkon", "--help", cwd=clean)
+    assert "runtime claude" in call(runkon, "plugins", cwd=clean)
 
 
 def check_the_plugin(runkon: Path, clean: Path) -> None:

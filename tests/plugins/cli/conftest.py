@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import threading
@@ -28,8 +29,8 @@ def note(name, value):
     with open(os.path.join(here, name + ".tmp"), "w") as file: json.dump(value, file)
     os.rename(os.path.join(here, name + ".tmp"), os.path.join(here, name))
 """
-LEG = "01JTESTRVN0000000000000000"
-MARKS = processes.marks_of(processes.mark_of_leg(LEG, 1), 3)
+LEG = f"01JTEST{os.getpid():019}"  # tests run side by side
+ATTEMPTS = itertools.count(1)
 
 
 @pytest.fixture
@@ -68,7 +69,8 @@ class Asked:
 
     def request(self, *, step: dict[str, object] | None = None, can_commit: bool = False, **fields) -> AgentRequest:
         agent = AgentDefinition(name="reviewer", prompt="", path=self.folder / "reviewer.md", can_commit=can_commit)
-        given = {"log_path": self.log, "marks": MARKS, "started": self.pids.append, "warn": self.warnings.append}
+        marks = processes.marks_of(processes.mark_of_leg(LEG, 1), next(ATTEMPTS))
+        given = {"log_path": self.log, "marks": marks, "started": self.pids.append, "warn": self.warnings.append}
         made = replace(request_for("review", working_dir=self.folder, emit=self._emit), **given | (step or {}))
         return AgentRequest(step=made, agent=agent, **{"prompt": "look at it", **fields})
 

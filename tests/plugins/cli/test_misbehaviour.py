@@ -11,12 +11,10 @@ import psutil
 import pytest
 
 from runkon.errors import Cancelled, Fatal, RunkonError, Transient
-from runkon.model import processes
 from runkon.model.failures import StepFailure
 from runkon.testing import cancel
 
 PATIENCE = 30.0
-LEG = "01JTESTRVN0000000000000000"
 INIT = "say(type='system', subtype='init', session_id='s-1')\n"
 DONE = "say(type='result', subtype='success', result='done', session_id='s-1', total_cost_usd=0.5, num_turns=1)\n"
 TURN = "say(type='assistant', message=dict(id='m%d', content=[dict(type='text', text='turn %d')]))\n"
@@ -388,8 +386,7 @@ def test_many_at_once(ask, program):
     answers: dict[int, str] = {}
 
     def run(number: int) -> None:
-        step = {"marks": processes.marks_of(processes.mark_of_leg(LEG, 1), number)}
-        answers[number] = ask("claude", {"binary": file}, prompt=f"number {number}", step=step).text
+        answers[number] = ask("claude", {"binary": file}, prompt=f"number {number}").text
 
     runners = [threading.Thread(target=run, args=(number,)) for number in range(8)]
     for runner in runners:
