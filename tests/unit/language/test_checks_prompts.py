@@ -21,7 +21,9 @@ def world(catalog, tmp_path):
     return make
 
 
-@pytest.mark.parametrize("step", ['call a { with = ["s"] }', 'do { with = ["s"] call a }', 'parallel { with = ["s"] call a call b }'])  # fmt: skip
+@pytest.mark.parametrize(
+    "step", ['call a { with = ["s"] }', 'do { with = ["s"] call a }', 'parallel { with = ["s"] call a call b }']
+)
 def test_a_secret_is_found_wherever_the_snippet_is_named(codes, world, step: str) -> None:
     assert codes(BODY.format(step), world("use {{token}}, {{ inputs.token }}")) == ["secret-in-prompt"]
 
