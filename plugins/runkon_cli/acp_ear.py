@@ -119,6 +119,8 @@ class AcpEar(Ear):
     def _run(self) -> None:
         try:
             asyncio.run(self._speak())
+        except OSError as error:  # no loop: the system has no file descriptors left
+            self._talk.fail(f"the conversation could not begin: {(error.strerror or str(error)).lower()}", "transient")
         finally:
             self._has_ended.set()
             self._is_ready.set()

@@ -8,12 +8,13 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from runkon.errors import Fatal, RunkonError
+from runkon.errors import Fatal, RunkonError, Transient
 from runkon.executors.process import ChildProcess
 from runkon.model.failures import StepFailure
 from runkon_cli.failures import shown
 from runkon_cli.lines import Lines
 
+_BUSY = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY)
 _PATIENCE = 10.0  # seconds for `--version`
 
 
@@ -48,6 +49,8 @@ def refusal(who: str, error: OSError | ValueError, folder: Path) -> RunkonError:
     if not folder.is_dir():
         return StepFailure("exit", f"`{who}` could not be started: the folder `{folder}` is not there")
     why = (error.strerror or str(error)).lower()
+    if error.errno in _BUSY:
+        return Transient(f"`{who}` could not be started: {why}")
     if error.errno in (errno.ENOEXEC, errno.EACCES, errno.ENOENT):
         return Fatal(f"`{who}` could not be started: {why}")
     return StepFailure("exit", f"`{who}` could not be started: {why}")

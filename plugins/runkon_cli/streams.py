@@ -76,7 +76,7 @@ class JsonLines(Ear):
 def parsed(text: str) -> object:
     """A JSON document, or None."""
     try:
-        return json.loads(text)
+        return json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return None
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
+import subprocess
 import threading
 
 import psutil
@@ -202,6 +204,17 @@ def test_an_answer_without_a_line_end_counts(ask, program):
     assert claude(ask, program, body).text == "done"
 
 
+def test_a_byte_order_mark_and_other_line_ends_change_nothing(ask, program):
+    body = "raw(b'\\xef\\xbb\\xbf' + json.dumps(dict(type='result', result='done')).encode() + b'\\r\\n')"
+    assert claude(ask, program, body).text == "done"
+
+
+def test_one_that_stops_itself_is_ended(ask, program):
+    file = str(program(INIT + "os.kill(os.getpid(), signal.SIGSTOP)"))
+    with pytest.raises(StepFailure, match="said nothing"):
+        ask("claude", {"binary": file, "idle_timeout": "300ms"}, step={"options": {"kill_grace": 0.2}})
+
+
 def test_an_answer_in_pieces_is_put_together(ask, program):
     body = "for byte in json.dumps(dict(type='result', result='ä done')).encode() + b'\\n': raw(bytes([byte]))"
     assert claude(ask, program, body).text == "ä done"
@@ -367,6 +380,15 @@ def test_a_file_that_is_no_program_is_named(ask, program, text, said):
     file.write_text(text)
     with pytest.raises(Fatal, match=f"could not be started: {said}"):
         ask("claude", {"binary": str(file)})
+
+
+def test_a_busy_system_is_worth_another_try(ask, program, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", full)
+    with pytest.raises(Transient, match="could not be started: resource temporarily unavailable"):
+        ask("claude", {"binary": str(program(DONE))})
 
 
 def test_a_folder_that_is_not_there_is_named(ask, program, tmp_path):
