@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from runkon.language.checks.context import Context
 from runkon.language.keys import result_key
 from runkon.language.nodes import CallStep, GateStep, Statement
-from runkon.language.schema_files import known_schema
 from runkon.named import NamedTuple
 from runkon.schemas.fields import FieldShape, Schema, SchemaField
 
@@ -78,18 +77,18 @@ def exported_names(statement: Statement, context: Context) -> frozenset[str] | N
     name = context.schemas.get(id(statement))
     if name is None:
         return frozenset()  # an agent without a schema gives markers and a context
-    schema = known_schema(context.locate("schema", name))
+    schema = context.schema(name)
     return None if schema is None else frozenset(field.name for field in schema.fields)
 
 
 def _answers(statement: Statement, context: Context) -> Answers | None:
     if isinstance(statement, GateStep):
-        schema = None if statement.form is None else known_schema(context.locate("schema", statement.form))
+        schema = None if statement.form is None else context.schema(statement.form)
         return None if schema is None else Answers(schema, {}, _OF_GATES)
     if not isinstance(statement, CallStep):
         return None
     name = context.schemas.get(id(statement))
-    schema = None if name is None else known_schema(context.locate("schema", name))
+    schema = None if name is None else context.schema(name)
     if schema is None:
         return None
     if schema.markers is not None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from runkon.language.keys import all_statements, call_schemas, result_key
 from runkon.language.nodes import CallStep, CallWorkflow, Entry, ForEachBlock, InputDecl, Statement, Workflow
 from runkon.language.program import Catalog, LoadedWorkflow, Located, ParseResult, ResourceKind
+from runkon.language.schema_files import known_schema
 from runkon.language.source import SourceFile, Span
+
+if TYPE_CHECKING:
+    from runkon.schemas.fields import Schema
 
 Family: TypeAlias = "dict[tuple[str, str, tuple[str, ...]], Context]"  # by file, name, and what else the file holds
 
@@ -31,6 +35,7 @@ class Context:
         self.catalog = catalog
         self.overrides = overrides
         self.family: Family = {} if family is None else family
+        self._read: dict[str, Schema | None] = {}
 
     @property
     def source(self) -> SourceFile:
@@ -85,6 +90,12 @@ class Context:
             if workflow.name == name:
                 return LoadedWorkflow(workflow, self.source)
         return self.catalog.workflow(name, self.source)
+
+    def schema(self, name: str) -> Schema | None:
+        """The schema of that name, read once; None if there is none that can be used, or nobody can tell."""
+        if name not in self._read:
+            self._read[name] = known_schema(self.locate("schema", name))
+        return self._read[name]
 
     def locate(self, kind: ResourceKind, name: str) -> Located:
         return self.catalog.locate(kind, name, self.workflow.name, self.source)
