@@ -85,7 +85,8 @@ class Registry(Executors):
             if not isinstance(name, str) or not name:
                 raise not_usable(kind, thing, plugin, source, "it has no attribute `name` with its name as text")
             needed = _METHODS.get(kind)
-            if needed is not None and not callable(getattr(thing, needed, None)):
+            is_late = hasattr(type(thing), "__getattr__")  # it has what it needs once it is used, which costs imports
+            if needed is not None and not is_late and not callable(getattr(thing, needed, None)):
                 raise not_usable(kind, thing, plugin, source, f"it has no method `{needed}`")
         self._put(kind, name, Registered(thing, plugin, source))
 

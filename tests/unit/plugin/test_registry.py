@@ -91,6 +91,18 @@ def test_what_can_do_nothing_is_refused(kind, method):
         Registry().register(kind, thing, "p")
 
 
+def test_a_thing_that_is_made_when_it_is_used_is_not_touched():
+    class Late:
+        name = "late"
+
+        def __getattr__(self, name):
+            raise AssertionError(f"{name} was asked for")
+
+    registry = Registry()
+    registry.register("runtime", Late(), "p")
+    assert registry.names_of("runtime") == ["late"]
+
+
 def test_any_number_of_sinks_is_kept_in_order():
     registry = Registry()
     sinks = [Sink(), Sink(), Sink()]
