@@ -165,6 +165,10 @@ class Asks:
             if output is not None:
                 error = StepError("value", f"the output that {answer.by} gave is unusable: {output.error.message}")
             return close_failed(attempts, Failed(error), before)
+        if attempts.leaf.schema is not None:
+            from runkon.engine.fitting import as_told  # late: few steps have a schema
+
+            output = as_told(output, attempts.leaf.schema, attempts.scope)
         completed = StepCompleted(path=path, output=output, epoch=attempts.epoch, decided_by=answer.by)
         leg.recorder.append(*before, completed)
         failpoint("after_decide", path)

@@ -71,6 +71,16 @@ def fitted(answer: Answer, schema: Schema) -> Answer:
     return _with_derived(answer, values, schema)
 
 
+def as_told(output: Output, name: str, scope: Scope) -> Output:
+    """What a person says that a lost attempt has given, with what follows from it where it matches the schema. Where it
+    does not, it stays as it is: the person knows."""
+    try:
+        answer = fitted(output, schema_named(name, scope))
+    except ValueFailure:
+        return output
+    return output if isinstance(answer, Failed) else answer
+
+
 def made_up(schema: Schema, dry: Output) -> Output:
     """An answer for a dry run, which says that nobody gave it."""
     values = cast("dict[str, JsonValue]", example_value(schema))
