@@ -97,10 +97,9 @@ class AcpRuntime:
         """Whether the package and the program of the settings are there."""
         if not is_installed():
             return Availability(ready=False, detail=MISSING)
-        if not settings.get("argv"):
-            return Availability(
-                ready=False, detail="`[runtimes.acp]` has no `argv`: the program that speaks the protocol"
-            )
+        if not settings:
+            detail = '`[runtimes.NAME]` with `type = "acp"` and `argv` names a program that speaks the protocol'
+            return Availability(ready=False, detail=detail)
         try:
             found = read_acp(settings, self.name)
         except Fatal as problem:

@@ -85,6 +85,9 @@ class CommandRuntime:
 
     def availability(self, settings: Mapping[str, JsonValue], *, check: bool = False) -> Availability:
         """Whether the settings can work and their program is there."""
+        if not settings:
+            detail = '`[runtimes.NAME]` with `type = "command"` and `argv` makes any program a runtime'
+            return Availability(ready=False, detail=detail)
         try:
             command = read_command(settings)
         except Fatal as problem:
