@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runkon.engine.cancellation import CancelReason
-    from runkon.engine.plan import Planned
-    from runkon.engine.scope import Scope
     from runkon.model.ids import StepPath
     from runkon.model.output import Usage
 
@@ -59,12 +59,12 @@ class Stopped(Exception):
 
 class Waits(Exception):
     """Nothing more can be done here before somebody decides about the steps at `paths`: no failure, and no stop.
-    `inside` are the statements it came through with their scopes, which may be stopped for good later."""
+    `leave` says, for each statement it came through, what follows if that is stopped for good later."""
 
     def __init__(self, paths: frozenset[StepPath]) -> None:
         super().__init__(", ".join(sorted(paths)))
         self.paths = paths
-        self.inside: list[tuple[Planned, Scope]] = []
+        self.leave: list[Callable[[CancelReason], None]] = []
 
 
 class GivenUp(BaseException):

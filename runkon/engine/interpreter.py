@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from runkon.engine.ends import Stopped, Waits
 from runkon.engine.plan import Planned
 from runkon.engine.scope import Scope
-from runkon.engine.stopping import leave_stopped
+from runkon.engine.stopping import leave_stopped, leave_waiting
 
 
 def run_body(body: tuple[Planned, ...], scope: Scope) -> None:
@@ -21,5 +23,5 @@ def run_body(body: tuple[Planned, ...], scope: Scope) -> None:
             leave_stopped(planned, scope, stopped)
             raise
         except Waits as waits:
-            waits.inside.append((planned, scope))
+            waits.leave.append(partial(leave_waiting, planned, scope))
             raise

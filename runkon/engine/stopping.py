@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runkon.engine.cancellation import FINAL, UNTIL_REACHED, Recall
-from runkon.engine.ends import Stopped, Waits
+from runkon.engine.ends import Stopped
 from runkon.engine.results import StepResult
 from runkon.model.status import StepStatus
 
@@ -59,13 +59,12 @@ def record_stop(planned: Planned, scope: Scope, reason: CancelReason) -> None:
         leg.withdraw(frozenset({path}), reason)
 
 
-def leave_waiting(waits: Waits, reason: CancelReason) -> None:
-    """What follows for the statements of a walk that waits for a decision which nobody needs any more."""
-    for planned, scope in waits.inside:
-        if planned.kind in WALKED:
-            record_stop(planned, scope, reason)
-        if planned.kind:
-            scope.env.results.put(planned.key, stopped_result(planned, scope, reason, attempts=1))
+def leave_waiting(planned: Planned, scope: Scope, reason: CancelReason) -> None:
+    """What follows for a statement whose walk waits for a decision which nobody needs any more."""
+    if planned.kind in WALKED:
+        record_stop(planned, scope, reason)
+    if planned.kind:
+        scope.env.results.put(planned.key, stopped_result(planned, scope, reason, attempts=1))
 
 
 # ── walks that only look at the record ────────────────────────────────────────────────────────────

@@ -17,7 +17,7 @@ from runkon.engine.outcome import SKIP_BY_CONDITION, close_lost, look_again, sto
 from runkon.engine.plan import ChildCall, Leaf, Planned
 from runkon.engine.results import Results, StepResult
 from runkon.engine.scope import Scope
-from runkon.engine.stopping import is_looking, leave_waiting, look_into, record_stop, stop_of, stopped_result, untouched
+from runkon.engine.stopping import is_looking, look_into, record_stop, stop_of, stopped_result, untouched
 from runkon.engine.updates import join_state, updates_of_branch
 from runkon.failpoints import failpoint
 from runkon.language.nodes import AgentRef, ParallelBlock
@@ -284,7 +284,8 @@ class _Block:
         if leg.withdraw is not None and reason in (FAIL_FAST, UNTIL_REACHED):
             leg.withdraw(waits_for, reason)
             for waits in waiting:
-                leave_waiting(waits, reason)
+                for leave in waits.leave:
+                    leave(reason)
 
     def _record_stopped(self, stopped: list[Branch]) -> None:
         reason = self.token.reason
