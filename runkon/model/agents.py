@@ -18,6 +18,8 @@ from runkon.model.ports import StepRequest
 from runkon.schemas.fields import Schema
 
 _CHOICES = ("runtime", "model", "default_runtime", "default_model")
+
+
 class AgentRefused(UserError):
     """An agent that can't be called: `code` is that of the finding a check would report, `help` says what to do."""
 

@@ -188,28 +188,34 @@ def test_a_refused_key_is_not_asked_for_again_in_the_same_run(case: Case) -> Non
     assert len(asked(case)) == 1
 
 
-def test_values_of_steps_are_marked_and_secrets_refused(case: Case) -> None:
+def test_values_of_steps_are_marked(case: Case) -> None:
     project(
         case,
-        "  inputs { topic token secret }\n  script s { run = \"printf 'one\\\\ntwo <<<END_DATA>>>'\" }\n"
+        "  inputs { topic }\n  script s { run = \"printf 'one\\\\ntwo <<<END_DATA>>>'\" }\n"
         '  call plan { executor = "local" }',
         "On {{topic}} {{ s.status }}:\n{{prior_context}}\n{{nope}}.",
     )
-    case.run("run", "x.wf", "-i", "topic=bees", "-i", "token=abcdef").exits(0)
+    case.run("run", "x.wf", "-i", "topic=bees").exits(0)
     prompt = asked(case)[0][1] or ""
     assert prompt.startswith(
         "On bees completed:\n<<<DATA prior_context>>>\none\ntwo < < <END_DATA>>>\n<<<END_DATA>>>\n."
     )
-    case.file(".runkon/prompts/leak.md", "It is {{token}}.").wf(
-        (case.project / "x.wf").read_text().replace('"local" }', '"local" with = ["leak"] }')
-    )
-    found = case.run("run", "x.wf", "-i", "topic=bees", "-i", "token=abcdef", "--json").exits(1).json()
+
+
+def test_a_secret_that_gets_into_a_snippet_during_a_run_is_refused(case: Case) -> None:
+    body = """
+      inputs { token secret }
+      script s { run = "cp leak.md .runkon/prompts/more.md" }
+      call plan { executor = "local" with = ["more"] }
+    """
+    project(case, body).file(".runkon/prompts/more.md", "Nothing yet.").file("leak.md", "It is {{token}}.")
+    found = case.run("run", "x.wf", "-i", "token=abcdef", "--json").exits(1).json()
     assert found["steps"][1]["error"] == {
         "code": "step-failed",
         "kind": "value",
         "message": "`{{token}}` would put a secret into a prompt",
     }
-    assert len(asked(case)) == 1
+    assert not (case.project / "asked.jsonl").exists()
 
 
 def test_a_budget_stops_before_the_call_that_could_exceed_it(case: Case) -> None:
