@@ -73,8 +73,13 @@ class Conversation:
         with _prompt_file(self._plan.prompt_file, step) as file:
             child = self._start(file)
             with self._running.holding(child):
-                step.started(child.pid)
-                self._ear.begin(_Hand(child, self))
+                try:
+                    step.started(child.pid)
+                    self._ear.begin(_Hand(child, self))
+                except BaseException:
+                    child.kill()
+                    child.run(lambda *_: None, kill_grace=0.0)
+                    raise
                 stop_listening = step.cancel.on_cancel(self._ear.stop)
                 try:
                     code = self._attend(child, streams)

@@ -431,3 +431,13 @@ def test_what_is_printed_is_a_sign_of_life(ask, program, monkeypatch):
     monkeypatch.setattr("runkon_cli.conversation.SIGN", 0.0)
     claude(ask, program, "say(type='noise')\n" + DONE)
     assert "" in ask.lines
+
+
+def test_a_program_whose_start_can_not_be_told_is_ended(ask, program):
+    def fails(pid: int) -> None:
+        ask.pids.append(pid)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ask("claude", {"binary": str(program("forever()"))}, step={"started": fails})
+    assert is_gone(ask.pids[0])
