@@ -2,8 +2,8 @@
 run.
 
 An executor says it by its method `describe`; of one that has none it is what the workflow's text gives it by name, and
-what it reads besides is told by the end of the step. Calls that cost money are always described, others where it is
-needed: with `cache`, while answers are recorded, in a replay.
+what it reads besides is told by the end of the step. Agents and calls that cost money are always described, others
+where it is needed: with `cache`, while answers are recorded, in a replay.
 """
 
 from __future__ import annotations

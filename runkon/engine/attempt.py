@@ -21,6 +21,7 @@ from runkon.engine.outcome import (
     close_stopped,
     complete,
     failure_of,
+    leave_given_up,
     look_again,
     replay,
     skip_by_condition,
@@ -326,7 +327,7 @@ class Attempts(OpenStep):
         scope, options = self.scope, self.leaf.options
         if scope.leg.config.dry_run and (answer := self._dry_answer(executor)) is not None:
             return answer
-        ticket = self.ticket = Ticket(executor, self.path, self.number, self.epoch, self)
+        ticket = self.ticket = Ticket(executor, self.path, self.number, self.epoch, partial(leave_given_up, self))
         if options.timeout is None and options.idle_timeout is None:
             return call_here(ticket, make_request(self, scope.token, None), scope.strand, scope.token)
         limits = Limits(_seconds(options.timeout), _seconds(options.idle_timeout))
@@ -373,7 +374,8 @@ class Attempts(OpenStep):
 def _asked(attempts: Attempts, executor: ActionExecutor) -> Asked | None:
     """What the next attempt asks of `executor`, None where nobody needs to know."""
     config = attempts.scope.leg.config
-    if not (config.records or attempts.leaf.options.cache or (executor.metered and not config.dry_run)):
+    is_asked = (executor.metered and not config.dry_run) or getattr(executor, "rehearses", False)  # agents always
+    if not (is_asked or config.records or attempts.leaf.options.cache):
         return None
     from runkon.engine.asking import described_to  # late: scripts and plain functions are not described
 

@@ -12,22 +12,67 @@ import pytest
 
 class TestInit:
     def test_the_project_runs_at_once(self, case):
-        case.run("init").exits(0).stderr("next: runkon run hello\n").stdout("""
+        case.run("init").exits(0).stdout("""
+            wrote runkon.toml
             wrote .runkon/workflows/hello.wf
+            wrote .runkon/workflows/hello.wftest
+            wrote .runkon/agents/critic.md
+            wrote .runkon/schemas/opinion.yaml
             wrote .runkon/plugins/words.py
             wrote .runkon/.gitignore
             """)
+        case.stderr("""
+            next:
+              runkon run hello                   a script, an agent, a Python function
+              runkon show @last critic --prompt  what the agent was sent
+              runkon test                        its tests, which call nobody
+            answers are made up; for real ones change the word `test` in runkon.toml
+            """)
         case.run("validate", "hello", "--strict").exits(0)
         case.run("fmt", "--check").exits(0)
-        case.run("run", "hello", "-q").exits(0).stdout("greeting = Hello, world! Nice to meet you.\nwords = 6\n")
+        case.run("run", "hello", "-q").exits(0).stdout(
+            "greeting = Hello, world! Nice to meet you.\nwords = 6\nopinion = Short and friendly.\n"
+        )
+        assert "`test`: its answers are made up" in case.run("run", "hello").exits(0).err
+
+    @pytest.mark.parametrize("folder", [".", "fresh", "a folder"])
+    @pytest.mark.parametrize("settings", ["", 'model = "opus"\n', "broken = [\n"])
+    def test_what_it_prints_works_as_printed(self, case, folder, settings):
+        if settings:
+            case.file(f"{folder}/runkon.toml", settings)
+        case.run("init", folder).exits(0)
+        lines = [line[2:].split("  ")[0] for line in case.err.splitlines() if line.startswith("  ")]
+        assert len(lines) == (3 if folder == "." else 4)
+        assert ("--model test" in case.err, "change the word" in case.err) == (bool(settings), not settings)
+        if settings.startswith("broken"):
+            return
+        shell = f'set -e\nrunkon() {{ {sys.executable} -m runkon "$@"; }}\n' + "\n".join(lines)
+        done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False, env=os.environ)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "words = 6\n" in done.stdout
+        assert "Hello, world! Nice to meet you.\n" in done.stdout.partition("prompt:")[2]
+        assert "2 passed\n" in done.stderr
+
+    def test_a_real_model_takes_one_word(self, case):
+        case.run("init").exits(0)
+        settings = case.project / "runkon.toml"
+        text = settings.read_text("utf-8")
+        assert text.count("\n") == 2
+        settings.write_text(text.replace('model = "test"', 'model = "nobody:has-it"'))
+        assert case.run("run", "hello").code != 0
+        assert "nobody:has-it" in case.err
+        assert "its answers are made up" not in case.err
 
     def test_nothing_is_overwritten(self, case):
-        case.file(".runkon/workflows/hello.wf", "mine").run("init").exits(0)
-        assert case.out.startswith("kept  .runkon/workflows/hello.wf\n")
+        case.file(".runkon/workflows/hello.wf", "mine").file("runkon.toml", "jobs = 2\n").run("init").exits(0)
+        assert case.out.startswith("kept  runkon.toml\nkept  .runkon/workflows/hello.wf\nwrote ")
         assert (case.project / ".runkon/workflows/hello.wf").read_text() == "mine"
+        assert (case.project / "runkon.toml").read_text() == "jobs = 2\n"
 
     def test_in_another_folder(self, case):
-        case.run("init", "fresh").exits(0).stderr("next: cd fresh && runkon run hello\n")
+        case.run("init", "fresh").exits(0)
+        assert case.err.startswith("next:\n  cd fresh\n  runkon run hello ")
+        assert "change the word `test` in fresh/runkon.toml\n" in case.err
         assert (case.project / "fresh/.runkon/plugins/words.py").is_file()
 
     def test_where_a_file_is_in_the_way(self, case):
@@ -36,9 +81,10 @@ class TestInit:
 
     def test_json(self, case):
         case.run("init", "--json").exits(0)
-        assert [entry["written"] for entry in case.json()["init"]] == [True, True, True]
+        assert [entry["written"] for entry in case.json()["init"]] == [True] * 7
+        assert case.json()["next"] == ["runkon run hello", "runkon show @last critic --prompt", "runkon test"]
         case.run("init", "--json")
-        assert [entry["written"] for entry in case.json()["init"]] == [False, False, False]
+        assert [entry["written"] for entry in case.json()["init"]] == [False] * 7
 
 
 class TestNew:
@@ -269,7 +315,7 @@ class TestPlaces:
             """)
 
 
-CACHED = 'workflow x { script a { run = "true" cache = true } }'
+WORKTREE = 'workflow x { script a { run = "true" isolation = worktree } }'
 
 
 class TestErrorsAsJson:
@@ -290,7 +336,10 @@ class TestErrorsAsJson:
 
     @pytest.mark.parametrize(
         ("text", "slug"),
-        [("workflow x {", "unclosed"), ('workflow x { script a { run = "true" cache = true } }', "unsupported")],
+        [
+            ("workflow x {", "unclosed"),
+            ('workflow x { script a { run = "true" isolation = worktree } }', "unsupported"),
+        ],
     )
     def test_a_workflow_that_cannot_run_gives_its_findings(self, case, text, slug):
         case.wf(text).run("run", "x.wf", "--json").exits(3)

@@ -52,7 +52,8 @@ def statuses(folder: Path) -> list[str]:
 class TestOrder:
     def test_results_stand_before_what_is_said_after_them(self, folder, variables):
         done = shell(folder, "runkon init 2>&1", **variables)
-        assert done.stdout.splitlines()[-1] == "next: runkon run hello"
+        lines = done.stdout.splitlines()
+        assert lines.index("next:") == len([line for line in lines if line.startswith("wrote ")]) > 0
         shell(folder, "runkon run x.wf -q; runkon run x.wf -q")
         done = shell(folder, "runkon runs --limit 1 2>&1", **variables)
         assert done.stdout.splitlines()[-1].startswith("older runs are not shown")
