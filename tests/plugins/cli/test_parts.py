@@ -71,10 +71,16 @@ def test_what_the_words_of_an_error_mean(said, cause):
 
 @pytest.mark.parametrize(
     ("said", "seconds"),
-    [("rate limit, retry after 30 seconds", 30), ("rate limit, try again in 1.5s", 1.5), ("rate limit; try again in 250ms", 0.25),
-     ("rate limit: try again in 5 minutes", 300), ("rate limit, retry-after: 7", 7), ("rate limit; try again in 99h", 3600),
-     ("rate limit", None)],
-)  # fmt: skip
+    [
+        ("rate limit, retry after 30 seconds", 30),
+        ("rate limit, try again in 1.5s", 1.5),
+        ("rate limit; try again in 250ms", 0.25),
+        ("rate limit: try again in 5 minutes", 300),
+        ("rate limit, retry-after: 7", 7),
+        ("rate limit; try again in 99h", 3600),
+        ("rate limit", None),
+    ],
+)
 def test_how_long_to_wait(said, seconds):
     failure = failure_of("it failed", said, None)
     assert isinstance(failure, Transient)
