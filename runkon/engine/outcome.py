@@ -152,10 +152,14 @@ def close_lost(leg: Leg, strand: Strand, reason: CancelReason | None) -> None:
     assert reason is not None
     leg.slots.release()
     close_stopped(leg, ticket.path, ticket.number, ticket.epoch, reason, is_given_up=True)
-    step = ticket.step
-    if step is not None and reason.kind in FINAL:
-        result = stopped_result(step.leaf, step.scope, reason, attempts=ticket.number + 1)
-        step.scope.env.results.put(step.leaf.key, result)
+    if ticket.leave is not None and reason.kind in FINAL:
+        ticket.leave(reason)
+
+
+def leave_given_up(attempts: OpenStep, reason: CancelReason) -> None:
+    """Leave what later steps see of a step whose attempt was given up."""
+    result = stopped_result(attempts.leaf, attempts.scope, reason, attempts=attempts.number + 1)
+    attempts.scope.env.results.put(attempts.leaf.key, result)
 
 
 def _tell_given_up(leg: Leg, path: StepPath) -> None:

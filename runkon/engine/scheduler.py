@@ -19,18 +19,24 @@ from runkon.model.ids import StepPath
 from runkon.model.ports import ActionExecutor, Clock
 
 if TYPE_CHECKING:
-    from runkon.engine.open_step import OpenStep
+    from runkon.engine.cancellation import CancelReason
 
 
 class Ticket:
-    """One open attempt. It is claimed once: by the executor's return, or by the end of the grace."""
+    """One open attempt. It is claimed once: by the executor's return, or by the end of the grace. `leave` leaves a
+    result for later steps if it is given up."""
 
-    __slots__ = ("_guard", "_is_claimed", "epoch", "executor", "number", "path", "step")
+    __slots__ = ("_guard", "_is_claimed", "epoch", "executor", "leave", "number", "path")
 
     def __init__(
-        self, executor: ActionExecutor, path: StepPath, number: int, epoch: int, step: OpenStep | None = None
+        self,
+        executor: ActionExecutor,
+        path: StepPath,
+        number: int,
+        epoch: int,
+        leave: Callable[[CancelReason], None] | None = None,
     ) -> None:
-        self.step = step
+        self.leave = leave
         self.executor = executor
         self.path = path
         self.number = number
