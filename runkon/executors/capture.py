@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from runkon.model.secrets import MIN_SECRET, secret_mark
+from runkon.model.secrets import marks_of
 from runkon.model.value_text import harmless
 
 HEAD = 16_384  # bytes of the beginning kept
@@ -53,8 +53,7 @@ class Redaction:
     """Replaces secrets in a stream of bytes, also one that is cut in two by the pieces it comes in."""
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
-        pairs = [(value.encode("utf-8", "replace"), secret_mark(name).encode()) for name, value in secrets.items()]
-        self._marks = sorted((pair for pair in pairs if len(pair[0]) >= MIN_SECRET), key=lambda p: -len(p[0]))
+        self._marks = [(form.encode("utf-8", "replace"), mark.encode()) for form, mark in marks_of(secrets)]
         self._held = b""
 
     def feed(self, piece: bytes) -> bytes:
@@ -78,11 +77,17 @@ class Redaction:
 
     def _undecided(self, text: bytes) -> int:
         """Length of the longest end of `text` that a secret may begin with."""
-        longest = min(len(text), max(len(secret) for secret, _ in self._marks) - 1)
-        for length in range(longest, 0, -1):
-            if any(secret.startswith(text[-length:]) for secret, _ in self._marks):
-                return length
-        return 0
+        return max(_begun(form, text) for form, _ in self._marks)
+
+
+def _begun(form: bytes, text: bytes) -> int:
+    """Length of the longest end of `text` that `form` begins with, without being whole."""
+    at = text.find(form[:1], max(0, len(text) - len(form) + 1))
+    while at >= 0:
+        if form.startswith(text[at:]):
+            return len(text) - at
+        at = text.find(form[:1], at + 1)
+    return 0
 
 
 class LogFile:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from runkon.model.output import JsonValue
 
 _KEY = "$secret"
-MIN_SECRET = 4  # characters: shorter ones would be found everywhere
+MIN_SECRET = 6  # characters: shorter ones would be found everywhere
 
 
 def secret_reference(name: str) -> dict[str, JsonValue]:
@@ -28,26 +28,25 @@ def secret_mark(name: str) -> str:
     return f"«secret:{name}»"
 
 
+def marks_of(secrets: Mapping[str, str]) -> Sequence[tuple[str, str]]:
+    """Every form of every value of `secrets` (name to value) with the mark that takes its place, longest first."""
+    if not secrets:
+        return ()
+    from runkon.model.secret_forms import forms_of  # late: few runs have secrets
+
+    pairs = [(form, secret_mark(name)) for name, value in secrets.items() for form in forms_of(value)]
+    return sorted(pairs, key=lambda pair: -len(pair[0]))
+
+
 def redact(text: str, secrets: Mapping[str, str]) -> str:
-    """`text` with every value of `secrets` (name to value) replaced by its mark; those shorter than `MIN_SECRET` are
-    left alone."""
-    for name, value in sorted(secrets.items(), key=lambda pair: -len(pair[1])):
-        if len(value) >= MIN_SECRET:
-            text = text.replace(value, secret_mark(name))
-    return text
+    """`text` with every value of `secrets` (name to value), in all its forms, replaced by its mark; those shorter than
+    `MIN_SECRET` are left alone."""
+    return _replaced(text, marks_of(secrets))
 
 
 def redact_json(value: JsonValue | Mapping[str, JsonValue], secrets: Mapping[str, str]) -> JsonValue:
     """A copy of `value` with every text in it redacted, keys too."""
-    match value:
-        case str():
-            return redact(value, secrets)
-        case list():
-            return [redact_json(item, secrets) for item in value]
-        case Mapping():
-            return {redact(key, secrets): redact_json(item, secrets) for key, item in value.items()}
-        case _:
-            return value
+    return _replaced_in(value, marks_of(secrets))
 
 
 def reveal(text: str, secrets: Mapping[str, str]) -> str:
@@ -55,3 +54,21 @@ def reveal(text: str, secrets: Mapping[str, str]) -> str:
     for name, value in secrets.items():
         text = text.replace(secret_mark(name), value)
     return text
+
+
+def _replaced(text: str, marks: Sequence[tuple[str, str]]) -> str:
+    for form, mark in marks:
+        text = text.replace(form, mark)
+    return text
+
+
+def _replaced_in(value: JsonValue | Mapping[str, JsonValue], marks: Sequence[tuple[str, str]]) -> JsonValue:
+    match value:
+        case str():
+            return _replaced(value, marks)
+        case list():
+            return [_replaced_in(item, marks) for item in value]
+        case Mapping():
+            return {_replaced(key, marks): _replaced_in(item, marks) for key, item in value.items()}
+        case _:
+            return value

@@ -32,12 +32,12 @@ def test_bytes_that_are_not_utf8_are_replaced() -> None:
     assert capture.end() == "ok \ufffd\ufffd é"
 
 
-@given(st.lists(st.sampled_from([b"s3c", b"ret!", b"s", b"3", b"x", b"s3cret!", b"other", b"\n"]), max_size=20))
+@given(st.lists(st.sampled_from([b"s3c", b"ret!", b"s", b"3", b"x", b"s3cret!", b"others", b"\n"]), max_size=20))
 def test_a_secret_is_found_however_the_stream_is_cut(pieces: list[bytes]) -> None:
-    redaction = Redaction({"token": "s3cret!", "word": "other"})
+    redaction = Redaction({"token": "s3cret!", "word": "others"})
     whole = b"".join(pieces)
     seen = b"".join([*(redaction.feed(piece) for piece in pieces), redaction.rest()])
-    expected = whole.replace(b"s3cret!", "«secret:token»".encode()).replace(b"other", "«secret:word»".encode())
+    expected = whole.replace(b"s3cret!", "«secret:token»".encode()).replace(b"others", "«secret:word»".encode())
     assert seen == expected
 
 
