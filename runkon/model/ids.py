@@ -23,6 +23,11 @@ def new_run_id() -> RunID:
     return RunID("".join(_CROCKFORD[value >> shift & 31] for shift in range(125, -1, -5)))
 
 
+def is_run_id(text: object) -> bool:
+    """True for what `new_run_id` could have made."""
+    return isinstance(text, str) and len(text) == 26 and text[0] <= "7" and all(one in _CROCKFORD for one in text)
+
+
 def child(parent: StepPath, segment: str) -> StepPath:
     """`segment` inside `parent`."""
     return StepPath(f"{parent}/{segment}" if parent else segment)

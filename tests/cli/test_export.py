@@ -205,6 +205,43 @@ def test_another_run_of_that_id_keeps_it(elsewhere: Any) -> None:
     assert rows(here, "SELECT steps_done FROM v_runs") == [(2,), (2,)]
 
 
+def test_a_run_that_can_not_be_read_here_keeps_its_id(elsewhere: Any) -> None:
+    elsewhere.run("import", "../one.db").exits(0)
+    here = elsewhere.project / ".runkon" / "runkon.db"
+    with closing(sqlite3.connect(here)) as connection:
+        connection.execute("UPDATE events SET payload = 'x' WHERE kind = 'run_created'")
+        connection.commit()
+    elsewhere.run("import", "../one.db").exits(0).stdout("imported run RUN, which was RUN\n")
+    assert len({run for (run,) in rows(here, "SELECT id FROM runs")}) == 2
+
+
+def test_no_folder_of_the_file_is_taken_for_one_of_here(elsewhere: Any) -> None:
+    first, db = elsewhere.first.parent / "logs", elsewhere.folder / "two.db"
+    elsewhere.run("export", "@last", str(db), "--keep-paths", "--db", str(elsewhere.first)).exits(0)
+    (run,) = [folder for folder in first.iterdir() if list(folder.iterdir())]
+    elsewhere.run("import", "../two.db").exits(0).run("db", "prune", "--keep", "0").exits(0)
+    assert elsewhere.plain(elsewhere.out) == "took out 1 run\n"
+    assert list(run.iterdir()), "the logs of the first project are gone"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE runs SET id = '../precious'", "`../precious` is not the id of a run"),
+        ('ALTER TABLE steps ADD COLUMN "a""b" text', "its table `steps` has other columns"),
+    ],
+)
+def test_a_file_that_was_made_to_deceive_is_refused(elsewhere: Any, change: str, said: str) -> None:
+    file = elsewhere.folder / "one.db"
+    file.with_name("one.db.sha256").unlink()
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(change)
+        connection.commit()
+    elsewhere.run("import", "../one.db").exits(5).stdout("")
+    first, _, _ = elsewhere.plain(elsewhere.err).partition("\n")
+    assert first == f"error[import-damaged]: `TMP/one.db` is not as it was written: {said}"
+
+
 def test_nothing_is_taken_from_a_file_that_is_not_as_it_was_written(elsewhere: Any) -> None:
     file, said = elsewhere.folder / "one.db", "error[import-damaged]: `TMP/one.db` is not as it was written: "
     content = bytearray(file.read_bytes())

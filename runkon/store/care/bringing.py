@@ -16,7 +16,8 @@ from runkon.digest import hex_digest
 from runkon.errors import EXIT_USAGE, UserError
 from runkon.frozen import replace
 from runkon.model.events import Envelope, RunCreated
-from runkon.model.ids import RunID, new_run_id
+from runkon.model.ids import RunID, is_run_id, new_run_id
+from runkon.model.output import JsonValue
 from runkon.model.start_key import IMPORTED
 from runkon.named import NamedTuple
 from runkon.store import codec, connections, faults
@@ -52,18 +53,26 @@ def bring(writer: Writer, path: Path, file: Path, root: Path) -> Brought:
             exit_code=EXIT_USAGE,
         )
     was = RunID(tables["runs"][0]["id"])
+    if not is_run_id(was):
+        raise _damaged(file, f"`{was}` is not the id of a run")
     events, _ = readable(file, was)
-    here = _events(path, was)
-    if here and _same(here, events):
+    if (here := _events(path, was)) and _same(here, events):
         return Brought(was, was, is_new=False)
-    run = was if not here else new_run_id()
+    run = new_run_id() if _is_taken(path, was) else was
     first = events[0].event
     assert isinstance(first, RunCreated)
-    config = {**first.config, "working_dir": str(root), "roots": [str(root)], IMPORTED: time.time_ns() // 1_000_000}
+    config = {**first.config, **_of_here(root)}
     ids = {name: codec.text_id(text) for name, text in first.sources.items()}
     begun = codec.run_created(replace(first, config=config), ids)
-    writer.transaction(lambda cursor: _write(cursor, tables, run, begun))
+    writer.transaction(lambda cursor: _write(cursor, file, tables, run, begun))
     return Brought(run, was, is_new=True)
+
+
+def _of_here(root: Path) -> dict[str, JsonValue]:
+    """What the settings of the run say of this machine. Its logs stayed where it happened: a folder of that name here
+    belongs to somebody else."""
+    now = time.time_ns() // 1_000_000
+    return {"working_dir": str(root), "roots": [str(root)], "log_dir": None, IMPORTED: now}
 
 
 def _prove(file: Path) -> None:
@@ -106,12 +115,24 @@ def _events(path: Path, run: RunID) -> list[Envelope]:
     return []
 
 
+def _is_taken(path: Path, run: RunID) -> bool:
+    """True if a run has this id here, also one that can't be read."""
+    with connections.reading(path) as connection:
+        return connection is not None and connection.execute(sql.SELECT_LAST, (run,)).fetchone() is not None
+
+
 def _same(here: Sequence[Envelope], there: Sequence[Envelope]) -> bool:
     """True if both are the same run, wherever it was."""
     return list(without_places(here))[1:] == list(without_places(there))[1:] and here[0].at == there[0].at
 
 
-def _write(cursor: sqlite3.Cursor, tables: Mapping[str, Sequence[dict[str, Any]]], run: RunID, begun: str) -> None:
+def _write(
+    cursor: sqlite3.Cursor, file: Path, tables: Mapping[str, Sequence[dict[str, Any]]], run: RunID, begun: str
+) -> None:
+    for table, found in tables.items():
+        cursor.execute(f"SELECT * FROM {table} LIMIT 0")
+        if found and set(found[0]) != {column[0] for column in cursor.description}:
+            raise _damaged(file, f"its table `{table}` has other columns")
     (row,) = tables["runs"]
     _insert(cursor, "runs", {**row, "number": None, "id": run, "lease_owner": None, "lease_until": None})
     number = int(cursor.lastrowid or 0)

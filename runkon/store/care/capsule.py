@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -76,8 +77,8 @@ def export(path: Path, run: RunID, target: Path, *, keeps_paths: bool = False) -
         _write(part, found)
         _copy_answers(path, part, run)
         digest = hex_digest(part.read_bytes())
-        beside.write_text(f"{digest}  {target.name}\n", encoding="utf-8")
         os.link(part, target)  # unlike a rename, never takes the place of another file
+        beside.write_text(f"{digest}  {target.name}\n", encoding="utf-8")
     except FileExistsError as error:
         raise taken(target) from error
     except OSError as error:
@@ -171,9 +172,9 @@ def without_places(found: Iterable[Envelope]) -> Iterator[Envelope]:
 
 
 def _moved(value: Any, folder: str) -> Any:
-    """The value with `HERE` where texts name the folder."""
+    """The value with `HERE` where texts name the folder, and not one whose name begins like its own."""
     if isinstance(value, str):
-        return value.replace(folder, HERE) if folder else value
+        return re.sub(re.escape(folder) + r"(?![\w.-])", HERE, value) if len(folder) > 1 else value
     if isinstance(value, Mapping):
         return {name: _moved(one, folder) for name, one in value.items()}
     if isinstance(value, list | tuple):

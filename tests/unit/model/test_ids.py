@@ -34,3 +34,10 @@ def test_run_ids_are_written_as_the_library_writes_them() -> None:
 )
 def test_a_path_says_where_a_step_stands(built: str, shown: str) -> None:
     assert built == shown
+
+
+def test_only_what_could_have_been_made_is_the_id_of_a_run() -> None:
+    assert ids.is_run_id(ids.new_run_id())
+    assert [
+        one for one in ("", "victim", "../" + "0" * 23, "8" + "0" * 25, "0" * 27, "u" * 26, None) if ids.is_run_id(one)
+    ] == []
