@@ -12,7 +12,6 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from runkon.digest import hex_digest
 from runkon.engine.cancellation import FINAL, UNTIL, CancelReason, Token
 from runkon.engine.ends import BodyFailed, Failure, Stopped
 from runkon.engine.scheduler import Grace
@@ -20,6 +19,7 @@ from runkon.errors import EXIT_ENVIRONMENT, UserError
 from runkon.model.events import ChoiceMade, StepCancelled, StepSkipped
 from runkon.model.gates import UNDECIDED, is_undecided
 from runkon.model.ids import RunID, StepPath
+from runkon.model.log_names import log_name
 
 if TYPE_CHECKING:
     from runkon.engine.conditions import Choice
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     DecideGate: TypeAlias = Callable[..., Decided]  # (node, scope, path, info): may raise Waits
     DeadlineOf: TypeAlias = Callable[[StepPath], int | None]
     Withdraw: TypeAlias = Callable[[frozenset[StepPath], CancelReason], None]
-
-
-_LONGEST_NAME = 200  # bytes of a path in the name of a file, which has 255 at most
 
 
 class Leg:
@@ -134,12 +131,7 @@ class Leg:
 
     def log_path(self, path: StepPath) -> Path | None:
         """The file an executor may keep the step's raw output in; nothing is created here."""
-        if self._log_dir is None:
-            return None
-        name = path.replace("/", "~")
-        if len(name.encode()) > _LONGEST_NAME:
-            name = f"{name[: _LONGEST_NAME // 4]}~{hex_digest(path.encode())[:16]}"
-        return self._log_dir / f"{name}.log"
+        return None if self._log_dir is None else self._log_dir / log_name(path)
 
     def epoch_of(self, path: StepPath) -> int:
         """The epoch of a step's current record."""

@@ -161,6 +161,11 @@ class TestEventsAndLogs:
         case.wf('workflow x { script a { run = "true" } }').run("run", "x.wf", "-q")
         case.run("logs", "@last").exits(0).stdout("").stderr("no output was recorded\n")
 
+    def test_logs_of_a_step_with_a_long_path(self, case):
+        inside = 'do {} {{ do {} {{ do {} {{ script s {{ run = "echo deep" }} }} }} }}'.format(*(c * 90 for c in "abc"))
+        case.wf(f"workflow x {{ {inside} }}").run("run", "x.wf", "-q").exits(0)
+        case.run("logs", "@last").exits(0).stdout("deep\n")
+
 
 class TestResume:
     def test_finished_steps_are_kept_and_the_result_is_printed(self, case):

@@ -14,6 +14,7 @@ from runkon.cli.options import command as runkon_command
 from runkon.cli.run_state import record_of, step_named
 from runkon.cli.session import Session
 from runkon.language.columns import visible
+from runkon.model.log_names import log_name
 from runkon.model.records import RunRecord, StepRecord
 
 _PIECE = 65_536
@@ -61,7 +62,7 @@ def _files(session: Session, run: RunRecord, folder: Path | None, wanted: StepRe
     if folder is None:
         return []
     steps: Sequence[StepRecord] = [wanted] if wanted is not None else session.app.store.steps(run.id)
-    paths = [folder / f"{step.path.replace('/', '~')}.log" for step in steps]
+    paths = [folder / log_name(step.path) for step in steps]
     return [path for path in paths if path.is_file()]
 
 
