@@ -56,9 +56,10 @@ class AgentExecutor:
 
     @property
     def supplier(self) -> str:
-        """Who is behind the model: after a fatal error nothing else is asked of them in the same leg."""
+        """Who is behind the model, by the account of this runtime's table: after a fatal error nothing else is asked of
+        them in the same leg."""
         name = getattr(self._runtime, "supplier", None)
-        return self.name if name is None else str(name(self.model))
+        return self.name if name is None else f"{self.name}: {name(self.model)}"
 
     def execute(self, request: StepRequest) -> Output:
         """One attempt. In a dry run the prompt is composed and the answer made up. Raises what the runtime raises, and

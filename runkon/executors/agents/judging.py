@@ -39,9 +39,15 @@ class AgentJudge:
             choice=self._choice,
         )
         try:
-            choose(agent, call, self._runtimes)
+            chosen = choose(agent, call, self._runtimes)
         except AgentRefused as error:
             yield AgentFault(error.code, error.message, error.help)
+            return
+        lacks = getattr(chosen.runtime, "lacks", None)
+        missing = None if lacks is None else lacks()
+        if missing is not None:
+            what, _, help = missing.partition(": ")
+            yield AgentFault("unknown-runtime", f"{what}, for the agent file `{use.name}`", help or None)
 
 
 def _secrets(agent: AgentDefinition, use: AgentUse) -> Iterator[AgentFault]:

@@ -261,7 +261,7 @@ def test_calls_cost_unless_the_runtime_says_otherwise(world, plan) -> None:
     assert executor.most_cost_usd(world.request()) == 0.5
     assert (executor.name, executor.supplier) == ("said", "said")
     runtime.supplier = lambda model: "somebody"
-    assert executor.supplier == "somebody"
+    assert executor.supplier == "said: somebody"
 
 
 def test_a_description_has_what_the_answer_depends_on_and_no_credential(world, plan) -> None:
