@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from runkon.language.checks.caching import check_cache
+from runkon.language.checks.commands import check_commands
 from runkon.language.checks.context import Context, Family, child_context
 from runkon.language.checks.defaults import check_input_defaults
 from runkon.language.checks.facts import facts_of
@@ -44,6 +45,7 @@ RULES: tuple[Rule, ...] = (
     check_templates,
     check_tainted_shell,
     check_prompts,
+    check_commands,
     check_duplicate_inputs,
     check_input_defaults,
     check_duplicate_workflows,

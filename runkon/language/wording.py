@@ -154,6 +154,11 @@ CHECKS: dict[str, Wording] = {
         message="{reason}",
         help="agents never see secrets: give it to a script through `env`, or to the runtime by its settings",
     ),
+    "secret-in-command": Wording(
+        about="a placeholder that would put a secret into the text of a command",
+        message="`{raw}` would put a secret into a command",
+        help="secrets reach the environment only: {instead}",
+    ),
     "unknown-executor": Wording(
         about="an executor that no plugin has registered",
         message="there is no executor `{name}`",
