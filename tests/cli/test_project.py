@@ -60,7 +60,7 @@ class TestInit:
         assert text.count("\n") == 2
         settings.write_text(text.replace('model = "test"', 'model = "nobody:has-it"'))
         assert case.run("run", "hello").code != 0
-        assert "nobody:has-it" in case.err
+        assert "`nobody" in case.err
         assert "its answers are made up" not in case.err
 
     def test_nothing_is_overwritten(self, case):
@@ -315,7 +315,7 @@ class TestPlaces:
             """)
 
 
-WORKTREE = 'workflow x { script a { run = "true" isolation = worktree } }'
+WORKTREE = 'workflow x { script a { run = "true" stream = lines } }'
 
 
 class TestErrorsAsJson:
@@ -338,7 +338,7 @@ class TestErrorsAsJson:
         ("text", "slug"),
         [
             ("workflow x {", "unclosed"),
-            ('workflow x { script a { run = "true" isolation = worktree } }', "unsupported"),
+            ('workflow x { script a { run = "true" stream = lines } }', "unsupported"),
         ],
     )
     def test_a_workflow_that_cannot_run_gives_its_findings(self, case, text, slug):

@@ -84,9 +84,10 @@ def choose(agent: AgentDefinition, call: AgentCall, runtimes: Runtimes) -> Chose
         (choice.default_runtime, choice.default_model),
     )
     model_at, model = next(((at, model) for at, (_, model) in enumerate(said) if model is not None), (len(said), None))
-    if TEST in (model, choice.model):
-        return _chosen(agent, TEST, TEST, runtimes)
     name_at, name = next(((at, name) for at, (name, _) in enumerate(said) if name is not None), (len(said), None))
+    is_overruled = name_at < min(model_at, 2)  # a step or flag that names a runtime means it, whatever the settings say
+    if choice.model == TEST or (model == TEST and not is_overruled):
+        return _chosen(agent, TEST, TEST, runtimes)
     if model is None:
         return _chosen(agent, name or _usual(agent, runtimes), None, runtimes)
     if name is None:
@@ -98,7 +99,8 @@ def choose(agent: AgentDefinition, call: AgentCall, runtimes: Runtimes) -> Chose
         return _chosen(agent, name, model, runtimes)
     if model_at < name_at:
         return _chosen(agent, owner, model, runtimes)
-    return _chosen(agent, name, None, runtimes)._replace(unused=model)
+    unused = None if model == TEST else model  # which is no model that somebody could miss
+    return _chosen(agent, name, None, runtimes)._replace(unused=unused)
 
 
 def _chosen(agent: AgentDefinition, name: str, model: str | None, runtimes: Runtimes) -> Chosen:
