@@ -72,6 +72,11 @@ def test_the_first_place_that_names_a_model_wins(chosen) -> None:
         ({"agent": ("local", "llama3:8b")}, ("local", "llama3:8b")),
         ({"flag": (None, "test"), "step": ("claude", "opus")}, ("test", "test")),
         ({"agent": ("claude", "test")}, ("test", "test")),
+        ({"flag": ("claude", None), "setting": (None, "test")}, ("claude", None)),
+        ({"step": ("local", None), "setting": (None, "test")}, ("local", "tiny")),
+        ({"flag": ("claude", None), "agent": (None, "test")}, ("claude", None)),
+        ({"agent": ("claude", None), "setting": (None, "test")}, ("test", "test")),
+        ({"setting": ("claude", "test")}, ("test", "test")),
         ({"step": (None, "opus"), "agent": (None, "test")}, ("claude", "opus")),
     ],
 )
