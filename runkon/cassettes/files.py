@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,8 +16,10 @@ from runkon.engine.asking import PROJECT, asked_as, portable
 from runkon.errors import EXIT_ENVIRONMENT, EXIT_USAGE, UserError
 from runkon.model.ids import RunID, StepPath
 from runkon.model.items import ItemsCollected, ListedItem
+from runkon.model.json_text import dumps
 from runkon.model.output import EMPTY, JsonValue, Output
 from runkon.model.records import GateAnswer, Seen, StepError, StepInfo
+from runkon.schemas.checking import shown
 
 SCHEMA = f"runkon.cassette/{VERSION}"
 SUFFIX = ".json"
@@ -34,6 +37,8 @@ def write(cassette: Cassette, path: Path, root: Path, run: str) -> None:
         beside.write_text(text, encoding="utf-8")
         beside.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
         raise UserError(
             "cassette-unwritable",
             f"the cassette `{path}` can't be written: {(error.strerror or str(error)).lower()}",
@@ -133,76 +138,100 @@ def _restored(value: Any, root: str) -> Any:
 
 
 def _cassette(name: str, whole: Mapping[str, Any]) -> Cassette:
+    dumps(whole).encode()  # what can't be recorded is refused here
+    executors = _in(whole, "executors", dict, {})
     return Cassette(
         name=name,
-        workflow=whole["workflow"],
-        file=whole["file"],
-        inputs=whole.get("inputs", {}),
-        answers=tuple(_read_answer(one) for one in whole.get("answers", ())),
-        decisions=tuple(_read_decision(one) for one in whole.get("decisions", ())),
-        lists=tuple(_read_list(one) for one in whole.get("lists", ())),
-        is_whole=whole.get("is_whole", False),
-        model=whole.get("model"),
-        executors=whole.get("executors", {}),
+        workflow=_in(whole, "workflow", str),
+        file=_in(whole, "file", str),
+        inputs=_in(whole, "inputs", dict, {}),
+        answers=tuple(_read_answer(one) for one in _maps(whole, "answers")),
+        decisions=tuple(_read_decision(one) for one in _maps(whole, "decisions")),
+        lists=tuple(_read_list(one) for one in _maps(whole, "lists")),
+        is_whole=_in(whole, "is_whole", bool, False),
+        model=_in(whole, "model", str, None),
+        executors={key: _in(executors, key, str) for key in executors},
     )
 
 
 def _read_answer(one: Mapping[str, Any]) -> Answer:
-    info = StepInfo(one["kind"], one["name"], one["key"], one["order"], 0, "", 1, 1)
-    output, error = one.get("output"), one.get("error")
+    kind, name, key, order = (_in(one, field, str) for field in ("kind", "name", "key", "order"))
+    info = StepInfo(kind, name, key, order, 0, "", 1, 1)
+    output, error = _in(one, "output", dict, None), _in(one, "error", dict, None)
     if one["outcome"] not in ("completed", "failed", "stopped"):
         raise ValueError(f"an `outcome` is `{one['outcome']}`")
-    asked = asked_as(one["request"]) if "request" in one else None
+    asked = asked_as(_in(one, "request", dict)) if "request" in one else None
     if asked is not None and "digest" in one and one["digest"] != asked.digest:
         raise ValueError(f"the request of `{one['path']}` is not the one its digest was made of")
     return Answer(
-        path=StepPath(one["path"]),
+        path=StepPath(_in(one, "path", str)),
         info=info,
-        executor=one.get("executor", ""),
+        executor=_in(one, "executor", str, ""),
         outcome=one["outcome"],
-        version=one.get("version", "1"),
-        effect=one.get("effect", "read"),
+        version=_in(one, "version", str, "1"),
+        effect=_in(one, "effect", str, "read"),
         asked=asked,
-        seen=Seen(tuple(one.get("read", ())), one["seen"]) if "seen" in one else None,
+        seen=Seen(_texts(one, "read"), _in(one, "seen", str)) if "seen" in one else None,
         output=None if output is None and one["outcome"] != "completed" else _read_output(output or {}),
-        error=None if error is None else StepError(error["kind"], error["message"]),
-        elapsed_ms=one.get("elapsed_ms", 0),
+        error=None if error is None else StepError(_in(error, "kind", str), _in(error, "message", str)),
+        elapsed_ms=_in(one, "elapsed_ms", int, 0),
     )
 
 
 def _read_output(one: Mapping[str, Any]) -> Output:
     return Output(
-        frozenset(one.get("markers", ())),
-        one.get("context", ""),
-        one.get("values", EMPTY),
+        frozenset(_texts(one, "markers")),
+        _in(one, "context", str, ""),
+        _in(one, "values", dict, EMPTY),
         None,
-        one.get("degraded", False),
-        one.get("text", ""),
+        _in(one, "degraded", bool, False),
+        _in(one, "text", str, ""),
     )
 
 
 def _read_decision(one: Mapping[str, Any]) -> GateAnswer:
     return GateAnswer(
         RunID(""),
-        one["gate"],
-        one["choice"],
-        one["by"],
-        one["via"],
-        one.get("at", 0),
-        one.get("occurrence", 0),
-        one.get("reason", ""),
-        one.get("form", EMPTY),
-        one.get("ordinal", 0),
+        _in(one, "gate", str),
+        _in(one, "choice", str),
+        _in(one, "by", str),
+        _in(one, "via", str),
+        _in(one, "at", int, 0),
+        _in(one, "occurrence", int, 0),
+        _in(one, "reason", str, ""),
+        _in(one, "form", dict, EMPTY),
+        _in(one, "ordinal", int, 0),
     )
 
 
 def _read_list(one: Mapping[str, Any]) -> ItemsCollected:
     return ItemsCollected(
-        path=StepPath(one["path"]),
-        items=tuple(ListedItem(*item) for item in one.get("items", ())),
-        blockers=tuple(cast("tuple[str, str]", tuple(pair)) for pair in one.get("blockers", ())),
+        path=StepPath(_in(one, "path", str)),
+        items=tuple(ListedItem(*item) for item in _in(one, "items", list, [])),
+        blockers=tuple(cast("tuple[str, str]", tuple(pair)) for pair in _in(one, "blockers", list, [])),
         provider="cassette",
     )
+
+
+_MUST: Any = object()
+
+
+def _in(one: Mapping[str, Any], name: str, kind: type, otherwise: Any = _MUST) -> Any:
+    """What is called `name` in there, or `otherwise`. Raises ValueError for another kind of thing."""
+    value = one[name] if otherwise is _MUST else one.get(name, otherwise)
+    if value is not otherwise and type(value) is not kind:
+        raise ValueError(f"`{name}` is {shown(value)}")
+    return value
+
+
+def _maps(one: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    found = _in(one, name, list, [])
+    return [_in({name: item}, name, dict) for item in found]
+
+
+def _texts(one: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    found = _in(one, name, list, [])
+    return tuple(_in({name: item}, name, str) for item in found)
 
 
 def _unreadable(path: Path, why: str) -> UserError:

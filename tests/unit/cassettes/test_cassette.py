@@ -143,6 +143,14 @@ def test_equal_records_make_equal_files(tmp_path: Path) -> None:
         lambda whole: whole["answers"][0].update(outcome="odd"),
         lambda whole: whole["answers"][0]["request"].update(prompt="edited"),
         lambda whole: whole.pop("workflow"),
+        lambda whole: whole.update(file=5),
+        lambda whole: whole.update(inputs=["a"]),
+        lambda whole: whole.update(model="\ud800"),
+        lambda whole: whole["inputs"].update(a=float("inf")),
+        lambda whole: whole["answers"][0].update(path=["a"]),
+        lambda whole: whole["answers"][0].update(elapsed_ms="1"),
+        lambda whole: whole["answers"].append("a"),
+        lambda whole: whole["decisions"][0].update(gate={}),
     ],
 )
 def test_a_file_that_is_not_whole_is_refused_in_words(tmp_path: Path, change: object) -> None:
