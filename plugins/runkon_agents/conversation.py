@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic_ai import Agent, NativeOutput, StructuredDict, ToolOutput, UsageLimits
@@ -17,7 +18,7 @@ from runkon.model.failures import StepFailure
 from runkon.model.secrets import redact, redact_json
 from runkon.schemas.json_schema import as_json_schema
 from runkon_agents import library, servers
-from runkon_agents.failures import failure_of, takes_no_tools, was_refused
+from runkon_agents.failures import failure_of, takes_no_tools, was_refused, words_of
 from runkon_agents.loop import OwnLoop, Stopped
 from runkon_agents.prices import Tally, prompt_tokens
 from runkon_agents.speech import Speech
@@ -55,6 +56,7 @@ class Conversation:
         self._seen_tokens = 0  # of the conversation so far, as the provider counts
         self._speech = Speech(request.step.emit, self._secrets)
         self._wire: Wire | None = None
+        self._has_begun = False  # the tool servers are there
         self._settings: dict[str, Any] = dict(library.settings_of(endpoint, options))
         self._loop = OwnLoop(f"agents {request.step.path}", self._bounded)
 
@@ -85,6 +87,8 @@ class Conversation:
             return StepFailure("timeout", f"`{who}` took longer than {self._options.timeout:g} s")
         if flood is not None:
             return StepFailure("exit", f"`{who}` can't be used: {flood}")
+        if self._options.servers and not self._has_begun and not isinstance(error, RunkonError):
+            return StepFailure("exit", redact(f"the tool servers can't be used: {words_of(error)}", self._secrets))
         if was_refused(error):
             self.tally.refuse()
         failure = failure_of(error, self._endpoint, is_asked=self.tally.is_open)
@@ -111,7 +115,7 @@ class Conversation:
     async def _talk(self, wire: Wire, *, is_plain: bool) -> AgentReply:
         step = self._step
         model = library.model_of(self._endpoint, os.environ, wire)
-        log = None if step.log_path is None else step.log_path.with_suffix(".tools.log")
+        log = Path(os.devnull) if step.log_path is None else step.log_path.with_suffix(".tools.log")
         agent: Agent[object, Any] = Agent(
             model,
             output_type=self._output_type(is_plain=is_plain),
@@ -121,6 +125,7 @@ class Conversation:
         )
         limits = UsageLimits(request_limit=None)
         async with agent.iter(self._request.prompt, usage_limits=limits) as run:
+            self._has_begun = True
             if any(server.command for server in self._options.servers):
                 servers.tell_started(step)
             node = run.next_node

@@ -50,13 +50,13 @@ def failure_of(error: BaseException, endpoint: Endpoint, *, is_asked: bool) -> R
         return StepFailure("exit", f"`{who}` refused to answer: its filter of contents stopped it")
     if isinstance(error, library.UnexpectedModelBehavior):
         if is_asked:
-            return Transient(f"the answer of `{who}` can't be read: {_text(error)}")
-        return StepFailure("schema", f"the answer of `{who}` does not fit: {_text(_deepest(error))}")
+            return Transient(f"the answer of `{who}` can't be read: {words_of(error)}")
+        return StepFailure("schema", f"the answer of `{who}` does not fit: {words_of(_deepest(error))}")
     if isinstance(error, library.UserError | ImportError):
-        return Fatal(f"`{who}` can't be used: {_text(error)}")
+        return Fatal(f"`{who}` can't be used: {words_of(error)}")
     if isinstance(error, httpx2.HTTPError | OSError | EOFError | UnicodeError | json.JSONDecodeError):
-        return Transient(f"the conversation with `{who}` broke off: {_text(error)}")
-    return StepFailure("exception", f"`{who}` failed: {type(error).__name__}: {_text(error)}")
+        return Transient(f"the conversation with `{who}` broke off: {words_of(error)}")
+    return StepFailure("exception", f"`{who}` failed: {type(error).__name__}: {words_of(error)}")
 
 
 def _of_provider(error: library.ModelAPIError, endpoint: Endpoint, who: str) -> RunkonError:
@@ -120,7 +120,7 @@ def _start_help(endpoint: Endpoint) -> str:
 
 def _cause(error: BaseException) -> str:
     """The reason behind `connection error`."""
-    return _text(_deepest(error)).removesuffix(".")
+    return words_of(_deepest(error)).removesuffix(".")
 
 
 def _at(endpoint: Endpoint) -> str:
@@ -129,7 +129,8 @@ def _at(endpoint: Endpoint) -> str:
     return f" at {without_credentials(endpoint.base_url)}" if endpoint.base_url else ""
 
 
-def _text(error: BaseException) -> str:
+def words_of(error: BaseException) -> str:
+    """What an exception says, as one line that is safe to print."""
     text = str(error).partition("For further information visit")[0]
     return _shown(text) or type(error).__name__
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runkon.errors import Fatal
 from runkon.model import processes
+from runkon.model.failures import StepFailure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 USUAL = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TERM", "TMPDIR", "XDG_RUNTIME_DIR")
 
 
-def toolsets_of(servers: Sequence[ToolServer], step: StepRequest, log: Path | None) -> list[Any]:
+def toolsets_of(servers: Sequence[ToolServer], step: StepRequest, log: Path) -> list[Any]:
     """What the library needs of each. A program sees the usual variables, those it is allowed, and the step's marks;
     what it writes to standard error goes to `log`."""
     if not servers:
@@ -29,10 +31,11 @@ def toolsets_of(servers: Sequence[ToolServer], step: StepRequest, log: Path | No
     found = []
     for server in servers:
         if server.command is not None:
+            environment = _environment(server, os.environ, step.marks)
             client: Any = StdioTransport(
-                server.command,
+                _program(server.name, server.command, environment, step),
                 list(server.args),
-                env=_environment(server, os.environ, step.marks),
+                env=environment,
                 cwd=str(step.working_dir.absolute()),
                 keep_alive=False,
                 log_file=log,
@@ -58,6 +61,15 @@ def end_all(step: StepRequest, grace: float) -> None:
     owner = processes.last_owner(step.marks)
     if owner is not None:
         processes.end(lambda: processes.of_attempt(owner), grace)
+
+
+def _program(name: str, command: str, environment: Mapping[str, str], step: StepRequest) -> str:
+    """The program itself: by its path from the step's folder, or looked up in PATH."""
+    near = str(step.working_dir.absolute() / command) if os.sep in command else command
+    found = shutil.which(near, path=environment.get("PATH", os.defpath))
+    if found is None:
+        raise StepFailure("exit", f"the tool server `{name}` can't be started: `{command}` is not installed")
+    return found
 
 
 def _is_one_of(names: frozenset[str]) -> Callable[[object, Any], bool]:
