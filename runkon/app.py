@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from runkon.resuming import Resuming
     from runkon.starting import Starting
     from runkon.store.care.upkeep import Upkeep
+    from runkon.worktrees.trees import GitWorktrees
 
 __all__ = ["App", "FileCheck", "Progress", "ResumeWish", "RunOptions", "Surroundings"]
 NORMAL_WISH = ResumeWish()
@@ -326,13 +327,18 @@ class App:
         registry = around.loaded.registry
         return Runner(
             self.store,
-            ExecutorsAndAgents(registry, registry.things("runtime"), self.settings.runtimes),
+            ExecutorsAndAgents(registry, registry.things("runtime"), self.settings.runtimes, self._worktrees),
             sinks=sinks,
             progress=progress,
             is_alone=self._is_alone,
             providers=registry.things("provider"),
             resolvers=registry.things("gate"),  # type: ignore[arg-type]  # checked by `register`
         )
+
+    def _worktrees(self) -> GitWorktrees:
+        from runkon.worktrees.trees import GitWorktrees  # late: few workflows need git
+
+        return GitWorktrees(self.settings.state_dir / "worktrees")
 
     def _judge(self, registry: Registry, choice: Mapping[str, JsonValue]) -> Judge:
         """Who looks into agent files when a workflow is checked."""

@@ -21,6 +21,8 @@ POINTS = frozenset(
     before_open after_open before_decide after_decide before_apply
     branch_started branch_done before_join after_join loop_tested always_entered always_left child_entered child_left
     planned after_takeover after_supersede during_replay process_started
+    worktree_before_add worktree_after_add worktree_made merge_begun merge_planned merge_files_begun merge_files_written
+    merge_index_written merge_committed merge_done merge_recorded worktree_before_drop worktree_after_drop
     """.splitlines()
     for word in line.split()
 )

@@ -235,6 +235,9 @@ class Attempts(OpenStep):
         executor = leg.executor(name)
         if executor is None:
             return Failed(StepError("fatal", leg.exhausted.get(name) or f"no executor is called `{name}`"))
+        tree = self.scope.env.facts.tree
+        if tree is not None and (refused := tree.refused()) is not None:
+            return refused
         if leg.exhausted and supplier(executor) in leg.exhausted:
             return self._refused(leg.exhausted[supplier(executor)])
         if leg.ledger is not None and not self.is_begun:
@@ -290,16 +293,9 @@ class Attempts(OpenStep):
                     StepError(failure.kind, f"{failure.message}\nhelp: {help}" if help else failure.message)
                 )
             except Stopped as stopped:
-                is_given_up = isinstance(stopped, StoppedCall) and stopped.is_given_up
-                close_stopped(
-                    leg,
-                    self.path,
-                    self.number,
-                    self.epoch,
-                    stopped.reason,
-                    is_given_up=is_given_up,
-                    usage=stopped.usage,
-                )
+                given_up = isinstance(stopped, StoppedCall) and stopped.is_given_up
+                path, number, epoch, reason, usage = self.path, self.number, self.epoch, stopped.reason, stopped.usage
+                close_stopped(leg, path, number, epoch, reason, is_given_up=given_up, usage=usage)
                 stopped.is_recorded = True
                 raise
         except GivenUp:  # whoever gave this thread up has freed its slot

@@ -37,6 +37,7 @@ from runkon.model.value_text import as_text
 
 if TYPE_CHECKING:
     from runkon.engine.state import State
+    from runkon.engine.trees import OwnTree
     from runkon.engine.unknown import UnknownNames
     from runkon.model.ids import StepPath
 
@@ -49,7 +50,7 @@ class RunFacts:
     """What is fixed for a whole run. `injected` are the host's variables; `host_environment` holds the process
     variables that conditions may read; `strict` turns every unknown placeholder into a failure; `identity` is that of
     steps that name none; `max_parallel` bounds the branches of each block; `unknown` hears of placeholders without a
-    value. A called workflow has facts of its own."""
+    value; `tree` is the worktree that steps run in, None for the run's own. A called workflow has facts of its own."""
 
     run_id: str
     workflow: str
@@ -60,6 +61,7 @@ class RunFacts:
     identity: str | None = None
     max_parallel: int | None = None
     unknown: UnknownNames | None = None
+    tree: OwnTree | None = None
 
 
 class Environment:
@@ -94,6 +96,10 @@ class Environment:
             return self
         extras = {**self.extras, **extra}
         return Environment(self.facts, self.inputs, self.results, extras, self.reads, self.state, self.place)
+
+    def with_facts(self, facts: RunFacts) -> Environment:
+        """The same scope, run elsewhere. Results stay shared."""
+        return Environment(facts, self.inputs, self.results, self.extras, self.reads, self.state, self.place)
 
     def watched(self, reads: set[str]) -> Environment:
         """The same scope; every name that values, templates and variables of it ask for is added to `reads`."""

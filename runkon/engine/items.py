@@ -193,13 +193,16 @@ def _may_be_ordered(word: str | None, scope: Scope) -> bool:
 def _request(node: ForEachBlock, scope: Scope) -> ItemRequest:
     config, sources = scope.leg.config, scope.leg.items
     assert sources is not None
+    tree = scope.env.facts.tree
+    if tree is not None:
+        tree.ready()
     return ItemRequest(
         run_id=scope.leg.run,
         scope=_map(node.scope or (), scope.env),
         filter=_map(node.filter, scope.env),
         inputs=scope.env.inputs,
-        working_dir=config.working_dir,
-        roots=config.roots,
+        working_dir=config.working_dir if tree is None else tree.folder,
+        roots=config.roots if tree is None else tree.roots,
         ordered=node.ordered,
         runs=sources.runs,
     )

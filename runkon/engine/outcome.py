@@ -49,6 +49,9 @@ def complete(attempts: OpenStep, output: Output, *, is_degraded: bool = False) -
     leg = attempts.scope.leg
     if is_degraded:
         output = replace(output, degraded=True)
+    tree = attempts.scope.env.facts.tree
+    if tree is not None:
+        output = tree.told(attempts.path, output)
     failpoint("before_finish", attempts.path, attempts.number)
     seen = seen_by(attempts) if attempts.reads is not None else None
     leg.recorder.append(

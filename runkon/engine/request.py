@@ -33,6 +33,7 @@ def make_request(attempts: OpenStep, token: Token, notice: Callable[[], None] | 
     leaf, leg, path = attempts.leaf, attempts.scope.leg, attempts.path
     attempts.reads = reads = set[str](attempts.described)
     options, config, env = leaf.options, leg.config, attempts.scope.env.at(path).watched(reads)
+    tree = env.facts.tree
     if options.inputs:
         env = env.with_inputs({entry.name: env.value(entry.value) for entry in options.inputs})
     return StepRequest(
@@ -55,8 +56,8 @@ def make_request(attempts: OpenStep, token: Token, notice: Callable[[], None] | 
         plugin_dirs=options.plugin_dirs,
         dry_run=config.dry_run,
         timeout=None if options.timeout is None else options.timeout / 1000,
-        working_dir=config.working_dir,
-        roots=config.roots,
+        working_dir=config.working_dir if tree is None else tree.folder,
+        roots=config.roots if tree is None else tree.roots,
         log_path=leg.log_path(path),
         idempotency_key=f"{leg.run}:{path}:{attempts.epoch}",
         secrets=leg.secrets,

@@ -26,6 +26,7 @@ from runkon.engine.item_sources import ItemSources
 from runkon.engine.lease import lost, take
 from runkon.engine.leg import LegRun
 from runkon.engine.limits import limits_below, own_limits
+from runkon.engine.own_trees import check_worktrees
 from runkon.engine.plan import Planned, names_of, plan_always, plan_body
 from runkon.engine.recorder import BatchRecorder
 from runkon.engine.rescuing import where_rescued
@@ -91,11 +92,11 @@ class Runner:
     def create(
         self, program: CheckedWorkflow, inputs: Mapping[str, JsonValue], config: RunConfig, key: str | None = None
     ) -> RunID:
-        """A new run, durable on return. Raises UserError for inputs that are missing, unknown or of the wrong type,
-        and for a workflow this version can't run; StartedBefore for a `key` that has its run. Nothing is written then.
-        """
+        """A new run, durable on return. Raises UserError for inputs that are missing, unknown or of the wrong type, and
+        for a workflow that can't be run here; StartedBefore for a `key` that has its run. Nothing is written then."""
         workflow = program.workflow
         _check_config(config, *_planned(program))
+        check_worktrees(program, config, self._executors)
         bound = bind_inputs(workflow.inputs, inputs)
         run = new_run_id()
         created = RunCreated(

@@ -6,8 +6,10 @@ it for the end of the walk.
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -24,16 +26,19 @@ from runkon.model.log_names import log_name
 if TYPE_CHECKING:
     from runkon.engine.conditions import Choice
     from runkon.engine.config import RunConfig
-    from runkon.engine.environment import Environment
+    from runkon.engine.environment import Environment, RunFacts
     from runkon.engine.gate_terms import Decided
     from runkon.engine.plan import ChildBodies, Planned
     from runkon.engine.results import StepResult
     from runkon.engine.resume import Beginning
     from runkon.engine.scheduler import Pool, Slots, Strand
+    from runkon.engine.trees import Trees
     from runkon.model.agents import AgentCall
+    from runkon.model.output import Output
     from runkon.model.ports import ActionExecutor, Clock, Executors, Recorder
     from runkon.model.records import StepInfo, StepRecord
     from runkon.model.state import Reducer
+    from runkon.model.worktrees import Worktrees
 
     SettleUnseen: TypeAlias = Callable[..., StepResult | None]  # (attempts): its result, None if it may be attempted
     DecideGate: TypeAlias = Callable[..., Decided]  # (node, scope, path, info): may raise Waits
@@ -43,6 +48,8 @@ if TYPE_CHECKING:
 
 class Leg:
     """One tenure of a run: everything that is the same for all its steps."""
+
+    _trees: Trees | None = None  # once somebody asks
 
     def __init__(
         self,
@@ -95,6 +102,7 @@ class Leg:
         self._below: list[StepPath] = []
         self.failed_at: frozenset[StepPath] = frozenset()  # what of the step to stop after has failed, and is not taken
         self.grace = Grace(clock, config.kill_grace)
+        self._once = threading.Lock()
         self.mark = ""  # what begins the mark of processes; a number for each attempt ends it
         self.attempts = count()
         self.has_processes = False  # an attempt has told of one
@@ -123,6 +131,24 @@ class Leg:
             assert self.find_agent is not None
             self._found[key] = self.find_agent(call)
 
+    @property
+    def trees(self) -> Trees | None:
+        """The worktrees of this leg; None where nobody makes any: in tests of workflows, replays and dry runs."""
+        git: Worktrees | None = getattr(self._executors, "worktrees", None)
+        if git is None or self.past is None or self.config.dry_run:
+            return None
+        from runkon.engine.trees import Trees, told_of  # late: few workflows have them
+
+        with self._once:
+            if self._trees is None:
+                self._trees = Trees(git, self.config, partial(told_of, self.past, self.run))
+        return self._trees
+
+    def end_trees(self) -> None:
+        """The run is completed: no worktree of it stays but what is to be kept."""
+        if self._trees is not None:
+            self._trees.end(self.run)
+
     def reducer(self, name: str) -> Reducer | None:
         """The reducer of that name that a plugin brought."""
         find = getattr(self._executors, "reducer", None)
@@ -146,6 +172,12 @@ class Leg:
             self._below = sorted(self.recorded)
         known, prefix = self._below, f"{path}/"
         return known[bisect_left(known, prefix) : bisect_left(known, f"{path}0")]  # `0` comes right after `/`
+
+    def rounds_of(self, path: StepPath) -> list[StepPath]:
+        """The same for the rounds of a loop, or the items of a `foreach`."""
+        self.below(path)
+        known = self._below if self.recorded else []
+        return known[bisect_left(known, f"{path}[") : bisect_left(known, f"{path}\\")]  # comes right after `[`
 
     def add_secrets(self, secrets: Mapping[str, str]) -> None:
         """What was given as text for a secret of a called workflow is one for the whole run."""
@@ -216,6 +248,24 @@ class Scope:
         """The same place, seeing other variables; failures are its own."""
         return Scope(
             self.leg, env, self.token, self.strand, prefix=self.prefix, order=self.order, iteration=self.iteration
+        )
+
+    def on(self, strand: Strand, env: Environment, token: Token) -> Scope:
+        """The same place, walked by somebody else; failures are its own."""
+        return Scope(self.leg, env, token, strand, prefix=self.prefix, order=self.order, iteration=self.iteration)
+
+    def with_facts(self, facts: RunFacts) -> Scope:
+        """The same walk at the same place, run elsewhere."""
+        env = self.env.with_facts(facts)
+        return Scope(
+            self.leg,
+            env,
+            self.token,
+            self.strand,
+            prefix=self.prefix,
+            order=self.order,
+            iteration=self.iteration,
+            failures=self.failures,
         )
 
     # ── places ────────────────────────────────────────────────────────────────────────────────────

@@ -82,7 +82,7 @@ def updates_of_branch(path: StepPath, result: StepResult | None, own: Environmen
     state = block.state
     if state is None:
         return []
-    found = [] if own is block or own.state is None else list(own.state.log)
+    found = [] if own.state is state or own.state is None else list(own.state.log)
     if result is not None and result.status is StepStatus.COMPLETED:
         found += state.updates_of(path, result.output.values)
     return found

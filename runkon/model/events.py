@@ -1,8 +1,7 @@
 """What happened, in the past tense and append-only. One class per kind; the union `Event` names them all.
 
-The engine makes events; the recorder puts each into an `Envelope` (run, number, time, leg, fence) and writes it. An
-event of a step carries its `path`; one that may open the step's record carries its `info`. Times are milliseconds
-UTC, durations milliseconds.
+The engine makes events; the recorder puts each into an `Envelope` and writes it. An event of a step carries its
+`path`; one that may open the step's record carries its `info`. Times are milliseconds UTC, durations milliseconds.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from runkon.model.items import ItemsCollected as ItemsCollected
 from runkon.model.output import EMPTY, JsonValue, Output, Usage
 from runkon.model.records import Asked, Seen, StepError, StepInfo
 from runkon.model.state import StateSet as StateSet
+from runkon.model.worktrees import WorktreeChanged as WorktreeChanged
 from runkon.named import NamedTuple
 
 
@@ -386,7 +386,7 @@ StepEvent: TypeAlias = (
     | ChoiceMade
     | ItemsCollected
 )
-Event: TypeAlias = RunEvent | StepEvent | StateSet | Note
+Event: TypeAlias = RunEvent | StepEvent | StateSet | WorktreeChanged | Note
 
 
 class Envelope(NamedTuple):

@@ -352,8 +352,8 @@ class RunState:
             ended_at=envelope.at,
         )
 
-    def _nothing(self, envelope: Envelope, event: ev.ChoiceMade | ev.ItemsCollected | ev.StateSet | ev.Note) -> None:
-        """Choices, lists and notes explain; they change no record."""
+    def _nothing(self, envelope: Envelope, event: ev.Event) -> None:
+        """Choices, lists, worktrees and notes explain; they change no record."""
 
 
 def fold(envelopes: Iterable[Envelope]) -> RunState:
@@ -394,5 +394,6 @@ _ACTIONS: dict[type, Callable[[RunState, Envelope, Any], None]] = {  # each take
     ev.ChoiceMade: RunState._nothing,
     ev.ItemsCollected: RunState._nothing,
     ev.StateSet: RunState._nothing,
+    ev.WorktreeChanged: RunState._nothing,
     ev.Note: RunState._nothing,
 }

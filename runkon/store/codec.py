@@ -362,6 +362,7 @@ _READERS: dict[str, Callable[[Place, Payload], ev.Event]] = {
     ev.GateOpened.kind: _read_gate_opened,
     ev.RunWaiting.kind: _read_waiting,
     ev.ItemsCollected.kind: _read_items,
+    ev.WorktreeChanged.kind: lambda place, found: ev.WorktreeChanged(**place, files=tuple(found.pop("files")), **found),
 } | {
     made.kind: _plain(made)
     for made in (

@@ -334,5 +334,6 @@ _ACTIONS: dict[str, Callable[[LogCheck, Row], None]] = {
     "choice_made": LogCheck._explains,
     "items_collected": LogCheck._explains,
     "state_set": LogCheck._explains,
+    "worktree_changed": LogCheck._explains,
     "note": LogCheck._explains,
 }

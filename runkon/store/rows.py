@@ -295,6 +295,10 @@ def _state_set(batch: Batch, envelope: Envelope, event: ev.StateSet) -> None:
     batch.record(envelope, _STATE_SET(event), path=event.path)
 
 
+def _worktree_changed(batch: Batch, envelope: Envelope, event: ev.WorktreeChanged) -> None:
+    batch.record(envelope, _WORKTREE(event), path=event.path)
+
+
 def _note(batch: Batch, envelope: Envelope, event: ev.Note) -> None:
     batch.record(envelope, _NOTE(event), path=event.path)
 
@@ -337,6 +341,7 @@ _HANDLED = codec.fields("handled")
 _SUPERSEDED = codec.fields("why")
 _CHOICE = codec.fields("construct", "text", "operands", "result")
 _NOTE = codec.fields("level", "code", "text", "data")
+_WORKTREE = codec.fields("what", "folder", "branch", "base", "commit", "files")
 _STATE_SET = codec.fields("updates")
 
 _ROWS: dict[type, Callable[[Batch, Envelope, Any], None]] = {  # each takes its own class of event
@@ -369,5 +374,6 @@ _ROWS: dict[type, Callable[[Batch, Envelope, Any], None]] = {  # each takes its 
     ev.ChoiceMade: _choice_made,
     ev.ItemsCollected: _items_collected,
     ev.StateSet: _state_set,
+    ev.WorktreeChanged: _worktree_changed,
     ev.Note: _note,
 }

@@ -6,7 +6,7 @@ import json
 
 from runkon.model import events as ev
 from runkon.model.output import JsonValue
-from runkon.views.lines import decision_text, error_line, first_line, skip_text
+from runkon.views.lines import decision_text, error_line, first_line, skip_text, worktree_text
 from runkon.views.times import elapsed, iso, money
 
 _FOLLOWS = {
@@ -45,6 +45,8 @@ def told(event: ev.Event) -> str | None:
             return f"`{event.construct} {event.text}` was {str(event.result).lower()}" + (f" ({saw})" if saw else "")
         case ev.StateSet():
             return ", ".join(f"state.{name} = {as_json(value)}" for name, value in event.updates.items())
+        case ev.WorktreeChanged():
+            return f"its worktree {worktree_text(event)}"
         case ev.ItemsCollected():
             source = f" from `{event.provider}`" if event.provider else ""
             order = f", {len(event.blockers)} links between them" if event.blockers else ""

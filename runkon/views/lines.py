@@ -10,6 +10,7 @@ from runkon.named import NamedTuple
 from runkon.views.times import counted
 
 LONGEST_TEXT = 200  # of a message or marker list on one line
+_FILES = 5  # of a merge, on one line
 _WORD_WIDTH = 12
 
 
@@ -60,6 +61,8 @@ def line_of(event: ev.Event, *, is_verbose: bool = False) -> Line | None:
             return Line("choice", event.path, f"{event.construct} {event.text} is {str(event.result).lower()}", "quiet")
         case ev.StateSet(path=path) if is_verbose and path is not None:
             return Line("set", path, ", ".join(event.updates), "quiet")
+        case ev.WorktreeChanged() if is_verbose or event.what in ("kept", "conflict"):
+            return Line("worktree", event.path, worktree_text(event), "warning" if event.what == "conflict" else "info")
         case ev.ItemsCollected():
             return Line("items", event.path, f"{len(event.items)} to go through", "info")
         case ev.Note() if is_verbose or event.level != "info":
@@ -162,3 +165,22 @@ class Lines:
             if told == event.error.message and event.handled is None:
                 return None
         return line_of(event, is_verbose=self._is_verbose)
+
+
+def worktree_text(event: ev.WorktreeChanged) -> str:
+    """What became of a worktree."""
+    files = ", ".join(event.files[:_FILES]) + (", …" if event.files[_FILES:] else "")
+    match event.what:
+        case "made":
+            return f"was made at {event.base[:10]}: {event.folder}"
+        case "merged":
+            how = "left uncommitted" if event.commit is None else event.commit[:10]
+            return f"was merged ({how}): {files}" if files else f"had been merged by hand ({how})"
+        case "conflict":
+            return f"can't be merged, both sides changed {files}; it is kept in {event.folder}"
+        case "unchanged":
+            return "held no changes"
+        case "kept":
+            return f"is kept in {event.folder}, branch {event.branch}"
+        case _:
+            return "was thrown away"

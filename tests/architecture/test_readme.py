@@ -193,7 +193,7 @@ def test_the_values_of_options_are_those_there_are():
 
 def test_what_this_version_refuses_is_said():
     refused = unsupported.OPTIONS["call"] | unsupported.OPTIONS["script"]
-    assert listed("refuses the options") == refused
+    assert listed("refuses the option") == refused
     assert unsupported.OPTIONS["parallel"] | unsupported.OPTIONS["foreach"] <= refused
     assert listed("of `call workflow` also") == unsupported.OPTIONS["call_workflow"] - refused
 

@@ -89,7 +89,7 @@ def test_it_is_drawn_as_one_tree(case):
 
 
 def test_what_a_child_can_not_do_is_refused_before_the_run(case):
-    case.wf(MAIN).file(".runkon/workflows/verify.wf", VERIFY.replace("run =", "isolation = worktree run ="))
+    case.wf(MAIN).file(".runkon/workflows/verify.wf", VERIFY.replace("run =", "stream = lines run ="))
     case.run("run", "x.wf").exits(3)
-    assert "`isolation (.runkon/workflows/verify.wf:2)`" in case.err
+    assert "`stream (.runkon/workflows/verify.wf:2)`" in case.err
     assert "x.wf:10:17" in case.err

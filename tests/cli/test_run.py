@@ -97,7 +97,7 @@ def test_an_invalid_file_is_refused_before_anything_is_recorded(case):
     ("statement", "code"),
     [
         ("call workflow other { max_turns = 3 }", "unsupported-option"),
-        ('script a { run = "true" isolation = worktree }', "unsupported-option"),
+        ('script a { run = "true" stream = lines }', "unsupported-option"),
     ],
 )
 def test_what_this_version_cannot_run_is_refused_at_its_line(case, statement, code):

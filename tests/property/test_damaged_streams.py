@@ -10,7 +10,7 @@ import pytest
 
 from runkon.engine.config import RunConfig
 from runkon.errors import UserError
-from runkon.model.events import ChoiceMade, Envelope, ItemsCollected, Note, StateSet
+from runkon.model.events import ChoiceMade, Envelope, ItemsCollected, Note, StateSet, WorktreeChanged
 from runkon.model.fold import RunState, fold
 
 from .generated_runs import runnable
@@ -85,7 +85,7 @@ def test_a_missing_event_is_refused_or_seen_even_with_new_numbers(tmp_path: Path
             damaged = numbered(events[:at] + events[at + 1 :])
             if refused(damaged):
                 refusals += 1
-            elif isinstance(envelope.event, ChoiceMade | ItemsCollected | StateSet | Note):
+            elif isinstance(envelope.event, ChoiceMade | ItemsCollected | StateSet | WorktreeChanged | Note):
                 assert told(fold(damaged)) == told(whole)
             elif envelope.event.kind not in REPLACED:
                 assert told(fold(damaged)) != told(whole), f"`{envelope.event.kind}` at {at + 1}"

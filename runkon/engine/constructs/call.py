@@ -10,4 +10,9 @@ from runkon.engine.scope import Scope
 def run_call(leaf: Leaf, scope: Scope) -> None:
     """Settle the step. The executor is the one the run's settings name for its key, else the option `executor`, else
     the agent."""
-    run_leaf(leaf, scope)
+    if leaf.options.isolation is None:
+        run_leaf(leaf, scope)
+        return
+    from runkon.engine.isolation import run_isolated  # late: few steps have a worktree
+
+    run_isolated(leaf, scope, run_leaf)

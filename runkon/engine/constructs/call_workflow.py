@@ -16,6 +16,7 @@ from runkon.engine.call_retries import Made, choice, forget_below
 from runkon.engine.child import ChildEnd, run_child
 from runkon.engine.ends import Failure, Stopped
 from runkon.engine.outcome import SKIP_BY_CONDITION, failure_of, replay, skip_by_condition, stopped_before, supersede
+from runkon.engine.own_trees import with_place
 from runkon.engine.plan import ALWAYS, ChildCall, agent_leaf
 from runkon.engine.results import Results, StepResult
 from runkon.engine.retry import delay_ms, may_retry
@@ -36,6 +37,15 @@ _KINDS = {"invalid_value": "value", "timeout": "timeout", "budget": "budget"}  #
 
 def run_call_workflow(call: ChildCall, scope: Scope) -> None:
     """Settle the call and put its result where later steps find it. Raises as any step does."""
+    if call.options.isolation is None:
+        _walk(call, scope)
+        return
+    from runkon.engine.isolation import run_isolated  # late: few steps have a worktree
+
+    run_isolated(call, scope, _walk)
+
+
+def _walk(call: ChildCall, scope: Scope) -> None:
     _Call(call, scope).run()
 
 
@@ -214,6 +224,7 @@ class _Call:
     def _write(self, output: Output) -> StepResult:
         """The result, on record unless it stands there already."""
         call, scope, leg = self.call, self.scope, self.leg
+        output = with_place(scope, self.path, output)
         if scope.strand.markers is not None:
             scope.strand.markers |= output.markers
         record = leg.recorded.get(self.path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runkon.engine.cancellation import FAIL_FAST, INTERNAL, UNTIL_REACHED
@@ -20,6 +21,7 @@ from runkon.engine.item_group import ItemGroup
 from runkon.engine.item_result import ItemEnd, judged
 from runkon.engine.items import GONE, item_path, the_list, variables_of
 from runkon.engine.outcome import close_lost, stopped_before, supersede
+from runkon.engine.own_trees import item_scope, merge_items, with_place
 from runkon.engine.plan import ForEachPlace, Planned, order_text
 from runkon.engine.results import StepResult
 from runkon.engine.scope import Scope, replay_mismatch
@@ -36,6 +38,7 @@ from runkon.model.status import StepStatus
 if TYPE_CHECKING:
     from runkon.engine.environment import Environment
     from runkon.engine.state import Update
+    from runkon.engine.trees import Unmerged
     from runkon.model.ids import StepPath
     from runkon.model.output import JsonValue
     from runkon.model.records import StepRecord
@@ -237,7 +240,7 @@ class _Items:
         env = self.scope.env.fork().with_inputs(variables_of(self.node, item))
         told = env.at(self._path(index))
         env = env.with_inputs({entry.name: told.value(entry.value, unknown="keep") for entry in self.node.inputs})
-        return Scope(
+        scope = Scope(
             self.scope.leg,
             env,
             self.token,
@@ -246,6 +249,7 @@ class _Items:
             order=f"{self.order}.{order_text(index + 1)}.",
             iteration=index,
         )
+        return item_scope(self._path(index), scope, self.node)
 
     def _record(self, branch: Branch, values: Mapping[str, JsonValue], began: float) -> None:
         """The end of an item, on record unless it stands there already."""
@@ -254,6 +258,7 @@ class _Items:
         output = NO_OUTPUT
         if end is StepStatus.COMPLETED:
             output = Output(markers=frozenset(branch.markers or ()), values=values)
+            output = with_place(branch.scope, path, output)
             branch.result = StepResult(path, end, output)
         record = leg.recorded.get(path)
         if record is not None and record.is_settled:
@@ -344,10 +349,21 @@ class _Items:
 
     def _judge(self) -> None:
         output, error = judged(self.node, self.found, self.ends, self.markers, is_halted=self.group.is_halted)
+        unmerged = None if error is not None else self._merge()
+        if unmerged is not None:
+            output = replace(output, values={**(output.values or {}), **unmerged.fields})
+            error = unmerged.error
         if error is None:  # a step that failed changes no channel
             problem = join_state(self.scope, [found for _, found in sorted(self.updates.items())])
             error = None if problem is None else StepError(problem.kind, problem.message)
         self._end(output, error)
+
+    def _merge(self) -> Unmerged | None:
+        """Merge the worktrees of completed items, in their order."""
+        if self.node.isolation is None:
+            return None
+        ended = [index for index, end in sorted(self.ends.items()) if end.status is StepStatus.COMPLETED]
+        return merge_items((self._scope_of(self._branch(index), index), self.items[index].label) for index in ended)
 
     def _end(self, output: Output, error: StepError | None) -> None:
         scope, path = self.scope, self.path

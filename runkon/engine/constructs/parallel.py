@@ -7,6 +7,7 @@ declaration order, whatever finished first, so a run always gives the same table
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 from runkon.engine.attempt import Attempts, end_leaf, settle, settle_attempts
 from runkon.engine.cancellation import FAIL_FAST, INTERNAL, UNTIL_REACHED, CancelReason, Recall, Token, run_all
@@ -14,6 +15,7 @@ from runkon.engine.ends import BodyFailed, Failure, GivenUp, Stopped, Waits, rea
 from runkon.engine.group import Branch, Group
 from runkon.engine.interpreter import run_body
 from runkon.engine.outcome import SKIP_BY_CONDITION, close_lost, look_again, stopped_before, supersede
+from runkon.engine.own_trees import branch_scope, is_isolated, merge_branches
 from runkon.engine.plan import ChildCall, Leaf, Planned
 from runkon.engine.results import Results, StepResult
 from runkon.engine.scope import Scope
@@ -141,7 +143,7 @@ class _Block:
         recorded, events = self.scope.leg.recorded, []
         for branch in first:
             leaf = branch.planned
-            if isinstance(leaf, Leaf) and leaf.options.condition is None:
+            if isinstance(leaf, Leaf) and leaf.options.condition is None and not is_isolated(leaf, self.node):
                 scope = branch.scope = self._scope_of(branch)
                 path = scope.path_of(leaf)
                 attempts = None if path in recorded else Attempts(leaf, scope, path, None)
@@ -191,15 +193,8 @@ class _Block:
         """A leaf reads the table of the block's scope and writes nothing; any other branch writes a fork."""
         writes = not branch.is_leaf or _tells_agent(branch.planned)
         env = self.inner.env.fork() if writes else self.inner.env
-        return Scope(
-            self.scope.leg,
-            env,
-            token or self.token,
-            branch,
-            prefix=self.inner.prefix,
-            order=self.inner.order,
-            iteration=self.inner.iteration,
-        )
+        scope = self.inner.on(branch, env, token or self.token)
+        return branch_scope(branch.planned, scope, self.node)
 
     def _over(self, branch: Branch) -> None:
         if branch.end is StepStatus.FAILED:
@@ -297,7 +292,7 @@ class _Block:
 
     def _apply(self, branch: Branch, results: Results) -> None:
         """What the branch left; a stopped one leaves what had completed in it."""
-        if branch.scope is not None and branch.scope.env is not self.inner.env:
+        if branch.scope is not None and branch.scope.env.results is not self.inner.env.results:
             results.join([branch.scope.env.results])
         if branch.result is not None:
             results.put(branch.planned.key, branch.result)
@@ -316,8 +311,11 @@ class _Block:
             self.scope.strand.markers |= markers
         output = Output(markers=markers, values=counts)
         is_enough = succeeded + skipped >= self.required
-        problem = self._join_state() if is_enough else None
-        if problem is not None:
+        unmerged = merge_branches(self.branches, self.node) if is_enough else None
+        problem = self._join_state() if is_enough and unmerged is None else None
+        if unmerged is not None:
+            self._fail(replace(output, values={**counts, **unmerged.fields}), unmerged.error)
+        elif problem is not None:
             self._fail(output, StepError(problem.kind, problem.message))
         elif is_enough:
             self._absorb()

@@ -9,4 +9,9 @@ from runkon.engine.scope import Scope
 
 def run_script(leaf: Leaf, scope: Scope) -> None:
     """Settle the step. In a dry run it completes without the command being executed."""
-    run_leaf(leaf, scope)
+    if leaf.options.isolation is None:
+        run_leaf(leaf, scope)
+        return
+    from runkon.engine.isolation import run_isolated  # late: few steps have a worktree
+
+    run_isolated(leaf, scope, run_leaf)

@@ -16,15 +16,24 @@ if TYPE_CHECKING:
     from runkon.model.output import JsonValue
     from runkon.model.ports import ActionExecutor, Executors
     from runkon.model.state import Reducer
+    from runkon.model.worktrees import Worktrees
 
 
 class ExecutorsAndAgents:
     """The executors of one leg. What agent files need is imported when the first is called. Safe for concurrent
     calls."""
 
-    def __init__(self, registered: Executors, runtimes: Mapping[str, object], tables: Tables) -> None:
-        """`runtimes` are those that plugins registered, `tables` what the settings say of each by its name."""
+    def __init__(
+        self,
+        registered: Executors,
+        runtimes: Mapping[str, object],
+        tables: Tables,
+        worktrees: Callable[[], Worktrees] | None = None,
+    ) -> None:
+        """`runtimes` are those that plugins registered, `tables` what the settings say of each by its name; `worktrees`
+        gives who makes worktrees for steps."""
         self._registered = registered
+        self._make_worktrees = worktrees
         self._given = runtimes, tables
         self._lock = threading.Lock()
         self._agents: dict[tuple[AgentDefinition, str, str | None], AgentExecutor] = {}
@@ -55,6 +64,11 @@ class ExecutorsAndAgents:
                 settings = self._runtimes.settings(chosen.name)
                 self._agents[key] = AgentExecutor(agent, chosen, settings, self._files)
             return self._agents[key]
+
+    @cached_property
+    def worktrees(self) -> Worktrees | None:
+        """Who makes worktrees for steps, if anybody does."""
+        return None if self._make_worktrees is None else self._make_worktrees()
 
     def is_metered(self, name: str) -> bool:
         """True if calls of the executor, or of the runtime, of that name cost money."""

@@ -11,11 +11,11 @@ from runkon.language.nodes import CallWorkflow, ForEachBlock, Statement, Workflo
 from runkon.language.program import CheckedWorkflow
 
 OPTIONS: Mapping[str, frozenset[str]] = {
-    "call": frozenset({"isolation", "merge"}),
-    "script": frozenset({"isolation", "merge", "stream"}),
-    "call_workflow": frozenset({"cache", "idle_timeout", "isolation", "max_turns", "merge"}),
-    "foreach": frozenset({"isolation", "merge"}),
-    "parallel": frozenset({"isolation", "merge"}),
+    "call": frozenset(),
+    "script": frozenset({"stream"}),
+    "call_workflow": frozenset({"cache", "idle_timeout", "max_turns"}),
+    "foreach": frozenset(),
+    "parallel": frozenset(),
 }
 
 

@@ -16,27 +16,27 @@ def codes_of(text: str) -> list[tuple[str, int]]:
 
 @pytest.mark.parametrize(
     "option",
-    ["isolation = worktree", "merge = auto"],
+    ["stream = lines", "stream = jsonl"],
 )
 def test_options_that_are_not_honoured_are_named(option: str) -> None:
-    assert codes_of(f"workflow w {{\n  call a {{\n    {option}\n  }}\n}}") == [("unsupported-option", 3)]
+    assert codes_of(f"workflow w {{\n  script a {{ run = \"x\"\n    {option}\n  }}\n}}") == [("unsupported-option", 3)]
 
 
-@pytest.mark.parametrize("option", ["cache = true", "idle_timeout = 5s", "isolation = worktree", "max_turns = 1"])
+@pytest.mark.parametrize("option", ["idle_timeout = 5s", "max_turns = 1"])
 def test_options_of_a_call_of_a_workflow_that_are_not_honoured_are_named(option: str) -> None:
     assert codes_of(f"workflow w {{\n  call workflow k {{\n    {option}\n  }}\n}}") == [("unsupported-option", 3)]
 
 
 def test_what_children_hold_is_found_where_they_are_called() -> None:
-    kid = "workflow kid {\n  call a { isolation = worktree }\n}"
+    kid = "workflow kid {\n  script a { run = \"x\" stream = lines }\n}"
     program = check_text(
         "workflow w {\n  call workflow kid\n  call workflow own\n}\n"
-        "workflow own { call b { isolation = worktree } call workflow kid }",
+        "workflow own { script b { run = \"x\" stream = lines } call workflow kid }",
         workflows={"kid": kid},
     )
     found = unsupported(program.workflow, program.children)
     assert [(one.span.file, one.span.line) for one in found] == [("test.wf", 2), ("test.wf", 5), ("test.wf", 5)]
-    assert found[0].message == "`isolation (kid.wf:2)` can't be executed by this version of runkon yet"
+    assert found[0].message == "`stream (kid.wf:2)` can't be executed by this version of runkon yet"
 
 
 def test_limits_of_a_child_are_fine() -> None:
