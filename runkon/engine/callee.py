@@ -5,9 +5,9 @@ A leg keeps what was found under one name each, so that whoever needs the execut
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from runkon.errors import RunkonError
 from runkon.language.nodes import AgentRef, CallStep
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def supplier(executor: ActionExecutor) -> str:
 
 
 def most_cost(attempts: OpenStep, executor: ActionExecutor) -> float | None:
-    """What the next attempt costs at most, in dollars: what its step says, else what its executor says of it."""
+    """What the next attempt costs at most, in dollars: what its step says, else what its executor says of it; None
+    where that is no amount."""
     leg, said = attempts.scope.leg, attempts.leaf.options.max_cost_usd
     ask = getattr(executor, "most_cost_usd", None)
     if said is not None or ask is None or leg.ledger is None or not leg.ledger.bounds_cost:
@@ -47,10 +48,10 @@ def most_cost(attempts: OpenStep, executor: ActionExecutor) -> float | None:
     from runkon.engine.request import make_request  # late: only calls with a price under a budget
 
     try:
-        found: float | None = ask(make_request(attempts, attempts.scope.token, None))
-    except RunkonError:  # its request can't be made: the attempt will say why
+        found: object = ask(make_request(attempts, attempts.scope.token, None))
+    except Exception:  # noqa: BLE001  of a plugin, or of a request that can't be made: the attempt will say why
         return None
-    return found
+    return found if isinstance(found, int | float) and 0 <= found < math.inf else None
 
 
 def may_cost(executors: Executors) -> bool:

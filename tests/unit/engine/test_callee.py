@@ -144,6 +144,19 @@ def test_what_a_call_may_cost_is_asked_of_its_executor_under_a_budget(play) -> N
     assert agent.seen == []
 
 
+@pytest.mark.parametrize("said", [ValueError("boom"), "0.1", float("nan"), -1.0])
+def test_what_is_no_amount_counts_as_unknown(play, said: object) -> None:
+    def most(_: StepRequest) -> object:
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    agent = Named("agent", metered=True, most_cost_usd=most)
+    case = play("call a", WithAgents({"a": agent}), budget_usd=0.5)
+    assert (case.record.status, case.record.reason) == ("failed", "budget")
+    assert agent.seen == []
+
+
 def test_executors_without_agents_are_as_ever(flow) -> None:
     case = flow("call gone { on_fail = continue }")
     case.executor = Registry()
