@@ -8,18 +8,14 @@ from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote, quote_plus
 
-from runkon.model.secrets import MIN_SECRET
-
 _BASE64_LINE = 76  # characters before the usual tools begin another line
 
 
 def forms_of(value: str) -> Sequence[str]:
     """How the secret `value` may look in text, the longest first: as it is, and as JSON, a URL, a shell or base64 has
-    it, in base64 also when other bytes stand before or after it. None for one shorter than `MIN_SECRET`."""
-    if len(value) < MIN_SECRET:
-        return ()
+    it, in base64 also when other bytes stand before or after it. None is shorter than `value`."""
     found = {value, *_escaped(value), *_quoted(value), *_in_base64(value.encode("utf-8", "replace"))}
-    return sorted((form for form in found if len(form) >= MIN_SECRET), key=len, reverse=True)
+    return sorted((form for form in found if len(form) >= len(value)), key=len, reverse=True)
 
 
 def _escaped(value: str) -> Iterator[str]:

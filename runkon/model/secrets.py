@@ -29,7 +29,9 @@ def secret_mark(name: str) -> str:
 
 
 def marks_of(secrets: Mapping[str, str]) -> Sequence[tuple[str, str]]:
-    """Every form of every value of `secrets` (name to value) with the mark that takes its place, longest first."""
+    """Every form of every value of `secrets` (name to value) with the mark that takes its place, longest first; of
+    values shorter than `MIN_SECRET` none."""
+    secrets = {name: value for name, value in secrets.items() if len(value) >= MIN_SECRET}
     if not secrets:
         return ()
     from runkon.model.secret_forms import forms_of  # late: few runs have secrets

@@ -14,7 +14,7 @@ import pytest
 
 from runkon.executors.capture import Redaction
 from runkon.model.secret_forms import forms_of
-from runkon.model.secrets import redact, redact_json
+from runkon.model.secrets import marks_of, redact, redact_json
 
 SECRET = "s3cr\"et/v'al $ue+é\\x"
 LONG = "".join(f"line {number} of a key/{number * 7919}+\n" for number in range(20))
@@ -78,4 +78,4 @@ def test_in_a_value_keys_too() -> None:
 
 def test_one_that_is_too_short_is_left_alone() -> None:
     assert redact("abcde YWJjZGU=", {"token": "abcde"}) == "abcde YWJjZGU="
-    assert forms_of("abcde") == ()
+    assert marks_of({"token": "abcde"}) == ()
