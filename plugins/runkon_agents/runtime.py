@@ -81,6 +81,15 @@ class AgentsRuntime:
         """What is to be installed before it can run, None if nothing."""
         return library.lacks()
 
+    def unmet(self, model: str | None, settings: Mapping[str, JsonValue]) -> str | None:
+        """What is missing here before the model can be asked: the library, its key, a provider. None if nothing."""
+        try:
+            options = read_options(settings, NAME)
+            endpoint_of(model or options.default_model, options, os.environ, NAME)
+        except Fatal as problem:
+            return str(problem)
+        return library.lacks()
+
     def availability(self, settings: Mapping[str, JsonValue], *, check: bool = False) -> Availability:
         """Whether the library is there, which keys are set, and, with `check`, which endpoints answer."""
         missing = library.lacks()

@@ -50,6 +50,12 @@ def _all(app: App, patterns: Sequence[str]) -> list[Path]:
     return [shown(file) for file in found if not file.is_dir()]
 
 
+def agent_files(root: Path) -> list[Path]:
+    """The agent files of the project in `root`; those of a workflow alone stand behind the others."""
+    patterns = [f"{state}/{place}agents/*.md" for state in (".runkon", ".conductor") for place in ("", "workflows/*/")]
+    return [file for pattern in patterns for file in sorted(root.glob(pattern)) if file.is_file()]
+
+
 def shown(path: Path) -> Path:
     """The path as a user at this place would type it."""
     relative = Path(os.path.relpath(path))

@@ -128,8 +128,9 @@ class AgentRuntime(Protocol):
     Optional: an attribute `metered` (False: its calls cost nothing; without it they do), a method `describe(request)`
     with what its answers depend on besides prompt, model and schema (JSON; without it the settings of the runtime), a
     method `supplier(model)` that names who is behind a model (after a `Fatal` nobody else is refused; without it the
-    runtime), a method `lacks()` with what must be installed first, `the runtime … needs …: how`, None if nothing, and a
-    method `kill()` that ends everything at once.
+    runtime), a method `lacks()` with what must be installed first, `the runtime … needs …: how`, None if nothing, a
+    method `unmet(model, settings)` with what is missing here before that model can be asked (a key), found without the
+    network, None if nothing, and a method `kill()` that ends everything at once.
     """
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 
@@ -197,12 +198,96 @@ class TestDoctor:
         found = {one["name"]: (one["state"], one["detail"]) for one in case.json()["doctor"]}
         assert found["runtime test"] == ("ok", "makes answers up from schemas, offline; `--model test`")
         assert found["runtime local"] == ("unknown", "the key LOCAL_KEY is present")
-        assert found["runtime mine"] == ("missing", "no argv")
+        assert found["runtime mine"] == ("problem", "no argv")
         assert found["runtime broken"] == ("problem", "its plugin failed: out of order")
         assert found["runtime lost"] == ("problem", "its table has the type `gone`, which is not there")
         case.run("doctor", "--check", "--json").exits(5)
         found = {one["name"]: (one["state"], one["detail"]) for one in case.json()["doctor"]}
         assert found["runtime local"] == ("ok", "asked")
+
+    def test_the_whole_text_of_a_new_project(self, case, tmp_path, monkeypatch):
+        folder = tmp_path / "bin"
+        folder.mkdir()
+        for name in ("git", "sh"):
+            (folder / name).write_text("#!/bin/sh\n")
+            (folder / name).chmod(0o755)
+        case.env(PATH=str(folder))
+        for name in [name for name in os.environ if name.endswith("_API_KEY")]:
+            monkeypatch.delenv(name)
+        case.run("init").run("doctor").exits(0).stderr("")
+        lines = [re.split(r"  +", line, maxsplit=2) for line in case.out.splitlines()]
+        number = re.compile(r"\d+\.\d+[.\d]*")
+        told = {name: (state, number.sub("N", " ".join(rest))) for name, state, *rest in lines}
+        assert told == {
+            "runkon": ("ok", "N"),
+            "python": ("ok", number.sub("N", f"N at {sys.executable}")),
+            "sqlite": ("ok", "N"),
+            "project": ("ok", str(case.project)),
+            "settings": ("ok", "runkon.toml"),
+            "state folder": ("ok", ".runkon"),
+            "database": ("ok", ".runkon/runkon.db (made by the first run)"),
+            "plugins": ("ok", f"{len(case.run('plugins').out.splitlines())} loaded; executors: count-words, script"),
+            "runtime acp": (
+                "missing", '`[runtimes.NAME]` with `type = "acp"` and `argv` names a program that speaks the protocol',
+            ),
+            "runtime agents": (
+                "unknown",
+                "pydantic-ai-slim N; OPENAI_API_KEY absent, ANTHROPIC_API_KEY absent, "
+                "GOOGLE_API_KEY or GEMINI_API_KEY absent",
+            ),
+            "runtime claude": (
+                "missing", "`claude` is not installed; install it with `npm install -g @anthropic-ai/claude-code`",
+            ),
+            "runtime codex": ("missing", "`codex` is not installed; install it with `npm install -g @openai/codex`"),
+            "runtime command": (
+                "missing", '`[runtimes.NAME]` with `type = "command"` and `argv` makes any program a runtime',
+            ),
+            "runtime gemini": (
+                "missing", "`gemini` is not installed; install it with `npm install -g @google/gemini-cli`",
+            ),
+            "runtime test": ("ok", "makes answers up from schemas, offline; `--model test`"),
+            "agent critic": ("ok", "its answers are made up: model test"),
+            "git": ("ok", str(folder / "git")),
+            "sh": ("ok", str(folder / "sh")),
+            "dot": ("missing", "needed for `graph --format svg`"),
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("settings", "agent", "told"),
+        [
+            ('model = "opus"', "Judge.", "runtime claude, model opus: `claude` is not installed; install it with "),
+            (
+                'model = "openai:x"',
+                "Judge.",
+                "runtime agents, model openai:x: `agents: openai` has no key: the variable",
+            ),
+            ('runtime = "nobody"', "Judge.", "there is no runtime `nobody` to run the agent file `critic`"),
+            ("", "Judge.", "nothing says which runtime runs the agent file `critic`"),
+            ('model = "test"', "---\nrole: judge\n---\nJudge.", "`role` is `judge`"),
+        ],
+    )
+    def test_an_agent_that_nobody_here_can_answer_is_a_problem(self, case, monkeypatch, settings, agent, told):
+        case.env(PATH="/nowhere").file("runkon.toml", settings).file(".runkon/agents/critic.md", agent)
+        monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+        case.run("doctor", "--json").exits(5)
+        problems = {one["name"]: one["detail"] for one in case.json()["doctor"] if one["state"] == "problem"}
+        assert list(problems) == ["agent critic"]
+        assert problems["agent critic"].startswith(told)
+
+    def test_agents_with_a_key_are_well_and_stand_together(self, case):
+        case.env(OPENAI_API_KEY="sk-secret-4711").file("runkon.toml", 'model = "openai:x"\n')
+        for name in ("one", "two"):
+            case.file(f".runkon/agents/{name}.md", "Judge.")
+        case.file(".runkon/workflows/ship/agents/three.md", "---\nmodel: test\n---\nJudge.")
+        case.run("doctor").exits(0)
+        assert re.search(r"^agents one, two +ok +runtime agents, model openai:x$", case.out, re.MULTILINE)
+        assert re.search(r"^agent three +ok +its answers are made up: model test$", case.out, re.MULTILINE)
+        assert "4711" not in case.out
+
+    def test_a_program_that_the_settings_name_has_to_be_there(self, case):
+        case.file("runkon.toml", '[runtimes.mine]\ntype = "command"\nargv = ["not-installed-anywhere", "{{prompt}}"]\n')
+        case.run("doctor").exits(5)
+        assert re.search(r"^runtime mine +problem  .*not-installed-anywhere", case.out, re.MULTILINE)
 
     def test_a_broken_plugin_is_a_problem(self, case):
         case.file(".runkon/plugins/broken.py", "1 / 0\n").run("doctor", "--json").exits(5)

@@ -8,21 +8,26 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from runkon import __version__
 from runkon.cli.console import columns
-from runkon.cli.files import shown
+from runkon.cli.files import agent_files, shown
 from runkon.cli.options import VariableOption
 from runkon.cli.options import command as runkon_command
 from runkon.cli.session import Session
 from runkon.errors import EXIT_ENVIRONMENT, EXIT_OK, UserError
 from runkon.model.value_text import harmless
 from runkon.named import NamedTuple
+from runkon.parts import agent_choice
 from runkon.settings import Settings
 from runkon.views.lines import first_line
 from runkon.views.times import counted
+
+if TYPE_CHECKING:
+    from runkon.executors.agents.choosing import Runtimes
 
 OLDEST_SQLITE = (3, 35)
 _TOOLS = (("git", "repository facts"), ("sh", "scripts"), ("dot", "`graph --format svg`"))
@@ -102,7 +107,7 @@ def _database(session: Session) -> Check:
 
 
 def _runtimes(session: Session, *, asks: bool) -> Iterator[Check]:
-    """What could run agent files here; a runtime that isn't ready is no problem, as nobody may want it."""
+    """What could run agent files here. One that is not ready is a problem only if the project names it."""
     from runkon.executors.agents.finding import runtimes_of
 
     try:
@@ -119,11 +124,30 @@ def _runtimes(session: Session, *, asks: bool) -> Iterator[Check]:
         except Exception as error:  # noqa: BLE001  a plugin may raise anything
             yield Check(f"runtime {name}", "problem", f"its plugin failed: {first_line(str(error)) or repr(error)}")
             continue
-        state = {True: "ok", False: "missing", None: "unknown"}[found.ready]
+        missing = "problem" if name in tables else "missing"
+        state = {True: "ok", False: missing, None: "unknown"}[found.ready]
         yield Check(f"runtime {name}", state, first_line(harmless(found.detail)))
     for name in sorted(set(tables) - set(runtimes.names())):
         kind = tables[name].get("type", name)
         yield Check(f"runtime {name}", "problem", f"its table has the type `{kind}`, which is not there")
+    yield from _agents(session.settings, runtimes)
+
+
+def _agents(settings: Settings, runtimes: Runtimes) -> Iterator[Check]:
+    """Who would answer the agent files of the project, as the settings are."""
+    from runkon.executors.agents.judging import who_answers
+
+    answering: dict[tuple[str, str], list[str]] = {}
+    for file in agent_files(settings.root):
+        who, problem = who_answers(file, agent_choice(settings), runtimes)
+        if problem is None:
+            answering.setdefault(("ok", who), []).append(file.stem)
+        else:
+            told = first_line(harmless(problem))
+            yield Check(f"agent {file.stem}", "problem", told if not who else f"{who}: {told}")
+    for (state, who), names in answering.items():
+        several = "agents" if len(names) > 1 else "agent"
+        yield Check(f"{several} {', '.join(names)}" if len(names) < 4 else f"{len(names)} agents", state, who)
 
 
 def _plugins(session: Session) -> Iterator[Check]:

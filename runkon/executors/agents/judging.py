@@ -3,13 +3,19 @@ secret."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from runkon.executors.agents.agent_file import AgentProblem, place_of, read_agent
-from runkon.executors.agents.choosing import Runtimes, choose
+from runkon.executors.agents.choosing import TEST, Runtimes, choose
 from runkon.language.program import AgentFault, AgentUse
 from runkon.language.template import Placeholder, parse_template
 from runkon.model.agents import AgentCall, AgentChoice, AgentDefinition, AgentRefused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runkon.model.output import JsonValue
 
 
 class AgentJudge:
@@ -48,6 +54,26 @@ class AgentJudge:
         if missing is not None:
             what, _, help = missing.partition(": ")
             yield AgentFault("unknown-runtime", f"{what}, for the agent file `{use.name}`", help or None)
+
+
+def who_answers(path: Path, choice: Mapping[str, JsonValue], runtimes: Runtimes) -> tuple[str, str | None]:
+    """Which runtime and model would answer the agent file in `path`, in words, and what keeps them from it here,
+    None if nothing is known; `choice` is what `AgentChoice.as_json` gave. The network is not asked."""
+    try:
+        agent = read_agent(path)
+        call = AgentCall(name=path.stem, form="name", workflow="", roots=(), choice=AgentChoice.from_json(choice))
+        chosen = choose(agent, call, runtimes)
+    except (AgentProblem, AgentRefused) as problem:
+        return "", problem.message
+    who = f"runtime {chosen.name}" + (f", model {chosen.model}" if chosen.model else "")
+    if chosen.name == TEST:
+        return "its answers are made up: model test", None
+    settings = runtimes.settings(chosen.name)
+    unmet = getattr(chosen.runtime, "unmet", None)
+    if unmet is not None:
+        return who, unmet(chosen.model, settings)
+    found = chosen.runtime.availability(settings)
+    return who, found.detail if found.ready is False else None
 
 
 def _secrets(agent: AgentDefinition, use: AgentUse) -> Iterator[AgentFault]:
