@@ -123,7 +123,12 @@ class ChildProcess:
         raises, no process of the group is left; of one that was stopped, or with `leaves_nothing`, none that the
         attempt started."""
         watcher = Thread(target=self._watch, name=f"wait-{self.pid}", daemon=True)
-        watcher.start()
+        try:
+            watcher.start()
+        except BaseException:  # no thread is left, or ^C: the process may not be left alone
+            self._signal(signal.SIGKILL)
+            self._reap()
+            raise
         try:
             reader = _Reader(self, receive)
             self.ran_out = reader.watch(lambda: self.has_ended or self.was_stopped, self._due, silence)

@@ -171,5 +171,7 @@ def _yaml_help(written: str) -> str:
 
 
 def _said(value: object) -> str:
+    if isinstance(value, dict | list | set):  # its aliases may stand for more than anybody can print
+        return "a map" if isinstance(value, dict) else "a list"
     text = value if isinstance(value, str) else str(value)
     return f"`{text if len(text) <= 40 else text[:39] + '…'}`"

@@ -272,3 +272,15 @@ def test_a_program_that_takes_a_second_sigterm_for_something_else_gets_one(tmp_p
     )
     (tmp_path / "p.py").write_text(program)
     assert a_stopped_attempt(f'"{sys.executable}" p.py', tmp_path, grace=PATIENCE) == ["ready", "told"]
+
+
+def test_one_that_nobody_can_watch_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    child = start("sleep 1000", tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            child.run(lambda *_: None, kill_grace=5.0)
+    assert is_gone(child.pid)

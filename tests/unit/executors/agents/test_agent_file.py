@@ -54,7 +54,7 @@ def test_where_the_front_matter_ends(tmp_path, text: str, prompt: str) -> None:
     ("content", "said", "place"),
     [
         ("---\nrole: boss\n---\nhi", "`role` is `boss`", (2, 7)),
-        ("---\nrole: [actor]\n---\nhi", "`role` is `['actor']`", (2, 7)),
+        ("---\nrole: [actor]\n---\nhi", "`role` is a list", (2, 7)),
         ("---\nx: 1\ncan_commit: true\n---\nhi", "a reviewer can't have `can_commit`", (3, 13)),
         ("---\nrole: actor\ncan_commit: maybe\n---\nhi", "`can_commit` is `maybe`", (3, 13)),
         ("---\nmodel: 3\n---\nhi", "`model` is `3`", (2, 8)),
@@ -102,3 +102,12 @@ def test_where_a_text_stands_in_the_file(tmp_path) -> None:
     assert place_of(found, "{{token}}") == (5, 3, "  {{token}} here")
     found.path.unlink()
     assert place_of(found, "{{token}}") == (1, 1, "")
+
+
+def test_a_setting_that_stands_for_more_than_can_be_printed(tmp_path: Path) -> None:
+    levels = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 12))
+    file = tmp_path / "a.md"
+    file.write_text(f"---\nl0: &l0 [x]\n{levels}\nrole: *l11\n---\nDo it\n")
+    with pytest.raises(AgentProblem) as caught:
+        read_agent(file)
+    assert caught.value.message == "`role` is a list"
