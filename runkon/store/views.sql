@@ -9,7 +9,14 @@ SELECT
     CASE
         WHEN r.status IN ('running', 'cancelling')
              AND coalesce(r.lease_until, 0) < CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)
-        THEN 'interrupted' ELSE r.status
+        THEN 'interrupted'
+        WHEN r.status = 'running'
+             AND EXISTS (SELECT 1 FROM steps w
+                          WHERE w.run = r.number AND w.superseded_leg IS NULL AND w.status = 'waiting')
+             AND NOT EXISTS (SELECT 1 FROM steps b
+                              WHERE b.run = r.number AND b.superseded_leg IS NULL
+                                AND b.status IN ('running', 'backoff'))
+        THEN 'waiting' ELSE r.status
     END AS shown_status,
     r.reason AS reason,
     strftime('%Y-%m-%dT%H:%M:%fZ', r.started_at / 1000.0, 'unixepoch') AS started,

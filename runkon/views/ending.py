@@ -63,6 +63,8 @@ def _next(run: RunRecord, status: RunStatus, short: str, steps: Sequence[StepRec
         return f"runkon show {short}", ""
     if run.cancel is not None and status in (RunStatus.INTERRUPTED, RunStatus.WAITING, RunStatus.PENDING):
         return f"runkon cancel {short}", "it was asked for and not carried out; a resume does nothing else"
+    if status is RunStatus.WAITING and run.status is RunStatus.RUNNING:
+        return f"runkon events {short} -f", "its process stays and goes on once every question has its answer"
     if status is RunStatus.WAITING:
         return f"runkon resume {short}", "once every question has its answer"
     if status is RunStatus.FAILED and run.reason == "run_timeout":

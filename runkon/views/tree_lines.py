@@ -189,6 +189,8 @@ class _Draw:
                 return f"nobody saw how it ended: {skip_text(step.skip_reason)}"
             case StepStatus.INTERRUPTED:
                 return "interrupted; a resume runs it again"
+            case StepStatus.WAITING if step.info.kind == "gate":
+                return "waits for a decision"
             case StepStatus.WAITING:
                 return " · ".join(filter(None, [attempt, "waits for a decision: nobody saw how it ended"]))
             case _:

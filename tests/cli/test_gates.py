@@ -182,6 +182,9 @@ def test_a_run_that_stays_at_a_gate_is_shown_as_waiting(place):
         listed = json.loads(place.run("runs", *asked, "--json").stdout)["runs"]
         assert [(one["status"], one["waiting"]["gate"]) for one in listed] == [("waiting", "human_approval")] * count
     assert " waiting " in place.run("runs").stdout
+    text = place.run("show", "@last").stdout
+    assert "nobody saw" not in text
+    assert " -f        (its process stays and goes on once every question has its answer)\n" in text
     place.run("cancel", "@last")
     owner.communicate(timeout=PATIENCE)
     assert place.status() == "cancelled"

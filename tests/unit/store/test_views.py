@@ -253,6 +253,27 @@ def test_a_step_says_why(store: SqliteRunStore, path: Path, events: tuple[ev.Eve
 
 
 # ── gates ─────────────────────────────────────────────────────────────────────────────────────────
+def test_a_run_whose_process_stays_at_a_gate_is_shown_as_waiting(store: SqliteRunStore, path: Path) -> None:
+    def shown() -> object:
+        with sqlite3.connect(path) as outside:
+            outside.execute("UPDATE runs SET lease_until = 4102444800000")  # the views go by the clock of the system
+        outside.close()
+        return rows(path, "SELECT shown_status FROM v_runs")[0]["shown_status"]
+
+    story = Story(store)
+    story.begin()
+    story.write(started("a"))
+    assert shown() == "running"
+    gate = ev.GateOpened(path=StepPath("ship"), name="ship", type="choice", prompt="Ship it?", info=place("ship"))
+    story.write(gate)
+    assert shown() == "running"
+    story.write(completed("a", Output()))
+    assert shown() == "waiting"
+    decided = ev.GateDecided(path=StepPath("ship"), name="ship", decision="approved", by="ann", via="cli")
+    story.write(decided, completed("ship", Output()))
+    assert shown() == "running"
+
+
 def test_gates_show_who_is_waited_for_and_who_decided(store: SqliteRunStore, path: Path) -> None:
     story = Story(store)
     story.begin()

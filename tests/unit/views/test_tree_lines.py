@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from runkon.model.ids import RunID, StepPath
 from runkon.model.output import Output, Usage
 from runkon.model.records import StepError, StepInfo, StepRecord
@@ -141,3 +143,9 @@ def test_of_many_items_only_those_that_run_or_failed_stand_for_themselves() -> N
         "✗ script x 0.4s broke x.wf:7",
         "▸ items f[6] … f[12] 6 ok · 1 skipped",
     ]
+
+
+def test_a_gate_waits_for_a_decision_and_nothing_was_lost() -> None:
+    gate = step("ship", StepStatus.WAITING, ended_at=None)
+    gate = replace(gate, info=replace(gate.info, kind="gate"))
+    assert drawn(tree_lines(run_tree([gate]), now=9_000)) == ["⏸ gate ship waits for a decision"]
