@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from runkon.cassettes.cassette import Answer, Cassette, place_of
+from runkon.cassettes.cassette import CALL, Answer, Cassette, place_of
 from runkon.errors import Cancelled, UserError
 from runkon.model.agents import AgentCall, AgentReply, AgentRequest, Availability
 from runkon.model.failures import StepFailure
@@ -132,6 +132,18 @@ class Replay:
                 return one
         return None
 
+    def cached_call(self, path: StepPath) -> tuple[Output, str] | None:
+        """The result of a call of a workflow whose steps are not on record, and where it stands."""
+        with self._lock:
+            place = place_of(path)
+            mine = self._by_path.get(place, [])
+            if self._turns[place] or not mine or mine[0].info.kind != CALL:
+                return None
+            self._turns[place] += 1
+            self.answered += 1
+            origin = f"{self.cassette.name.removeprefix('run ')}/{place}"
+            return replace(mine[0].output or NO_OUTPUT, usage=None), origin
+
     def _ends_at(self, here: Answer | None) -> bool:
         return here is None and not self.cassette.is_whole
 
@@ -192,6 +204,10 @@ class ReplayedExecutors(Executors):
                 raise
             real = ask(replace(call, choice=replace(call.choice, default_runtime=recorded.executor)))
         return ReplayedExecutor(real.name, self._replay, real, self._versions.get(real.name))
+
+    def cached_call(self, path: StepPath) -> tuple[Output, str] | None:
+        """What the record says of a call of a workflow that was answered from the cache there; None for others."""
+        return self._replay.cached_call(path)
 
     def is_metered(self, name: str) -> bool:
         """Answers cost nothing."""

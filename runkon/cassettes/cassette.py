@@ -23,6 +23,8 @@ from runkon.pattern import pattern
 Outcome: TypeAlias = Literal["completed", "failed", "stopped"]
 VERSION = 1
 LEAVES = frozenset({"call", "script"})
+CALL = "call_workflow"
+_REUSABLE = LEAVES | {CALL}
 _ALWAYS = pattern(r"always#([0-9]+)/")
 
 
@@ -79,6 +81,7 @@ def answers_in(envelopes: Iterable[ev.Envelope]) -> tuple[Answer, ...]:
             kept.append(answer)
     for path, still_open in begun.items():
         _forget(found[path], still_open)
+    _walked_calls(found)
     _of_last_always(found)
     ordered = sorted(found.values(), key=lambda kept: (kept[0].info.order, kept[0].path) if kept else ("", ""))
     return tuple(answer for kept in ordered for answer in kept)
@@ -116,6 +119,13 @@ def place_of(path: StepPath) -> StepPath:
     return as_first_leg(path, last_always([path])) or path
 
 
+def _walked_calls(found: dict[StepPath, list[Answer]]) -> None:
+    """A call of a workflow whose own steps are on record is answered by these."""
+    for path in [path for path, kept in found.items() if kept and kept[-1].info.kind == CALL]:
+        if any(other.startswith(f"{path}/") for other in found):
+            del found[path]
+
+
 def _of_last_always(found: dict[StepPath, list[Answer]]) -> None:
     last = last_always(found)
     for path in [path for path in found if last is not None and _ALWAYS.match(path)]:
@@ -142,7 +152,7 @@ def _ended(event: ev.Event, envelope: ev.Envelope, begun: dict[StepPath, Answer]
     """The answer that `event` closes; None if it closes none."""
     match event:
         case ev.StepCompleted():
-            answer = begun.pop(event.path, None) or _without_attempt(event.path, event.info, envelope)
+            answer = begun.pop(event.path, None) or _without_attempt(event, envelope)
             if answer is None:
                 return None
             return replace(
@@ -155,11 +165,12 @@ def _ended(event: ev.Event, envelope: ev.Envelope, begun: dict[StepPath, Answer]
     return None
 
 
-def _without_attempt(path: StepPath, info: StepInfo | None, envelope: ev.Envelope) -> Answer | None:
+def _without_attempt(event: ev.StepCompleted, envelope: ev.Envelope) -> Answer | None:
     """A step that was answered without being asked: from the cache, from another run, by a person."""
-    if info is None or info.kind not in LEAVES:
+    info = event.info
+    if info is None or info.kind not in (LEAVES if event.cached_from is None else _REUSABLE):
         return None
-    return Answer(path=path, info=info, executor="", outcome="completed", seq=envelope.seq, leg=envelope.leg)
+    return Answer(path=event.path, info=info, executor="", outcome="completed", seq=envelope.seq, leg=envelope.leg)
 
 
 def lists_in(envelopes: Iterable[ev.Envelope]) -> tuple[ItemsCollected, ...]:

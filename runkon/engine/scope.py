@@ -125,6 +125,11 @@ class Leg:
         """Finds who carries out an agent file, where anybody can."""
         return getattr(self._executors, "agent", None)
 
+    @property
+    def cached_call(self) -> Callable[[StepPath], tuple[Output, str] | None] | None:
+        """In a replay: finds the calls of workflows that were answered from the cache."""
+        return getattr(self._executors, "cached_call", None)
+
     def keep_agent(self, key: str, call: AgentCall) -> None:
         """Have the executor behind `call` found under `key` from now on. Raises AgentRefused if there is none."""
         if self._found.get(key) is None:

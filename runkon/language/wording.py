@@ -127,7 +127,7 @@ CHECKS: dict[str, Wording] = {
     ),
     "cache-of-writer": Wording(
         about="`cache` on a step that may change something outside, as scripts do unless they say otherwise",
-        message="the answer of `{name}` can't be used again: it may change something outside",
+        message="the answer of `{name}` can't be used again: {why}",
         help="take `cache` out, or say `effect = read` if the step changes nothing",
     ),
     "cache-of-secret": Wording(

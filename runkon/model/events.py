@@ -13,6 +13,7 @@ from typing import ClassVar, TypeAlias
 from runkon.frozen import frozen as event
 from runkon.model.ids import RunID, StepPath
 from runkon.model.items import ItemsCollected as ItemsCollected
+from runkon.model.notes import Note as Note
 from runkon.model.output import EMPTY, JsonValue, Output, Usage
 from runkon.model.records import Asked, Seen, StepError, StepInfo
 from runkon.model.state import StateSet as StateSet
@@ -73,8 +74,8 @@ class DefinitionChanged:
 
 
 @event
-class RunWaiting:
-    """Nothing but `gates` is left to wait for. The lease is given back with it."""
+class RunWaiting:  # the lease is given back with it
+    """Nothing but `gates` is left to wait for."""
 
     kind: ClassVar[str] = "run_waiting"
     gates: tuple[str, ...]
@@ -221,7 +222,7 @@ class RetryScheduled:
 class StepCompleted:
     """Closes the open attempt if there is one; `info` is given when the step opened none (a block's result). `seen` is
     what the step read; `cached_from` names the run and step the result was taken from, `decided_by` who gave it in
-    place of an attempt nobody saw the end of."""
+    place of an attempt nobody saw the end of; `asked` of a call of a workflow says by what it can be found again."""
 
     kind: ClassVar[str] = "step_completed"
     path: StepPath
@@ -232,6 +233,7 @@ class StepCompleted:
     seen: Seen | None = None
     cached_from: str | None = None
     decided_by: str | None = None
+    asked: Asked | None = None
 
 
 @event
@@ -340,18 +342,6 @@ class ChoiceMade:
     text: str
     operands: Mapping[str, JsonValue]
     result: bool
-
-
-@event
-class Note:
-    """Information only: removing every note changes no record."""
-
-    kind: ClassVar[str] = "note"
-    level: str
-    code: str
-    text: str
-    path: StepPath | None = None
-    data: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)
 
 
 RunEvent: TypeAlias = (

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring as quote
 from typing import Any
-from zlib import crc32
 
-from runkon.digest import hex_digest
+from runkon.digest import proof as proof
+from runkon.digest import text_id as text_id
 from runkon.model import events as ev
 from runkon.model.ids import StepPath
 from runkon.model.items import ListedItem
@@ -32,16 +32,6 @@ def is_large(payload: str) -> bool:
 
 
 _NO_MARKERS: frozenset[str] = frozenset()
-
-
-def text_id(text: str) -> str:
-    """The id of a workflow text: the SHA-256 of its UTF-8 bytes, lowercase hex."""
-    return hex_digest(text.encode())
-
-
-def proof(payload: str) -> int:
-    """What is stored beside the text of an event, by which a text that somebody changed is known."""
-    return crc32(payload.encode())
 
 
 # ── writing ───────────────────────────────────────────────────────────────────────────────────────
@@ -103,9 +93,12 @@ def attempt_started(event: ev.AttemptStarted) -> str:
         text += f',"executor_version":{quote(event.executor_version)}'
     if event.reserve is not None:
         text += f',"reserve":{dumps(dict(event.reserve))}'
-    if event.asked is not None:
-        text += f',"asked":{quote(event.asked.digest)},{_REQUEST}{dumps(dict(event.asked.request))}'
-    return text + "}"
+    return text + ("}" if event.asked is None else asked_text(event.asked))
+
+
+def asked_text(asked: Asked) -> str:
+    """What ends an event that keeps it."""
+    return f',"asked":{quote(asked.digest)},{_REQUEST}{dumps(dict(asked.request))}}}'
 
 
 def attempt_cut_off(event: ev.AttemptCutOff) -> str:
@@ -136,7 +129,7 @@ def step_completed(event: ev.StepCompleted) -> str:
         text += f',"cached_from":{quote(event.cached_from)}'
     if event.decided_by is not None:
         text += f',"decided_by":{quote(event.decided_by)}'
-    return text + "}"
+    return text + ("}" if event.asked is None else asked_text(event.asked))
 
 
 def step_failed(event: ev.StepFailed | ev.StepTimedOut) -> str:
@@ -263,8 +256,12 @@ def _read_started(place: Place, payload: Payload) -> ev.Event:
         effect=payload.get("effect"),
         executor_version=payload.get("executor_version"),
         reserve=payload.get("reserve"),
-        asked=Asked(payload["asked"], payload["request"]) if "asked" in payload else None,
+        asked=_read_asked(payload),
     )
+
+
+def _read_asked(payload: Payload) -> Asked | None:
+    return Asked(payload["asked"], payload["request"]) if "asked" in payload else None
 
 
 def _read_cut_off(place: Place, payload: Payload) -> ev.Event:
@@ -301,6 +298,7 @@ def _read_completed(place: Place, payload: Payload) -> ev.Event:
         seen=read_seen(payload),
         cached_from=payload.get("cached_from"),
         decided_by=payload.get("decided_by"),
+        asked=_read_asked(payload),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from runkon.errors import LeaseLost
 from runkon.model import holder as holders
-from runkon.model.events import AttemptStarted, DefinitionChanged, Envelope, Note, RunCreated
+from runkon.model.events import AttemptStarted, DefinitionChanged, Envelope, Note, RunCreated, StepCompleted
 from runkon.model.fold import RunState, fold
 from runkon.model.ids import RunID
 from runkon.model.output import JsonValue
@@ -196,7 +196,8 @@ class MemoryRunStore(RunStore):
 
     def runs_asked(self, request: Mapping[str, JsonValue], limit: int = 20) -> Sequence[RunID]:
         def is_asked(kept: _Kept) -> bool:
-            begun = (envelope.event for envelope in kept.envelopes if isinstance(envelope.event, AttemptStarted))
+            events = (envelope.event for envelope in kept.envelopes)
+            begun = (one for one in events if isinstance(one, AttemptStarted | StepCompleted))
             return any(one.asked is not None and one.asked.request == request for one in begun)
 
         with self._lock:

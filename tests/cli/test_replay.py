@@ -175,6 +175,19 @@ class TestRun:
         case.run("run", "x.wf", "-q", "--no-cache")
         assert calls(case) == 2
 
+    def test_a_workflow_that_was_answered_from_the_cache_is_replayed_as_it_was(self, case):
+        case.wf(
+            """
+            workflow x { call workflow k { cache = true } script b { run = "echo {{k.n}}" } outputs { n = b.context } }
+            workflow k { script a { run = "echo ran >> log; echo 7" effect = read } outputs { n = a.context } }
+            """
+        )
+        case.run("run", "x.wf", "-q").run("run", "x.wf", "-q", "--record").exits(0).stdout("n = 7\n")
+        assert calls(case) == 1
+        case.run("replay", ".runkon/cassettes/x.json", "-q").exits(0).stdout("n = 7\n")
+        case.run("run", "x.wf", "-q").run("verify", "@last").exits(0)
+        assert calls(case) == 1
+
     def test_the_cassette_of_a_run_that_was_resumed_is_whole(self, case):
         case.wf('workflow x { script a { run = "echo a" } script b { run = "test -e fixed" } }')
         case.run("run", "x.wf", "--record", "-q").exits(1)

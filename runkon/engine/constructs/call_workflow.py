@@ -29,7 +29,7 @@ from runkon.model.events import Event, StepCompleted, StepFailed, StepHandled, S
 from runkon.model.failures import StepFailure
 from runkon.model.ids import StepPath
 from runkon.model.output import NO_OUTPUT, JsonValue, Output
-from runkon.model.records import StepError, StepRecord, fresh_step
+from runkon.model.records import Asked, Seen, StepError, StepRecord, fresh_step
 from runkon.model.status import StepStatus
 
 _KINDS = {"invalid_value": "value", "timeout": "timeout", "budget": "budget"}  # of errors, by the reason of a failure
@@ -60,6 +60,7 @@ class _Call:
         self.started = scope.leg.clock.monotonic()
         self.paths: tuple[StepPath, ...] = ()  # steps inside whose failure nobody took
         self.made = 1  # attempts, those of earlier legs included
+        self.asked: Asked | None = None  # of a call with `cache`: what it asks
 
     def run(self) -> None:
         call, scope, leg = self.call, self.scope, self.leg
@@ -120,6 +121,10 @@ class _Call:
                 return skip_by_condition(call, scope, self.path, record)
         if record is not None and record.status is StepStatus.SKIPPED:
             supersede(leg, record, "its condition holds now")
+        if record is not None and is_done and record.cached_from is not None and not leg.below(self.path):
+            if not leg.looks_again or self._asks_the_same(record):
+                return replay(call, scope, record)
+            supersede(leg, record, "its workflow or its inputs have changed")
         return None
 
     # ── attempts ──────────────────────────────────────────────────────────────────────────────────
@@ -130,6 +135,8 @@ class _Call:
             self._wait(before.due_at)
         for number in count(1 if before is None else before.number + 1):
             self.made = number
+            if options.cache and (found := self._cached()) is not None:
+                return found
             end = self._attempt()
             if end.failure is None:
                 return self._completed(end)
@@ -143,11 +150,31 @@ class _Call:
         told = self._by_fallback(error)
         return self._failed(error) if told is None else told
 
+    def _cached(self) -> StepResult | None:
+        """The result of an equal earlier call, recorded as this one's; None if there is none, or this one has begun."""
+        call, scope, leg = self.call, self.scope, self.leg
+        if scope.token.is_recall or any(leg.recorded[one].status != "pending" for one in leg.below(self.path)):
+            return None
+        from runkon.engine.caching_calls import asked_of, from_cache  # late: few calls ask for it
+
+        self.asked = asked_of(call, scope, self._inputs)
+        found = from_cache(call, scope, self.path, self.asked)
+        return None if found is None else replace(self._write(*found), attempts=0)
+
+    def _asks_the_same(self, record: StepRecord) -> bool:
+        from runkon.engine.caching_calls import asked_of  # late: few calls ask for it
+
+        asked = asked_of(self.call, self.scope, self._inputs)
+        return asked is not None and record.seen is not None and record.seen.digest == asked.digest
+
+    def _inputs(self) -> dict[str, JsonValue]:
+        env = self.scope.env.at(self.path)
+        return {entry.name: env.value(entry.value, unknown="keep") for entry in self.call.options.inputs}
+
     def _attempt(self) -> ChildEnd:
         call, scope = self.call, self.scope
         try:
-            env = scope.env.at(self.path)
-            inputs = {entry.name: env.value(entry.value, unknown="keep") for entry in call.options.inputs}
+            inputs = self._inputs()
         except StepFailure as failure:
             return ChildEnd(NO_OUTPUT, Results(), Failure(self.path, failure.message, "invalid_value"))
         end = run_child(
@@ -221,8 +248,8 @@ class _Call:
         self.scope.env.results.adopt(end.results)
         return self._write(end.output)
 
-    def _write(self, output: Output) -> StepResult:
-        """The result, on record unless it stands there already."""
+    def _write(self, output: Output, origin: str | None = None) -> StepResult:
+        """The result, on record unless it stands there already; `origin` is the run and step it was taken from."""
         call, scope, leg = self.call, self.scope, self.leg
         output = with_place(scope, self.path, output)
         if scope.strand.markers is not None:
@@ -237,10 +264,18 @@ class _Call:
         else:
             elapsed = round((leg.clock.monotonic() - self.started) * 1000)
             epoch, info = leg.epoch_of(self.path), scope.info_of(call)
-            leg.recorder.append(
-                StepCompleted(path=self.path, output=output, info=info, epoch=epoch, elapsed_ms=elapsed)
-            )
+            done = StepCompleted(path=self.path, output=output, info=info, epoch=epoch, elapsed_ms=elapsed)
+            leg.recorder.append(done if self.asked is None else self._with_request(done, self.asked, origin))
         return StepResult(call.key, StepStatus.COMPLETED, output, None, self.number, scope.iteration)
+
+    def _with_request(self, done: StepCompleted, asked: Asked, origin: str | None) -> StepCompleted:
+        """The end of a call that can be found again, or that was found."""
+        from runkon.engine.caching_calls import may_be_found  # late: few calls ask for it
+
+        if origin is not None:
+            return replace(done, cached_from=origin, seen=Seen((), asked.digest))
+        is_found = not done.output.degraded and may_be_found(self.leg, self.path)
+        return replace(done, asked=asked) if is_found else done
 
     def _failed(self, error: StepError) -> StepResult:
         call, scope, leg = self.call, self.scope, self.leg

@@ -13,7 +13,7 @@ from runkon.language.program import CheckedWorkflow
 OPTIONS: Mapping[str, frozenset[str]] = {
     "call": frozenset(),
     "script": frozenset({"stream"}),
-    "call_workflow": frozenset({"cache", "idle_timeout", "max_turns"}),
+    "call_workflow": frozenset({"idle_timeout", "max_turns"}),
     "foreach": frozenset(),
     "parallel": frozenset(),
 }
