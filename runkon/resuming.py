@@ -187,6 +187,7 @@ class Resuming:
         before = self._host.store.events_of(record.id, {"run_resumed"}) if record.leg > 1 else ()
         return replace(
             _config(options, stored),
+            log_dir=stored.log_dir or settings.state_dir / "logs",  # a fork of what happened elsewhere has some here
             new_limits=_limits(stored, before, options),
             allow_unpriced=stored.allow_unpriced or settings.allow_unpriced,
             always_budget=stored.always_budget or settings.always_budget,

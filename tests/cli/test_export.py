@@ -191,6 +191,7 @@ def test_it_is_forked_and_not_resumed(elsewhere: Any) -> None:
           = next: runkon resume RUN --fork
         """)
     elsewhere.run("resume", "@last", "--from", "two", "--fork", *token).exits(0).stdout("said = done\n")
+    elsewhere.run("logs", "@last", "two").exits(0).stdout("done\n")
     elsewhere.run("resume", "@last", *token).exits(0).stdout("said = done\n")
 
 
@@ -222,6 +223,17 @@ def test_no_folder_of_the_file_is_taken_for_one_of_here(elsewhere: Any) -> None:
     elsewhere.run("import", "../two.db").exits(0).run("db", "prune", "--keep", "0").exits(0)
     assert elsewhere.plain(elsewhere.out) == "took out 1 run\n"
     assert list(run.iterdir()), "the logs of the first project are gone"
+
+
+def test_no_file_of_here_is_taken_for_its_cassette(elsewhere: Any) -> None:
+    file = elsewhere.file("precious", "mine").project / "precious"
+    elsewhere.file("y.wf", 'workflow y { script s { run = "true" } }')
+    elsewhere.run("run", "y.wf", "-q", "--record", "--cassette", str(file)).exits(0)
+    elsewhere.run("export", "@last", "y.db", "--keep-paths").exits(0)
+    file.write_text("mine")
+    elsewhere.run("import", "y.db", "--db", "other.db").exits(0)
+    elsewhere.run("resume", "@last", "--db", "other.db").exits(0)
+    assert file.read_text() == "mine"
 
 
 @pytest.mark.parametrize(

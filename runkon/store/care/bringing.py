@@ -69,10 +69,10 @@ def bring(writer: Writer, path: Path, file: Path, root: Path) -> Brought:
 
 
 def _of_here(root: Path) -> dict[str, JsonValue]:
-    """What the settings of the run say of this machine. Its logs stayed where it happened: a folder of that name here
-    belongs to somebody else."""
+    """What the settings of the run say of this machine. Its logs and its cassette stayed where it happened: what has
+    their names here belongs to somebody else."""
     now = time.time_ns() // 1_000_000
-    return {"working_dir": str(root), "roots": [str(root)], "log_dir": None, IMPORTED: now}
+    return {"working_dir": str(root), "roots": [str(root)], "log_dir": None, "cassette": None, IMPORTED: now}
 
 
 def _prove(file: Path) -> None:
