@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_ai import Agent, NativeOutput, StructuredDict, ToolOutput, UsageLimits
 from pydantic_graph import End
 
-from runkon.errors import Cancelled, RunkonError
+from runkon.errors import Cancelled, RunkonError, Transient
 from runkon.model.agents import AgentReply, AgentRequest
 from runkon.model.failures import StepFailure
 from runkon.model.secrets import redact, redact_json
@@ -199,6 +199,8 @@ class Conversation:
         return prompt_tokens(self._request)
 
     def _after_request(self, response: Any) -> None:
+        if self._options.streams and response.finish_reason is None:
+            raise Transient(f"the stream of `{self._name()}` ended before the answer did")
         usage = response.usage
         self.tally.add(usage.input_tokens, usage.output_tokens, usage if usage.input_tokens else None)
         self._seen_tokens = usage.input_tokens + usage.output_tokens

@@ -159,7 +159,7 @@ def test_a_response_that_never_ends_is_not_read_on(ask, provider, stream) -> Non
         talk.head(kind="text/event-stream" if stream else "application/json")
         try:
             while True:
-                talk.raw(b": ping\n\n" * 10_000 if stream else b" " * 80_000)
+                talk.raw(b": " + b"x" * 80_000 + b"\n\n" if stream else b" " * 80_000)
         except OSError:
             provider.left.put(True)
 
