@@ -270,4 +270,5 @@ def _conflict(worktree: Worktree, name: str, files: Sequence[str]) -> str:
 
 def _help(worktree: Worktree) -> str:
     merge = f"git -C '{worktree.around}' merge {worktree.branch}"
-    return f"\nhelp: its worktree is kept in `{worktree.folder}`; merge it by `{merge}`, commit, and resume the run"
+    how = f"commit what is uncommitted in `{worktree.around}`, merge by `{merge}`, and resume the run"
+    return f"\nhelp: its worktree is kept in `{worktree.folder}`; {how}"

@@ -81,6 +81,8 @@ class Merging:
         head = git.line("rev-parse", "HEAD")
         if git.holds(ours, head):
             return Merge(commit=head)
+        if git.holds(head, ours) and not git.holds(head, base):  # somebody has merged the other way round
+            base = head
         now = snapshot(git)
         tree, conflicts = self._merged(base, now, ours)
         if conflicts:

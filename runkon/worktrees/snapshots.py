@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runkon.worktrees.git import Git, GitFailed
 
+_OWN = ":(exclude,top,glob)**/.runkon/.gitignore"  # a file that every project of runkon has, committed or not
 _SNAPSHOT = "runkon: uncommitted changes of the tree around this worktree\n"
 
 
@@ -31,7 +32,7 @@ def _written(git: Git) -> str:
             shutil.copy2(real, index)  # with what git knows of files that did not change
         extra = {"GIT_INDEX_FILE": str(index)}
         whole = Git(top, git.keep)
-        whole.run("add", "--all", "--", ".", extra=extra)
+        whole.run("add", "--all", "--", ".", _OWN, extra=extra)
         return whole.line("write-tree", extra=extra)
 
 
