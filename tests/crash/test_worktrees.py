@@ -17,7 +17,12 @@ TEXT = """workflow x {
     script one { run = "cat prepared.txt >> log.txt; echo one >> log.txt" on_unknown = rerun }
     script two { run = "echo two >> two.txt; git add two.txt; git commit -qm two; rm gone.txt" on_unknown = rerun }
   }
-  script last { run = "cat log.txt > last.txt; mkdir -p d/e; echo x > d/e/f" isolation = worktree merge = auto on_unknown = rerun }
+  script last {
+    run = "cat log.txt > last.txt; mkdir -p d/e; echo x > d/e/f"
+    isolation = worktree
+    merge = auto
+    on_unknown = rerun
+  }
 }"""
 FILES = {
     "log.txt": "start\nprepared\none\n", "two.txt": "two\n", "last.txt": "start\nprepared\none\n",
