@@ -26,7 +26,6 @@ _ORDER = pattern(r"(?P<f>[^<>]*)(?P<op>[<>])(?P<x>.*)")
 _DECIMAL = pattern(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _COMPARE: Mapping[str, Callable[[float, float], bool]] = {">": gt, "==": eq, "<": lt}
 _LONGEST = 400  # digits of a number that are read one by one
-USUAL_MARKERS = ("has_critical_findings", "has_findings", "has_high_findings", "not_approved")
 
 
 class Rule(NamedTuple):

@@ -13,6 +13,12 @@ from runkon.frozen import value_class
 
 ScalarType: TypeAlias = Literal["string", "number", "boolean", "enum"]
 FieldType: TypeAlias = Literal["string", "number", "boolean", "enum", "array", "object"]
+USUAL_MARKERS = (
+    "has_critical_findings",
+    "has_findings",
+    "has_high_findings",
+    "not_approved",
+)  # without rules of its own
 
 
 @value_class(frozen=True, slots=True, kw_only=True)

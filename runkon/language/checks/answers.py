@@ -8,9 +8,8 @@ from runkon.language.checks.context import Context
 from runkon.language.keys import result_key
 from runkon.language.nodes import CallStep, GateStep, Statement
 from runkon.named import NamedTuple
-from runkon.schemas.fields import FieldShape, Schema, SchemaField
+from runkon.schemas.fields import USUAL_MARKERS, FieldShape, Schema, SchemaField
 
-_USUAL = ("has_critical_findings", "has_findings", "has_high_findings", "not_approved")
 _OF_GATES = ("approved", "rejected", "timed_out", "decision", "reason", "feedback", "by", "at")
 EVERYWHERE = frozenset({"status", "error", "context", "output", "attempts"})
 
@@ -93,7 +92,7 @@ def _answers(statement: Statement, context: Context) -> Answers | None:
         return None
     if schema.markers is not None:
         return Answers(schema, schema.markers)
-    return Answers(schema, None if _is_code(statement, context) else dict.fromkeys(_USUAL, ""))
+    return Answers(schema, None if _is_code(statement, context) else dict.fromkeys(USUAL_MARKERS, ""))
 
 
 def _is_code(call: CallStep, context: Context) -> bool:

@@ -10,7 +10,7 @@ from runkon.executors.output_block import END, START, read_output_block
 from runkon.schemas.checking import described, shown, violation
 from runkon.schemas.deriving import markers_of
 from runkon.schemas.examples import example_value
-from runkon.schemas.fields import Schema
+from runkon.schemas.fields import USUAL_MARKERS, Schema
 from runkon.schemas.instructions import output_instructions
 from runkon.schemas.json_schema import as_json_schema
 from runkon.schemas.reading import read_schema
@@ -192,3 +192,8 @@ def test_a_long_list_of_variants_is_cut():
     found = violation(many, {"a": "x"})
     assert found is not None
     assert found.message.endswith("v10, v11 and 8 more")
+
+
+def test_the_usual_markers_are_those_that_the_checks_know():
+    worst = {"approved": False, "findings": [{"severity": "critical"}, {"severity": "high"}]}
+    assert sorted(markers_of(schema("fields: {findings: array}"), worst)) == list(USUAL_MARKERS)
