@@ -43,7 +43,7 @@ def _block(step: StepRecord, source: SourceFile | None, end: Ending, *, is_last:
     is_timeout = step.status is StepStatus.TIMED_OUT
     message = step.error.message if step.error else "no reason was given"
     message, _, help = message.partition("\nhelp: ")
-    sentence, cause, seen = _parts(message)
+    sentence, cause, seen = _parts(message.removeprefix("timed out: ") if is_timeout else message)
     times = f" after {step.attempts} attempts" if step.attempts > 1 else ""
     verb = "timed out" if is_timeout else "failed"
     return render_runtime(

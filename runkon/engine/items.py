@@ -118,6 +118,8 @@ def _listed(node: ForEachBlock, env: Environment) -> list[ListedItem]:
     if node.scope:
         raise ValueFailure("no-scope", f"`foreach {node.name}` goes through a list, which takes no `scope`")
     value = env.value(node.over)
+    if value is None and env.facts.dry_run:
+        return []  # the step that would have given it was not carried out
     if not isinstance(value, list):
         kind = "nothing" if value is None else type(value).__name__
         raise ValueFailure(

@@ -75,6 +75,11 @@ def test_the_decision_counts_when_the_run_is_resumed(case):
     assert "nothing waits" in case.run("gates").exits(0).err
 
 
+def test_a_gate_nobody_decides_says_once_that_its_time_was_over(case):
+    case.wf('workflow x { gate human_review { prompt = "Go?" timeout = 1ms } }').run("run", "x.wf", "--wait").exits(1)
+    assert "error[step-timed-out]: `human_review` timed out: nobody decided within 1ms\n" in case.plain(case.err)
+
+
 def test_a_second_decision_is_told_who_was_first(case):
     case.wf(SHIP).run("run", "x.wf")
     case.run("reject", "@last", "-m", "too early", "--as", "ann").exits(0)
