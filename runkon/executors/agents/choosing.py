@@ -52,7 +52,12 @@ class Runtimes(AgentRuntimes):
         listed = table.get("models")
         if isinstance(listed, list) and model in listed:
             return True
-        return model == table.get("default_model") or runtime.offers(model)
+        if model == table.get("default_model"):
+            return True
+        try:
+            return bool(runtime.offers(model))
+        except Exception:  # noqa: BLE001  of a plugin: what can't say that a model is its own does not get it
+            return False
 
     def owner_of(self, model: str) -> str | None:
         """The runtime a model belongs to, None if nobody knows it."""

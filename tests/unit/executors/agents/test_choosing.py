@@ -115,3 +115,12 @@ def test_a_table_of_a_type_that_is_not_there_is_no_runtime(world) -> None:
     runtimes = Runtimes({"test": Generator()}, {"mine": {"type": "gone"}, "test": {"models": []}})
     assert list(runtimes.names()) == ["test"]
     assert runtimes.find("mine") is None
+
+
+def test_a_plugin_that_can_not_say_its_models_takes_none_from_others(said) -> None:
+    class Broken(Generator):
+        def offers(self, model: str) -> bool:
+            raise ValueError(model)
+
+    runtimes = Runtimes({"broken": Broken(), "claude": said(name="claude", models=("opus",))}, {})
+    assert (runtimes.owner_of("opus"), runtimes.owner_of("unheard-of")) == ("claude", None)
