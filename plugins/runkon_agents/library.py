@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from runkon.errors import Fatal
-from runkon_agents.endpoint import NO_KEY, Endpoint
+from runkon_agents.endpoint import KEYS, LOCAL, NO_KEY, Endpoint
 from runkon_agents.options import MAX_TOKENS, Options
 
 if TYPE_CHECKING:
@@ -83,9 +84,9 @@ def _known(endpoint: Endpoint, key: str | None, wire: Wire) -> Model[Any]:
         try:
             made = infer_provider_class(name)
         except ValueError:
-            raise Fatal(
-                f"there is no provider `{name}`; known are openai, anthropic, google, ollama and others of the library"
-            ) from None
+            close = difflib.get_close_matches(name, (*KEYS, *LOCAL), n=1)
+            help = f"did you mean `{close[0]}`?" if close else f"known are {', '.join((*KEYS, *LOCAL))} and others"
+            raise Fatal(f"there is no provider `{name}`; {help}") from None
         takes = inspect.signature(made.__init__).parameters
         given = {"http_client": wire, "api_key": key, "base_url": endpoint.base_url}
         provider = made(**{name: value for name, value in given.items() if name in takes and value is not None})

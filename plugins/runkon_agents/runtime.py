@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from runkon.errors import Fatal
 from runkon.model.agents import AgentReply, AgentRequest, Availability
-from runkon.model.output import JsonValue
+from runkon.model.output import JsonValue, Usage
 from runkon_agents import library
 from runkon_agents.endpoint import KEYS, SHOWN, Endpoint, endpoint_of, supplier_of
 from runkon_agents.options import Options, described, read_options, without_credentials
@@ -39,10 +39,14 @@ class AgentsRuntime:
         request.step.cancel.raise_if_cancelled()
         if request.step.dry_run:
             return AgentReply(text=NOT_RUN)
-        options, endpoint = self._read(request)
-        missing = library.lacks()
-        if missing is not None:
-            raise Fatal(missing)
+        try:
+            options, endpoint = self._read(request)
+            missing = library.lacks()
+            if missing is not None:
+                raise Fatal(missing)
+        except Fatal as error:
+            error.usage = Usage(cost_usd=0.0)  # type: ignore[attr-defined]  # nothing was sent
+            raise
         from runkon_agents.conversation import Conversation  # late: brings the library and asyncio
         from runkon_agents.failures import UnknownModel
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 import threading
@@ -150,10 +151,8 @@ def provider() -> Iterator[Provider]:
 
 @pytest.fixture(autouse=True)
 def no_keys(monkeypatch) -> None:
-    import os
-
     for name in list(os.environ):
-        if name.endswith(("_API_KEY", "_BASE_URL")):
+        if name.upper().endswith(("_API_KEY", "_BASE_URL", "_PROXY")):
             monkeypatch.delenv(name)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -104,19 +106,32 @@ def test_the_variable_of_the_library_for_the_address_counts(ask, provider, monke
     monkeypatch.setenv("OPENAI_API_KEY", "sk-1234567890")
     monkeypatch.setenv("OPENAI_BASE_URL", provider.url)
     request = ask.request(model="openai:model")
-    from dataclasses import replace
-
     assert ask.runtime.run(replace(request, settings={})).text == "fine"
 
 
 @pytest.mark.parametrize("name", ["ollama", "vllm", "llamacpp"])
 def test_local_servers_are_known_by_name(ask, provider, monkeypatch, name) -> None:
-    from dataclasses import replace
-
     monkeypatch.setenv(f"{name.upper()}_BASE_URL", provider.url)
     provider.behaviours["llama3.2:3b"] = lambda talk: talk.say("local")
     request = replace(ask.request(model=f"{name}:llama3.2:3b"), settings={})
     assert ask.runtime.run(request).text == "local"
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("openia:gpt", "there is no provider `openia`; did you mean `openai`"),
+        ("nobody-of-that-name:x", "known are openai, anthropic"),
+        ("groq:x", "`groq` needs one more package"),
+        ("gpt", "is no model of `agents`"),
+    ],
+)
+def test_a_provider_that_cannot_be_asked_is_told_and_costs_nothing(ask, monkeypatch, model, words) -> None:
+    monkeypatch.setenv("GROQ_API_KEY", "gsk-123456")
+    monkeypatch.setitem(sys.modules, "groq", None)  # the package of that provider is not installed
+    with pytest.raises(Fatal, match=words) as raised:
+        ask.runtime.run(replace(ask.request(model=model), settings={}))
+    assert raised.value.usage.cost_usd == 0.0
 
 
 # ── what it costs ─────────────────────────────────────────────────────────────────────────────────
@@ -154,8 +169,6 @@ def test_a_limit_of_money_without_a_price_is_told(ask) -> None:
 
 
 def test_the_most_a_call_may_cost(ask, monkeypatch) -> None:
-    from dataclasses import replace
-
     def most(step=None, **settings) -> float | None:
         return ask.runtime.most_cost_usd(ask.request(settings=settings, step=step or {}))
 
