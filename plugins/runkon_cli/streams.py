@@ -17,28 +17,21 @@ class Streams:
     """Receives both streams of a program. `hear` gets each line of standard output."""
 
     def __init__(self, log: LogFile, secrets: Mapping[str, str], hear: Callable[[bytes], None]) -> None:
-        escaped = {name: _escaped(value) for name, value in secrets.items() if _escaped(value) != value}
         self.errors = Capture(STDERR_TAIL)
         self.lines = Lines()
         self.total = 0
         self._log = log
         self._hear = hear
-        layers = [secrets, escaped] if escaped else [secrets]
-        self._redactions = [{"stdout": Redaction(layer), "stderr": Redaction(layer)} for layer in layers]
+        self._redactions = {"stdout": Redaction(secrets), "stderr": Redaction(secrets)}
 
     def receive(self, stream: str, piece: bytes) -> None:
         self.total += len(piece)
-        for redactions in self._redactions:
-            piece = redactions[stream].feed(piece)
-        self._keep(stream, piece)
+        self._keep(stream, self._redactions[stream].feed(piece))
 
     def finish(self) -> None:
         """Take what is held back; call once after the last piece."""
-        for stream in ("stdout", "stderr"):
-            piece = b""
-            for redactions in self._redactions:
-                piece = redactions[stream].feed(piece) + redactions[stream].rest()
-            self._keep(stream, piece)
+        for stream, redaction in self._redactions.items():
+            self._keep(stream, redaction.rest())
         for line in self.lines.rest():
             self._hear(line)
         self._log.close()
@@ -79,8 +72,3 @@ def parsed(text: str) -> object:
         return json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return None
-
-
-def _escaped(value: str) -> str:
-    """As it stands inside a JSON text."""
-    return json.dumps(value)[1:-1]
