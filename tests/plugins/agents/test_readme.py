@@ -38,7 +38,7 @@ class Project:
         self.folder = folder
         self.bin = folder / "bin"
         self.bin.mkdir(parents=True)
-        provider.behaviours = AnyModel(provider)
+        provider.behaviours = AnyModel()
 
     def __call__(self, line: str, code: int = 0, **variables: str) -> str:
         program, *given = shlex.split(line)
@@ -62,10 +62,6 @@ class Project:
 
 class AnyModel(dict):
     """Every model of the provider answers with the fields that are asked for."""
-
-    def __init__(self, provider) -> None:
-        super().__init__()
-        self.provider = provider
 
     def __missing__(self, _model: str):
         return lambda talk: talk.say(calls=[("give_answer", ANSWER)]) if talk.asked.get("tools") else talk.say(BLOCK)
