@@ -235,6 +235,12 @@ CHECKS: dict[str, Wording] = {
         help="take it out, or let a provider give the items",
         severity=Severity.WARNING,
     ),
+    "shared-tree": Wording(
+        about="agents that may commit, side by side in one working tree",
+        message="`{name}` and {beside} may change the same files at the same time",
+        help="`isolation = worktree` and `merge = auto` give each branch a tree of its own",
+        severity=Severity.WARNING,
+    ),
     # ── checks: what this version can't carry out ─────────────────────────────────────────────────
     "unsupported-construct": Wording(
         about="a construct that this version reads and checks but can't execute yet (reported by `run`)",
