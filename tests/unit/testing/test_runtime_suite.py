@@ -92,6 +92,10 @@ def broken(**methods: object) -> RuntimeContract:
             "test_what_differs_from_run_to_run_does_not",
         ),
         ({"describe": lambda self, request: dict(request.step.secrets)}, "test_no_secret_is_in_its_description"),
+        (
+            {"run": lambda self, request: AgentReply(text="said")},
+            "test_a_step_cancelled_before_it_began_is_not_carried_out",
+        ),
     ],
 )
 def test_what_is_wrong_is_found(methods: dict[str, object], test: str) -> None:
