@@ -6,7 +6,7 @@ and no replays. Of an executor that does not say what it is asked, the values it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from runkon.engine.asking import described
 from runkon.engine.results import StepResult
 from runkon.engine.reuse import seen_by, sees_the_same
 from runkon.engine.updates import judged
+from runkon.errors import UserError
 from runkon.model.events import AttemptStarted, StepCompleted
 from runkon.model.ids import RunID, StepPath
 from runkon.model.records import Asked, StepRecord
@@ -23,6 +24,8 @@ from runkon.model.status import StepStatus
 if TYPE_CHECKING:
     from runkon.engine.open_step import OpenStep
     from runkon.model.ports import ActionExecutor, RunStore
+
+_DAMAGED = frozenset({"corrupt-run", "corrupt-artifact"})
 
 
 def from_cache(attempts: OpenStep, name: str) -> StepResult | None:
@@ -71,16 +74,25 @@ def _oldest(attempts: OpenStep) -> int:
 
 
 def _found(past: RunStore, asked: Asked, oldest: int) -> Iterator[StepRecord]:
-    """Steps whose last attempt was asked this and completed, the newest first within each run."""
+    """Steps whose last attempt was asked this and completed, the newest first within each run. A run whose record is
+    damaged answers nothing."""
     for run in past.runs_asked(asked.request):
-        record = past.run(run)
-        if record is None or record.dry or record.config.get("replay") is not None:
-            continue
-        paths = _last_asked(past, run)
-        steps = [step for step in past.steps(run) if paths.get(step.path) == asked.digest and _is_whole(step)]
-        for step in sorted(steps, key=lambda one: -(one.ended_at or 0)):
-            if (step.ended_at or 0) >= oldest:
-                yield step
+        try:
+            found = _found_in(past, run, asked, oldest)
+        except UserError as error:
+            if error.code not in _DAMAGED:
+                raise
+        else:
+            yield from found
+
+
+def _found_in(past: RunStore, run: RunID, asked: Asked, oldest: int) -> Sequence[StepRecord]:
+    record = past.run(run)
+    if record is None or record.dry or record.config.get("replay") is not None:
+        return ()
+    paths = _last_asked(past, run)
+    steps = [step for step in past.steps(run) if paths.get(step.path) == asked.digest and _is_whole(step)]
+    return sorted((step for step in steps if (step.ended_at or 0) >= oldest), key=lambda one: -(one.ended_at or 0))
 
 
 def _last_asked(past: RunStore, run: RunID) -> Mapping[StepPath, str]:

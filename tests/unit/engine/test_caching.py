@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -75,7 +77,12 @@ def test_what_the_text_says_by_name_belongs_to_the_request(store: RunStore, chan
     run(counted, store, config=config)
     if change == "version":
         other.version = "2"
-    run(other, store, "cache = true" + {"schema": ' output = "s"', "model": ' model = "m"'}.get(change, ""), config=config)
+    run(
+        other,
+        store,
+        "cache = true" + {"schema": ' output = "s"', "model": ' model = "m"'}.get(change, ""),
+        config=config,
+    )
     assert other.calls == 1
 
 
@@ -83,6 +90,17 @@ def test_failures_are_not_reused(store: RunStore) -> None:
     counted = Counted(fails=1)
     assert run(counted, store).record.status == "failed"
     assert run(counted, store).record.status == "completed"
+    assert counted.calls == 2
+
+
+@pytest.mark.parametrize("kind", ["run_created", "attempt_started", "step_completed"])
+def test_a_damaged_record_of_another_run_answers_nothing_and_is_in_nobodys_way(tmp_path: Path, kind: str) -> None:
+    counted, file = Counted(), tmp_path / "runs.db"
+    run(counted, SqliteRunStore(file))
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("UPDATE events SET payload = 'x' WHERE kind = ?", (kind,))
+        connection.commit()
+    assert run(counted, SqliteRunStore(file)).record.status == "completed"
     assert counted.calls == 2
 
 
