@@ -47,7 +47,7 @@ from runkon.model.records import Asked, StepError, StepRecord
 from runkon.model.status import StepStatus
 
 if TYPE_CHECKING:
-    from runkon.engine.cancellation import CancelReason, Token
+    from runkon.engine.cancellation import CancelReason
     from runkon.engine.results import StepResult
 
 
@@ -240,11 +240,8 @@ class Attempts(OpenStep):
             return refused
         if leg.exhausted and supplier(executor) in leg.exhausted:
             return self._refused(leg.exhausted[supplier(executor)])
-        if leg.ledger is not None and not self.is_begun:
-            held = leg.ledger.hold(self._wanted(executor), self.scope.token, leg.body_token.cancel)
-            if isinstance(held, Failed):
-                return held
-            self.reserve = held
+        if not self.is_begun and (refused := self._make_room(executor)) is not None:
+            return refused
         started = leg.clock.monotonic()
         answer = judged(self._recorded_call(executor, why), self.path, self.scope.env)
         if executor.metered and answer.usage is None and not leg.config.dry_run:
@@ -256,6 +253,28 @@ class Attempts(OpenStep):
             close_failed_attempt(self, answer)
         self.number += 1
         return answer
+
+    def _make_room(self, executor: ActionExecutor) -> Failed | None:
+        """Set aside what the attempt may use, and take a slot; why not, if it can't be. Raises `Stopped`."""
+        leg = self.scope.leg
+        if leg.ledger is not None:
+            held = leg.ledger.hold(self._wanted(executor), self.scope.token, leg.body_token.cancel)
+            if isinstance(held, Failed):
+                return held
+            self.reserve = held
+        is_in, token = False, self.scope.token
+        try:
+            leg.slots.acquire(token)
+            why = leg.exhausted.get(supplier(executor)) if leg.exhausted else None  # known since this one waits?
+            is_in = token.reason is None and why is None
+            if not is_in:
+                leg.slots.release()
+            if token.reason is not None:
+                raise Stopped(token.reason)
+        finally:
+            if leg.ledger is not None and not is_in:
+                leg.ledger.withdraw(self.path)
+        return None if why is None else Failed(StepError("fatal", why))
 
     def _wanted(self, executor: ActionExecutor) -> Wanted:
         return Wanted(self.path, executor, self.leaf.kind == "call", most_cost(self, executor))
@@ -272,12 +291,9 @@ class Attempts(OpenStep):
         return answer
 
     def _recorded_call(self, executor: ActionExecutor, why: str | None) -> Answer:
-        """Hold a slot, record the beginning, call. Raises `Stopped` (recorded) or `GivenUp`."""
-        scope = self.scope
-        leg, token = scope.leg, scope.token
+        """With a slot: record the beginning, call. Raises `Stopped` (recorded) or `GivenUp`."""
+        leg = self.scope.leg
         is_begun, self.is_begun = self.is_begun, False
-        if not is_begun:
-            self._acquire(token)
         try:
             if not is_begun:
                 failpoint("before_start", self.path, self.number)
@@ -305,19 +321,6 @@ class Attempts(OpenStep):
             raise
         leg.slots.release()
         return answer
-
-    def _acquire(self, token: Token) -> None:
-        """Take a slot. Raises `Stopped` if told to stop meanwhile, and then nothing is set aside any more."""
-        leg = self.scope.leg
-        try:
-            leg.slots.acquire(token)
-            if token.reason is not None:
-                leg.slots.release()
-                raise Stopped(token.reason)
-        except Stopped:
-            if leg.ledger is not None:
-                leg.ledger.withdraw(self.path)
-            raise
 
     def _call(self, executor: ActionExecutor) -> Answer:
         scope, options = self.scope, self.leaf.options

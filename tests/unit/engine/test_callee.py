@@ -8,6 +8,7 @@ from runkon.errors import Fatal
 from runkon.model.agents import AgentCall, AgentRefused
 from runkon.model.ports import Executors, StepRequest
 from runkon.plugin.registry import Registry
+from runkon.testing import check_text
 
 
 class WithAgents(Executors):
@@ -162,3 +163,32 @@ def test_executors_without_agents_are_as_ever(flow) -> None:
     case.executor = Registry()
     case.start()
     assert case.steps["gone"].error.message == "no executor is called `gone`"
+
+
+def test_branches_and_called_workflows_that_wait_for_a_place_are_not_called_after_a_fatal_failure(flow) -> None:
+    asked: list[str] = []
+
+    def refused(request: StepRequest) -> object:
+        asked.append(request.path)
+        request.cancel.wait(0.05)  # the others come to wait meanwhile
+        raise Fatal("quota is used up")
+
+    agent = Named("agent", supplier="openai", execute=refused, metered=True)
+    text = """workflow w {
+      parallel p { fail_fast = false min_success = 0
+        call agent { id = a }
+        do { call agent { id = b } }
+        call agent { id = c }
+        call workflow k { id = kid }
+      }
+    }
+    workflow k { call agent { id = d } }"""
+    case = flow("")
+    case.program = check_text(text)
+    case.executor = WithAgents({}, agent=agent)
+    case.configure(max_parallel=1)
+    case.start()
+    assert len(asked) == 1
+    errors = {step.error.message for step in case.steps.values() if step.error is not None and step.info.kind == "call"}
+    assert errors == {"quota is used up"}
+    assert (case.record.calls, case.statuses["p"]) == (1, "completed")
