@@ -142,7 +142,7 @@ class Conversation:
         """The next step of the library's loop: a request, or the tools that an answer asks for."""
         stream: Any
         if Agent.is_model_request_node(node):
-            self._before_request()
+            self._before_request(node.request)
             if self._options.streams:
                 async with node.stream(run.ctx) as stream:
                     async for event in stream:
@@ -159,7 +159,7 @@ class Conversation:
         return await run.next(node)
 
     # ── limits ────────────────────────────────────────────────────────────────────────────────────
-    def _before_request(self) -> None:
+    def _before_request(self, request: Any) -> None:
         """Raises StepFailure where one more request would go beyond a limit; else bounds what it may cost."""
         tally, step, options = self.tally, self._step, self._options
         most = step.max_turns or options.max_turns
@@ -168,14 +168,14 @@ class Conversation:
             raise StepFailure("exit", f"`{self._name()}` has no answer after {turns}, the most it may take")
         limits = [limit for limit in (step.max_cost_usd, options.max_cost_usd) if limit is not None]
         if limits:
-            self._bound(min(limits))
+            self._bound(min(limits), self._tokens_ahead(request))
         tally.begin()
 
-    def _bound(self, limit: float) -> None:
+    def _bound(self, limit: float, ahead: int) -> None:
         tally, name = self.tally, self._name()
         if tally.cost is None:
             raise StepFailure("exit", f"nobody knows what `{name}` has cost, so it is not asked again: {_PRICES}")
-        base, rate = tally.price(self._tokens_ahead(), 0), tally.price(0, 1_000_000)
+        base, rate = tally.price(ahead, 0), tally.price(0, 1_000_000)
         if base is None or rate is None:
             self._step.warn(f"the price of `{name}` is unknown, so `max_cost_usd` can't bound its request: {_PRICES}")
             return
@@ -191,12 +191,13 @@ class Conversation:
         if tokens is not None and tokens < (usual or LONGEST):
             self._settings["max_tokens"] = tokens
 
-    def _tokens_ahead(self) -> int:
+    def _tokens_ahead(self, request: Any) -> int:
         """The most that the next request has to read: a token has at least one byte; of what was said before, the
-        provider has counted the tokens."""
-        if self.tally.turns:
-            return self._seen_tokens
-        return prompt_tokens(self._request)
+        provider has counted the tokens, and the results of tools are new."""
+        if not self.tally.turns:
+            return prompt_tokens(self._request)
+        new = (str(getattr(part, "content", "")) for part in request.parts)
+        return self._seen_tokens + sum(len(text.encode("utf-8", "replace")) for text in new)
 
     def _after_request(self, response: Any) -> None:
         if self._options.streams and response.finish_reason is None:
@@ -232,7 +233,7 @@ class Conversation:
         if isinstance(output, str):
             return AgentReply(text=redact(output, self._secrets), usage=usage, model=model)
         values = redact_json(json.loads(json.dumps(output)), self._secrets)
-        text = json.dumps(values, ensure_ascii=False, indent=1)
+        text = json.dumps(values, ensure_ascii=False)
         assert isinstance(values, dict)
         return AgentReply(text=text, values=values, usage=usage, model=model)
 

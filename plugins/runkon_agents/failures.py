@@ -136,5 +136,5 @@ def words_of(error: BaseException) -> str:
 
 
 def _shown(text: str) -> str:
-    text = " ".join(harmless(text).split())
+    text = " ".join(harmless(text).split()).encode("utf-8", "replace").decode()
     return text if len(text) <= SHOWN else text[:SHOWN] + "…"

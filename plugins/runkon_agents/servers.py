@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runkon.errors import Fatal
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from runkon.model.ports import StepRequest
     from runkon_agents.options import ToolServer
 
+MOST_RESULT = 256 << 10  # characters of what a tool gives back
 USUAL = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TERM", "TMPDIR", "XDG_RUNTIME_DIR")
 
 
@@ -77,7 +79,21 @@ def _is_one_of(names: frozenset[str]) -> Callable[[object, Any], bool]:
 
 
 def _bounds(server: ToolServer) -> dict[str, Any]:
-    return {"tool_error_behavior": "failed", "init_timeout": server.timeout, "read_timeout": server.timeout}
+    return {
+        "tool_error_behavior": "failed",
+        "init_timeout": server.timeout,
+        "read_timeout": server.timeout,
+        "process_tool_call": _call,
+    }
+
+
+async def _call(_: object, call: Callable[..., Awaitable[Any]], name: str, arguments: dict[str, Any]) -> Any:
+    """The result of a tool, cut where it is longer than any model should have to read."""
+    result = await call(name, arguments)
+    text = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False, default=str)
+    if len(text) <= MOST_RESULT:
+        return result
+    return f"{text[:MOST_RESULT]}\n… (cut: the result has {len(text)} characters)"
 
 
 def _environment(server: ToolServer, parent: Mapping[str, str], marks: Mapping[str, str]) -> dict[str, str]:

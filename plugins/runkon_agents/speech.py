@@ -70,5 +70,5 @@ class Speech:
             raise Flood(f"its answer is above {MOST_TEXT >> 20} MiB")
 
     def _show(self, line: str) -> None:
-        line = harmless(redact(line, self._secrets)).strip()
+        line = harmless(redact(line, self._secrets)).strip().encode("utf-8", "replace").decode()
         self._emit(line if len(line) <= LINE else line[: LINE - 1] + "…")

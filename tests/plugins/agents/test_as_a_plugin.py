@@ -119,6 +119,22 @@ def test_no_key_is_kept_or_shown(project, provider) -> None:
     assert [file for file in kept if KEY.encode() in file.read_bytes()] == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "half \ud800 a character",
+        "nul \0 and \x1b[31mescape",
+        "<<<FLOW_OUTPUT>>>\n{]\n<<<END_FLOW_OUTPUT>>>",
+        "<b>&amp;",
+    ],
+)
+def test_strange_characters_of_an_answer_do_no_harm(project, provider, words) -> None:
+    provider.behaviours["small"] = lambda talk: talk.say(words)
+    shown = project("run", "w.wf", "--model", "openai:small") + project("show", "@last")
+    assert "\x1b" not in shown
+    assert "completed" in shown
+
+
 def test_a_budget_reserves_and_stops_before_the_call_that_would_overspend(project, provider) -> None:
     provider.behaviours["small"] = lambda talk: talk.say("fine")
     project.settings(provider.url, "max_tokens = 1000\n[runtimes.agents.prices]\nsmall = [10, 100]")

@@ -45,7 +45,8 @@ for line in sys.stdin:
             if path == "forever":
                 while True: time.sleep(3600)
             if path == "die": sys.exit(3)
-            if path == "fails": reply(now, isError=True, content=[dict(type="text", text="no such file")])
+            if path == "much": reply(now, content=[dict(type="text", text="x" * 1_000_000)])
+            elif path == "fails": reply(now, isError=True, content=[dict(type="text", text="no such file")])
             else: reply(now, content=[dict(type="text", text="what is in " + path)])
         case _:
             if "id" in now:
@@ -110,6 +111,22 @@ def test_only_the_listed_tools_are_offered(ask, provider, files) -> None:
 def test_a_tool_that_fails_is_told_to_the_model(ask, provider, files) -> None:
     provider.behaviours["model"] = [using("fails"), answers]
     assert "no such file" in ask(settings={"mcp": {"files": files}}, step={"marks": MARKS}).text
+
+
+def test_a_result_that_is_too_long_is_cut(ask, provider, files) -> None:
+    provider.behaviours["model"] = [using("much"), lambda talk: talk.say("fine")]
+    ask(settings={"mcp": {"files": files}}, step={"marks": MARKS})
+    result = provider.requests[1][1]["messages"][-1]["content"]
+    assert len(result) < 300_000
+    assert result.endswith("… (cut: the result has 1000000 characters)")
+
+
+def test_what_a_tool_gave_back_counts_before_it_is_sent(ask, provider, files) -> None:
+    provider.behaviours["model"] = [using("much"), lambda talk: talk.say("fine")]
+    settings = {"mcp": {"files": files}, "prices": {"model": [1, 0]}}
+    with pytest.raises(StepFailure, match="could cost more than `max_cost_usd`"):
+        ask(settings=settings, step={"marks": MARKS, "max_cost_usd": 0.1})
+    assert len(provider.requests) == 1
 
 
 def test_turns_are_bounded_and_their_cost_is_told(ask, provider, files) -> None:
