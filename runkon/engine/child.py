@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from runkon.engine.cancellation import ALWAYS_GRACE, CHILD_BUDGET, CHILD_TIMEOUT, FINAL, CancelReason
+from runkon.engine.cancellation import ALWAYS_GRACE, CHILD_BUDGET, CHILD_TIMEOUT, FINAL, KILL, CancelReason
 from runkon.engine.ends import BodyFailed, Failure, Stopped
 from runkon.engine.environment import Environment
 from runkon.engine.inputs import BoundInputs, bind_inputs
@@ -209,8 +209,7 @@ class _Child:
         leg = self.leg
         self._put_aside_always()
         token = leg.always_token.child()
-        due = leg.clock.monotonic() + leg.config.always_grace
-        undo = leg.clock.call_at(due, lambda: token.cancel(ALWAYS_GRACE))
+        undo = leg.always.limit(token, leg.body_token)
         env = self.env.with_inputs({"workflow_status": status})
         prefix, order = f"{self.path}/{ALWAYS}", f"{self.order}.{LAST}"
         failures: list[Failure] = []
@@ -239,7 +238,8 @@ class _Child:
         elif strand.error is not None and not isinstance(strand.error, (BodyFailed, Stopped)):
             raise strand.error
         if reason is not None and reason is not ALWAYS_GRACE:
-            raise Stopped(reason)
+            why = leg.body_token.reason  # a kill cuts off, what came before it says how the run ends
+            raise Stopped(why if why is not None and reason is KILL else reason)
         for planned in self.inside.always[len(done) :] if reason is not None else ():
             scope_for(strand).never_ran(planned, reason or ALWAYS_GRACE)
         for path in dict.fromkeys(path for failure in failures for path in failure.paths):

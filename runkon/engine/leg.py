@@ -12,8 +12,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from runkon.engine.always_grace import HURRIED
 from runkon.engine.cancellation import (
-    ALWAYS_GRACE,
     BUDGET,
     INTERNAL,
     INTERRUPT,
@@ -68,7 +68,6 @@ if TYPE_CHECKING:
 
 _ENDED = (RunStatus.COMPLETED, RunStatus.FAILED)  # a wish that such a run be given up is spent
 HURRY = 0.5  # seconds an executor gets after a kill
-SIGTERM_GRACE = 20.0  # seconds the always block gets at most when the system ends the process
 
 
 class LegRun:
@@ -193,7 +192,7 @@ class LegRun:
             self._wishes.keep(CancelRequest(self._clock.now_ms(), reason.by, reason.text, via=reason.via))
             actions = [self._wishes.record, *self._body_token.mark(reason)]
         elif reason.kind != KILL.kind:
-            actions = self._body_token.mark(reason)
+            actions = [*self._body_token.mark(reason), *([self._leg.always.hurry] if reason.kind in HURRIED else [])]
         else:
             self._leg.grace.seconds = HURRY
             actions = [*self._body_token.mark(INTERRUPT), *self._always_token.mark(KILL), self._hurry]
@@ -354,11 +353,7 @@ class LegRun:
         """Run the always block of this leg. Its failures are on record and change nothing; cut off by its grace, the
         steps it did not come to are recorded as skipped."""
         leg, token = self._leg, self._always_token
-        stop = self._body_token.reason
-        is_hurried = stop is not None and stop.kind in ("sigterm", "sighup")
-        grace = min(self._config.always_grace, SIGTERM_GRACE) if is_hurried else self._config.always_grace
-        due = self._clock.monotonic() + grace
-        self._undo.append(self._clock.call_at(due, lambda: token.cancel(ALWAYS_GRACE)))
+        self._undo.append(leg.always.limit(token, self._body_token))
         env = self._env.with_inputs({"workflow_status": status})
         prefix, order = f"always#{leg.number}/", f"~{order_text(leg.number)}."
         done: list[Planned] = []

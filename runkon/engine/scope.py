@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from runkon.engine.always_grace import AlwaysGrace
 from runkon.engine.cancellation import FINAL, UNTIL, CancelReason, Token
 from runkon.engine.ends import BodyFailed, Failure, Stopped
 from runkon.engine.scheduler import Grace
@@ -98,6 +99,7 @@ class Leg:
         self.calls: list[StepPath] = []  # of workflows, kept where the run is to stop at a step
         self.planned: dict[int, ChildBodies] = {}  # called workflows whose places are known when they run
         self.always_token = Token(clock)  # of what is done at an end, whatever stops the body
+        self.always = AlwaysGrace(clock, config.always_grace)
         self.read_steps: Callable[[], Sequence[StepRecord]] = tuple  # what is on record now
         self._below: list[StepPath] = []
         self.failed_at: frozenset[StepPath] = frozenset()  # what of the step to stop after has failed, and is not taken

@@ -82,6 +82,22 @@ def test_an_interrupt_does_not_touch_it_but_a_kill_cuts_it_off(flow: Make) -> No
     assert case.statuses == {"a": "completed", "always#1/y": "interrupted"}
 
 
+def test_under_way_when_the_system_ends_the_process_it_gets_what_time_there_is(flow: Make) -> None:
+    case = flow("call a always { call y call z }")
+    clock = case.clock = FakeClock()
+    control = RunControl()
+    hold = Hold()
+    case.answers({"y": hold})
+    end = case.begin(control)
+    hold.wait_begun()
+    clock.advance(100)
+    control.interrupt("sigterm")
+    clock.wait_for_timer(120)
+    clock.advance(20)
+    end()
+    assert case.statuses == {"a": "completed", "always#1/y": "cancelled", "always#1/z": "skipped"}
+
+
 def test_a_nested_one_is_a_part_of_the_body(flow: Make) -> None:
     case = flow("call a if a.no { call b } else { always { call c call c } } call c")
     scripted = case.answers({})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from runkon.engine.cancellation import RunControl
 from runkon.engine.resume import Resumption, sources_of
 from runkon.model.records import RunRecord
 from runkon.testing import FakeClock, Hold, check_text
@@ -301,3 +302,45 @@ def test_a_called_workflow_that_has_ended_is_not_out_of_time_later(calls: Make) 
     flow.kill_in("after")
     flow.clock = FakeClock(START_MS + 500_000)
     assert flow.resume().status == "completed"
+
+
+WIPED = (
+    "workflow w { call a call workflow kid call b always { call z } } workflow kid { call c always { call y call x } }"
+)
+
+
+@pytest.mark.parametrize(("wish", "status"), [("interrupt", "interrupted"), ("cancel", "cancelled")])
+def test_a_kill_cuts_its_always_block_off_and_the_run_ends_as_it_was_told_before(
+    calls: Make, wish: str, status: str
+) -> None:
+    case = calls(WIPED).configure(kill_grace=30.0)
+    control = RunControl()
+    hold = Hold()
+    scripted = case.answers({"y": hold})
+    end = case.begin(control)
+    hold.wait_begun()
+    if wish == "cancel":
+        control.cancel("ann", "enough")
+    else:
+        control.interrupt()
+    control.kill()
+    record = end()
+    assert (record.status, record.reason) == (status, "user" if wish == "cancel" else "interrupt")
+    assert scripted.paths == ["a", "kid/c", "kid/always/y"]
+
+
+def test_its_always_block_gets_less_time_once_the_system_ends_the_process(calls: Make) -> None:
+    case = calls(WIPED)
+    clock = case.clock = FakeClock()
+    control = RunControl()
+    hold = Hold()
+    case.answers({"y": hold})
+    end = case.begin(control)
+    hold.wait_begun()
+    clock.advance(100)
+    control.interrupt("sigterm")
+    clock.wait_for_timer(120)
+    clock.advance(20)
+    assert end().reason == "sigterm"
+    assert (case.statuses["kid/always/y"], case.statuses["kid/always/x"]) == ("cancelled", "skipped")
+    assert case.statuses["always#1/z"] == "completed"
