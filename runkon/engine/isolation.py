@@ -171,7 +171,7 @@ class Tree:
         failpoint("merge_done", self.path)
         if merge.failed:
             self._tell("conflict", worktree, merge)
-            return StepError("exception", _conflict(worktree, name, merge.files))
+            return StepError("exception", _conflict(worktree, name, merge))
         self._tell("merged" if merge.commit or merge.files else "unchanged", worktree, merge)
         self._drop(worktree)
         return None
@@ -258,17 +258,15 @@ def merge_all(ended: Iterable[tuple[Scope | None, str]]) -> Unmerged | None:
     return None
 
 
-def _conflict(worktree: Worktree, name: str, files: Sequence[str]) -> str:
-    shown = ", ".join(f"`{file}`" for file in files[:_SHOWN]) + (
-        f" and {len(files) - _SHOWN} more" if files[_SHOWN:] else ""
-    )
-    what = (
-        f"what `{name}` did can't be merged: {shown} changed on branch `{worktree.branch}` and in `{worktree.around}`"
-    )
-    return f"{what}{_help(worktree)}"
+def _conflict(worktree: Worktree, name: str, merge: Merge) -> str:
+    files = merge.files
+    more = f" and {len(files) - _SHOWN} more" if files[_SHOWN:] else ""
+    shown = ", ".join(f"`{file}`" for file in files[:_SHOWN]) + more
+    where = f"on branch `{worktree.branch}` and in `{worktree.around}`"
+    return f"what `{name}` did can't be merged: {shown} changed {where}{_help(worktree, merge.branch)}"
 
 
-def _help(worktree: Worktree) -> str:
-    merge = f"git -C '{worktree.around}' merge {worktree.branch}"
-    how = f"commit what is uncommitted in `{worktree.around}`, merge by `{merge}`, and resume the run"
+def _help(worktree: Worktree, branch: str = "") -> str:
+    merge = f"git -C '{worktree.around}' merge {branch or worktree.branch}"
+    how = f"`{merge}` merges by hand (commit what is uncommitted in those files before), then resume the run"
     return f"\nhelp: its worktree is kept in `{worktree.folder}`; {how}"

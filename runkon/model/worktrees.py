@@ -47,12 +47,12 @@ class Worktree(NamedTuple):
 
 class Merge(NamedTuple):
     """What came of a merge: the commit it made, if it made one; `files` are those that changed, or, where the merge
-    `failed`, those that both sides changed; `why` then says what else is in the way."""
+    `failed`, those that both sides changed; `branch` is then the one to merge by hand."""
 
     commit: str | None = None
     files: tuple[str, ...] = ()
     failed: bool = False
-    why: str = ""
+    branch: str = ""
 
 
 class Worktrees(Protocol):

@@ -22,6 +22,7 @@ from runkon.worktrees.git import Git
 from runkon.worktrees.snapshots import snapshot
 
 _BUSY = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply")
+BY_HAND = ".changes"  # ends the name of a branch that is offered to be merged by hand
 _GONE = "000000"
 _SUBMODULE = "160000"
 _PLANNED = "A merge that runkon has planned\n\n"
@@ -66,7 +67,7 @@ class Merging:
 
     def forget(self) -> None:
         """Remove what is remembered of it."""
-        for name in (self._planned, self._done):
+        for name in (self._planned, self._done, f"refs/heads/{self._worktree.branch}{BY_HAND}"):
             if self._git.resolve(name) is not None:
                 self._git.run("update-ref", "-d", name)
 
@@ -79,14 +80,15 @@ class Merging:
             return Merge()
         self._refuse_unfinished()
         head = git.line("rev-parse", "HEAD")
-        if git.holds(ours, head):
+        offered = git.resolve(f"refs/heads/{self._worktree.branch}{BY_HAND}")
+        if git.holds(ours, head) or (offered is not None and git.holds(offered, head)):
             return Merge(commit=head)
         if git.holds(head, ours) and not git.holds(head, base):  # somebody has merged the other way round
             base = head
         now = snapshot(git)
         tree, conflicts = self._merged(base, now, ours)
         if conflicts:
-            return Merge(failed=True, files=conflicts)
+            return Merge(failed=True, files=conflicts, branch=self._offer(base, ours, title))
         committed, conflicts = (tree, ()) if now == head else self._merged(base, head, ours)
         commit = None
         if not conflicts:  # else the changes rest on some that nobody has committed
@@ -105,6 +107,20 @@ class Merging:
         code, text = git.call("merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", *sides, fine=(1,))
         tree, *files = text.rstrip("\0").split("\0")
         return tree, tuple(dict.fromkeys(file for file in files if file)) if code else ()
+
+    def _offer(self, base: str, ours: str, title: str) -> str:
+        """The branch that holds the changes for a merge by hand. That of the worktree also has what was uncommitted in
+        the tree around when it began, where that is anything; another one is made without it, if there can be one."""
+        git, branch = self._git, self._worktree.branch
+        head = git.line("rev-parse", "HEAD")
+        if git.holds(base, head):
+            return branch
+        began = git.line("rev-parse", f"{base}^")
+        tree, conflicts = self._merged(base, began, ours)
+        if conflicts:
+            return branch
+        git.run("update-ref", f"refs/heads/{branch}{BY_HAND}", git.commit_tree(tree, f"{title}\n", began))
+        return f"{branch}{BY_HAND}"
 
     def _refuse_unfinished(self) -> None:
         for name in _BUSY:

@@ -239,7 +239,7 @@ def test_a_conflict_touches_nothing_and_names_the_files(tree: Path) -> None:
     (worktree.folder / "b.txt").write_text("b\n")
     (tree / "a.txt").write_text("mine\n")
     before = git(tree, "status", "--porcelain")
-    assert merged(worktrees, worktree) == Merge(failed=True, files=("a.txt",))
+    assert merged(worktrees, worktree) == Merge(failed=True, files=("a.txt",), branch=worktree.branch)
     assert ((tree / "a.txt").read_text(), git(tree, "status", "--porcelain")) == ("mine\n", before)
     assert not (tree / "b.txt").exists()
     assert git(worktree.folder, "log", "-1", "--format=%s") == "Merge it\n"  # what was left in it is on its branch
