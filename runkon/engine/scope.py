@@ -93,8 +93,7 @@ class Leg:
         self.withdraw: Withdraw | None = None  # its question, because its block needs it no more
         self.decide_gate: DecideGate | None = None
         self.deadline_of: DeadlineOf | None = None  # of a gate that an earlier leg has opened
-        self.items = begun.items
-        self.past = begun.past
+        self.items, self.past = begun.items, begun.past
         self.until = config.until
         self.calls: list[StepPath] = []  # of workflows, kept where the run is to stop at a step
         self.planned: dict[int, ChildBodies] = {}  # called workflows whose places are known when they run
