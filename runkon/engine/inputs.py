@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from runkon.errors import EXIT_USAGE, UserError
-from runkon.language.nodes import DurationValue, InputDecl, ListValue, MapValue, Number, Text, Value, Word
+from runkon.language.channel_types import constant
+from runkon.language.nodes import DurationValue, InputDecl, Number, Text, Value, Word
 from runkon.language.suggest import closest
 from runkon.model.json_text import check_json
 from runkon.model.output import JsonValue
@@ -139,16 +140,13 @@ class _Binding:
 
 
 def default_value(value: Value) -> JsonValue:
-    """A default as written in the file: text for scalars (the declared type converts it), lists element by element."""
+    """A default as written in the file: text for scalars (the declared type converts it); in a list nothing but how a
+    value is written says its type."""
     match value:
         case Text(text=text) | Word(text=text) | Number(text=text) | DurationValue(text=text):
             return text
-        case ListValue(items=items):
-            return [default_value(item) for item in items]
-        case MapValue(entries=entries):
-            return {entry.name: default_value(entry.value) for entry in entries}
         case _:
-            return None
+            return constant(value)
 
 
 # ── types ─────────────────────────────────────────────────────────────────────────────────────────

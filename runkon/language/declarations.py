@@ -58,6 +58,11 @@ class _Grouping(PartReader[InputDecl]):
             help += f"; if `{word.text}` is an input, put a comma in front of it"
             self._report(diagnose("type-as-input", word.span(self._file), word=word.text, help=help))
 
+    def _refuse_type(self, name: Token, before: str, word: Token) -> None:
+        help = f"if `{word.text}` is an input, put a comma in front of it"
+        expected = f"no other type: `{name.text}` is declared as `{before}`"
+        self._report(diagnose("invalid-declaration", word.span(self._file), expected=expected, help=help))
+
     def _declaration(self, name: Token) -> InputDecl:
         type_: _Type = "string"
         choices: tuple[str, ...] = ()
@@ -68,6 +73,8 @@ class _Grouping(PartReader[InputDecl]):
             if word.text == "required":
                 required = True
             elif word.text in _TYPES:
+                if type_ not in ("string", word.text):
+                    self._refuse_type(name, type_, word)
                 type_ = cast(_Type, word.text)
             elif not (word.text in ("default", "description") and self._gives_value(word)):
                 break

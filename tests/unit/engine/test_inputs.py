@@ -112,7 +112,7 @@ def test_a_missing_input_takes_its_default_and_the_default_is_converted() -> Non
             "m", default=MapValue(span=SPAN, entries=(Entry(span=SPAN, name="k", name_span=SPAN, value=text("v")),))
         ),
     ]
-    assert dict(bind_inputs(declared, {})) == {"a": "x", "b": True, "c": 1.5, "d": ["p", "2"], "e": 7, "m": {"k": "v"}}
+    assert dict(bind_inputs(declared, {})) == {"a": "x", "b": True, "c": 1.5, "d": ["p", 2], "e": 7, "m": {"k": "v"}}
 
 
 def test_an_absent_boolean_is_false() -> None:

@@ -338,5 +338,5 @@ def test_deep_nesting_is_formatted() -> None:
     assert "  " * (depth + 1) + "call c\n" in text
 
 
-def test_the_last_type_of_an_input_stands_alone() -> None:
-    assert body('inputs { a one_of ["x"] boolean }') == "inputs { a boolean }"
+def test_a_type_written_twice_stands_once() -> None:
+    assert body("inputs { a boolean required boolean }") == "inputs { a boolean required }"
