@@ -9,7 +9,7 @@ from runkon.cli import attach
 from runkon.cli.leg import Watched, first_words, report, watch
 from runkon.cli.run_state import is_held, short_id
 from runkon.cli.session import Session
-from runkon.cli.start import Start, on_created
+from runkon.cli.start import Start, on_created, title_of
 from runkon.errors import EXIT_OK, UserError
 from runkon.language.columns import visible
 from runkon.model.records import RunRecord
@@ -33,7 +33,7 @@ def run_once(session: Session, start: Start) -> int:
         return _look_on(session, record, start)
     try:
         prepared = starting.prepare(run, start.checked, start.inputs, start.options)
-        title = start.picture.title
+        title = title_of(start.picture)
         tell = partial(on_created, session, title=title, run=run, is_new=is_first) if is_new else None
         return _advance(session, prepared, start, tell)
     except UserError as error:

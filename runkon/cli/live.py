@@ -22,9 +22,10 @@ from runkon.model.events import Envelope, Note
 from runkon.model.fold import RunState
 from runkon.model.ids import StepPath
 from runkon.model.status import StepStatus
+from runkon.views.costs import so_far
 from runkon.views.run_tree import run_tree
 from runkon.views.status import BAD_STEP, is_reused
-from runkon.views.times import clock, counted, money
+from runkon.views.times import clock, counted
 from runkon.views.tree_lines import TreeLine, tree_lines
 
 REDRAWS_PER_SECOND = 8
@@ -104,10 +105,7 @@ class LiveTree:
         if run.started_at is not None:
             parts.append(clock(now - run.started_at))
         parts.append(f"{ended}/{counted(len(self._state.steps), 'step')}")
-        if run.calls:
-            parts.append(counted(run.calls, "call"))
-        if run.cost_usd or not run.cost_known:
-            parts.append(money(run.cost_usd, known=run.cost_known))
+        parts += so_far(run, self._picture.bounds)
         return Text(visible(" · ".join(parts)), style="bold", no_wrap=True)
 
     def _rows(self, height: int | None) -> list[Text]:

@@ -11,16 +11,18 @@ from runkon.model.events import Envelope
 from runkon.model.ids import StepPath
 from runkon.model.ports import EventSink
 from runkon.named import NamedTuple
+from runkon.views.costs import Bounds
 from runkon.views.lines import Lines, first_line
 
 
 class Picture(NamedTuple):
     """What a live view must know that events do not say. `kinds` maps a static path to its keyword; `before` are the
-    events of earlier legs."""
+    events of earlier legs, `bounds` what the run may use at most."""
 
     title: str
     kinds: Mapping[str, str]
     before: Sequence[Envelope] = ()
+    bounds: Bounds | None = None
 
 
 class Presenter(EventSink, Protocol):

@@ -16,6 +16,7 @@ from runkon.model.output import JsonValue
 from runkon.model.ports import EventSink
 from runkon.model.records import RunRecord
 from runkon.named import NamedTuple
+from runkon.views.costs import before
 
 
 class Start(NamedTuple):
@@ -41,11 +42,18 @@ def run_new(session: Session, start: Start) -> int:
             start.options,
             sinks=(*watched.sinks, *start.begun),
             control=watched.control,
-            on_created=partial(on_created, session, watched, start.picture.title, is_new=is_new),
+            on_created=partial(on_created, session, watched, title_of(start.picture), is_new=is_new),
             progress=watched.progress,
         )
 
     return watch(session, execute, events=start.events, picture=start.picture)
+
+
+def title_of(picture: Picture) -> str:
+    """The title with what the run may use at most, where it calls anybody."""
+    bounds = picture.bounds
+    is_free = bounds is None or (bounds.calls == 0 and bounds.cost_usd is None)
+    return picture.title if bounds is None or is_free else f"{picture.title} · {before(bounds)}"
 
 
 def on_created(session: Session, watched: Watched, title: str, run: RunID, *, is_new: bool) -> None:

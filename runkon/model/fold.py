@@ -266,7 +266,8 @@ class RunState:
     def _pay(self, usage: Usage | None) -> None:
         if usage is not None:
             cost = round(self.run.cost_usd + (usage.cost_usd or 0.0), 6)
-            self.run = replace(self.run, cost_usd=cost, cost_known=self.run.cost_known and usage.cost_usd is not None)
+            unpriced = self.run.unpriced + (usage.cost_usd is None)
+            self.run = replace(self.run, cost_usd=cost, cost_known=not unpriced, unpriced=unpriced)
 
     # ── steps ─────────────────────────────────────────────────────────────────────────────────────
     def _step_completed(self, envelope: Envelope, event: ev.StepCompleted) -> None:

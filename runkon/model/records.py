@@ -114,7 +114,7 @@ class Lease:
 class RunRecord:
     """One run. Times are milliseconds UTC or None; `config` holds the execution settings a resume restores. `cancel` is
     the wish that it be given up, `waiting_on` the gates it waits for; `crashes` counts legs that ended without a word,
-    `recoveries` those begun by nobody."""
+    `recoveries` those begun by nobody; `unpriced` are the attempts of which nobody knows what they cost."""
 
     id: RunID
     workflow: str
@@ -136,6 +136,7 @@ class RunRecord:
     ended_at: int | None = None
     cost_usd: float = 0.0
     cost_known: bool = True
+    unpriced: int = 0
     calls: int = 0
     deadline_at: int | None = None
     cancel: CancelRequest | None = None

@@ -67,6 +67,7 @@ def _run_record(connection: sqlite3.Connection, row: _Row) -> RunRecord:
         ended_at=row[14],
         cost_usd=row[15] / 1_000_000,
         cost_known=bool(row[16]),
+        unpriced=0 if row[16] else _unpriced(connection, run),
         calls=row[17],
         deadline_at=row[20],
         waiting_on=_words(row[21]),
@@ -75,6 +76,12 @@ def _run_record(connection: sqlite3.Connection, row: _Row) -> RunRecord:
         forked_from=RunID(row[24]) if row[24] else None,
         cancel=wish(row[25:30]) if row[25] is not None else None,
     )
+
+
+def _unpriced(connection: sqlite3.Connection, run: RunID) -> int:
+    """How many attempts have ended without a known price."""
+    found: int = connection.execute(sql.COUNT_UNPRICED, (run,)).fetchone()[0]
+    return found
 
 
 def _is_instant(number: int) -> bool:

@@ -168,6 +168,14 @@ RUN_READ = (
     "r.cancel_at, r.cancel_by, r.cancel_reason, r.cancel_kill, r.cancel_via, d.payload, "
     "c.crc, e.crc, d.crc"
 )
+COUNT_UNPRICED = (
+    "SELECT count(*) FROM runs r JOIN events e "
+    f"ON e.place > r.number * {PLACES} AND e.place < (r.number + 1) * {PLACES} WHERE r.id = ? AND CASE "
+    "WHEN NOT json_valid(e.payload) THEN 0 "
+    "WHEN e.kind IN ('attempt_failed', 'attempt_timed_out', 'attempt_cancelled', 'attempt_cut_off') "
+    "THEN json_type(e.payload, '$.usage.cost_usd') = 'null' WHEN e.kind = 'step_completed' THEN "
+    "json_type(e.payload, '$.info') IS NULL AND json_type(e.payload, '$.output.usage.cost_usd') = 'null' END"
+)
 _RUNS = (
     f"SELECT {RUN_READ} FROM runs r JOIN events c ON c.place = r.number * {PLACES} + 1 "
     f"LEFT JOIN events e ON e.place = r.number * {PLACES} + r.seq_end "

@@ -10,9 +10,10 @@ from runkon.model.ids import is_in_always
 from runkon.model.records import RunRecord, StepRecord
 from runkon.model.status import RunStatus, StepStatus
 from runkon.named import NamedTuple
+from runkon.views.costs import spent
 from runkon.views.run_object import models_of
 from runkon.views.status import BAD_STEP, BLOCKS, root_failures
-from runkon.views.times import counted, elapsed, money
+from runkon.views.times import counted, elapsed
 
 MADE_UP = "test"  # the model that asks nobody
 
@@ -34,7 +35,7 @@ def ending(run: RunRecord, steps: Sequence[StepRecord], short: str, status: RunS
     if MADE_UP in models_of(steps):
         parts.append(f"model `{MADE_UP}`: its answers are made up")
     if run.cost_usd or not run.cost_known:
-        parts.append(money(run.cost_usd, known=run.cost_known))
+        parts.append(spent(run))
     if with_time and run.started_at is not None and run.ended_at is not None:
         parts.append(elapsed(run.ended_at - run.started_at))
     return Ending(" · ".join(parts), *_next(run, status, short, steps), short)

@@ -61,6 +61,7 @@ def run_summary(
         "duration_ms": _duration(run.started_at, run.ended_at),
         "cost_usd": run.cost_usd,
         "cost_known": run.cost_known,
+        "unpriced": run.unpriced,
         "calls": run.calls,
     }
 

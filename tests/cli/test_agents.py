@@ -73,7 +73,7 @@ def test_a_run_with_made_up_answers_says_so_everywhere(case: Case) -> None:
     project(case, '  call plan\n  call plan { id = again output = "out" }\n  outputs { ok = again.approved }')
     case.run("run", "x.wf", "--model", "test").exits(0).stdout("ok = true\n").stderr(
         """
-        run RUN · x · x.wf
+        run RUN · x · x.wf · ≤ 2 calls
         started     plan
         completed   plan  `plan` was not asked: this answer is made up by the model `test`
         started     again

@@ -108,7 +108,7 @@ def test_what_a_killed_process_had_set_aside_stays_spent(case: Case) -> None:
     assert "$0.80 is spent" in case.err
     run = shown(case)
     assert (run["cost_usd"], run["cost_known"]) == (0.4, False)
-    assert "≥$0.40" in case.run("show", "@last").exits(0).out + case.err
+    assert "≥ $0.40 (1 unpriced)" in case.run("show", "@last").exits(0).out + case.err
     case.run("resume", "--budget", "3").exits(0)
     assert shown(case)["cost_usd"] == 1.2
     assert rows(case, "SELECT calls, unpriced_calls FROM v_costs WHERE executor = 'agent'") == [(4, 1)]

@@ -9,6 +9,7 @@ from dataclasses import replace
 import click
 
 from runkon.app import ResumeWish, RunOptions
+from runkon.cli.bounds import bounds_of
 from runkon.cli.given_inputs import given_inputs
 from runkon.cli.leg import Watched, can_prompt, first_words, report, watch
 from runkon.cli.options import SettingOption, VariableOption, as_money, as_pairs, as_seconds
@@ -191,9 +192,11 @@ def _carry_out(session: Session, prepared: Prepared, events: str | None) -> int:
 
 
 def _picture(session: Session, prepared: Prepared, title: str) -> Picture:
+    bounds = bounds_of(prepared.program, prepared.record.config, prepared.config.new_limits)
     if not session.console.live:
-        return Picture(title, {})
+        return Picture(title, {}, bounds=bounds)
     from runkon.cli.outline import outline_of  # late: on a terminal only
 
     kinds = outline_of(prepared.program.workflow, prepared.program.source).kinds()
-    return Picture(title, kinds, () if prepared.fork else tuple(session.app.store.events(prepared.record.id)))
+    before = () if prepared.fork else tuple(session.app.store.events(prepared.record.id))
+    return Picture(title, kinds, before, bounds)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from runkon.app import RunOptions
+from runkon.cli.bounds import bounds_of
 from runkon.cli.checked_file import checked_workflow
 from runkon.cli.given_inputs import given_inputs
 from runkon.cli.leg import can_prompt
@@ -128,7 +129,8 @@ def command(
         return play_file(session, session.app.find_workflow(target), inputs, options, events)
     options = with_answers(session, options, checked)
     title = f"{checked.workflow.name} · {checked.source.path}" + (" · dry run" if dry_run else "")
-    start = Start(checked, inputs, options, key, events, begun, Picture(title, _kinds(session, checked)))
+    bounds = bounds_of(checked, {"budget_usd": budget, "max_calls": max_calls})
+    start = Start(checked, inputs, options, key, events, begun, Picture(title, _kinds(session, checked), (), bounds))
     if key is None:
         return run_new(session, start)
     from runkon.cli.keyed import run_once  # late: where it was asked for

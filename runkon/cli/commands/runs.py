@@ -16,8 +16,9 @@ from runkon.model.output import JsonValue
 from runkon.model.records import RunRecord
 from runkon.model.status import RunStatus
 from runkon.views.asks import open_gates
+from runkon.views.costs import spent
 from runkon.views.run_object import run_summary
-from runkon.views.times import ago, elapsed, money
+from runkon.views.times import ago, elapsed
 
 SHOWN_AT_MOST = 50
 
@@ -91,7 +92,7 @@ def _rows(app: App, runs: Sequence[RunRecord]) -> list[list[str]]:
             run.workflow,
             ago(now - run.created_at),
             elapsed(run.ended_at - run.started_at) if run.ended_at and run.started_at else "",
-            money(run.cost_usd, known=run.cost_known) if run.cost_usd else "",
+            spent(run) if run.cost_usd or not run.cost_known else "",
             (run.error or "").strip().split("\n")[0][:80],
         ]
         for run in runs

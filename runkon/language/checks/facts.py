@@ -29,7 +29,7 @@ from runkon.language.nodes import (
     Word,
     Workflow,
 )
-from runkon.language.program import Facts
+from runkon.language.program import CheckedWorkflow, Facts
 from runkon.named import NamedTuple
 from runkon.pattern import pattern
 
@@ -174,6 +174,20 @@ class _Bounds:
         width = max(statement.max_parallel, 1) if items is None else min(max(statement.max_parallel, 1), items)
         at_once = None if once.at_once is None else once.at_once * width
         return Bound(None if items is None or once.calls is None else once.calls * items, at_once)
+
+
+def calls_bound(program: CheckedWorkflow) -> int | None:
+    """The most calls of agents that a run of a checked workflow can make; None if there is no bound."""
+    return _bound_of(program, {}).calls
+
+
+def _bound_of(program: CheckedWorkflow, known: dict[int, Bound]) -> Bound:
+    if id(program) not in known:
+        below = {name: _bound_of(child, known) for name, child in program.children.items()}
+        children = {name: Facts(bound.calls, bound.at_once, (), (), (), (), ()) for name, bound in below.items()}
+        bound, meta = _Bounds(children).of(program.workflow), program.workflow.meta
+        known[id(program)] = Bound(_least(bound.calls, meta.max_calls), _least(bound.at_once, meta.max_parallel))
+    return known[id(program)]
 
 
 def _number_of_items(statement: ForEachBlock) -> int | None:

@@ -68,9 +68,9 @@ def test_a_block_that_failed_by_its_steps_is_no_failure_of_its_own() -> None:
 
 def test_the_ending_counts_and_names_the_next_command() -> None:
     steps = [step("a"), step("b", StepStatus.FAILED), step("c", StepStatus.SKIPPED), step("p", kind="parallel")]
-    run = replace(RUN, calls=2, cost_usd=0.5, cost_known=False, started_at=0, ended_at=61_000)
+    run = replace(RUN, calls=2, cost_usd=0.5, cost_known=False, unpriced=1, started_at=0, ended_at=61_000)
     end = ending(run, steps, "01A", RunStatus.FAILED, with_time=True)
-    assert end.headline == "failed · 3 steps · 1 failed · 1 skipped · 2 calls · ≥$0.50 · 1m01s"
+    assert end.headline == "failed · 3 steps · 1 failed · 1 skipped · 2 calls · ≥ $0.50 (1 unpriced) · 1m01s"
     assert (end.next, end.why) == ("runkon resume 01A", "keeps 2 finished steps")
     assert ending(RUN, [], "01A", RunStatus.COMPLETED, with_time=False).next == "runkon show 01A"
 
