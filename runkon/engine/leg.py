@@ -153,8 +153,7 @@ class LegRun:
                 self._walk_always(end.status)
             end, late = self._given_up(end)
             notes = self._end_processes()
-            if isinstance(end.event, RunCompleted):
-                self._leg.end_trees()
+            self._leg.end_trees(end.event)
             failpoint("before_end")
             self._recorder.close(*late, *notes, *self._unneeded(end), *left_state(self._env), end.event)
             failpoint("after_end")

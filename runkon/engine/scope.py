@@ -19,7 +19,7 @@ from runkon.engine.cancellation import FINAL, UNTIL, CancelReason, Token
 from runkon.engine.ends import BodyFailed, Failure, Stopped
 from runkon.engine.scheduler import Grace
 from runkon.errors import EXIT_ENVIRONMENT, UserError
-from runkon.model.events import ChoiceMade, StepCancelled, StepSkipped
+from runkon.model.events import ChoiceMade, Event, Note, RunCancelled, RunCompleted, StepCancelled, StepSkipped
 from runkon.model.gates import UNDECIDED, is_undecided
 from runkon.model.ids import RunID, StepPath
 from runkon.model.log_names import log_name
@@ -150,10 +150,15 @@ class Leg:
                 self._trees = Trees(git, self.config, partial(told_of, self.past, self.run))
         return self._trees
 
-    def end_trees(self) -> None:
-        """The run is completed: no worktree of it stays but what is to be kept."""
-        if self._trees is not None:
-            self._trees.end(self.run)
+    def end_trees(self, end: Event) -> None:
+        """Remove the worktrees that nothing will need after this end of the leg, and tell of those that a run leaves
+        which can't go on."""
+        if self._trees is None or not isinstance(end, RunCompleted | RunCancelled):
+            return
+        left = self._trees.end(self.run, is_completed=isinstance(end, RunCompleted))
+        if left:
+            text = f"worktrees with changes that are not merged are left: {', '.join(left)}"
+            self.recorder.append(Note(level="warning", code="worktrees-left", text=text))
 
     def reducer(self, name: str) -> Reducer | None:
         """The reducer of that name that a plugin brought."""

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from runkon.model.events import WorktreeChanged
+from runkon.model.failures import StepFailure
 from runkon.model.ids import ROOT, StepPath
+from runkon.model.worktrees import OVER, Worktree
 from runkon.named import NamedTuple
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from runkon.model.output import JsonValue, Output
     from runkon.model.ports import RunStore
     from runkon.model.records import StepError
-    from runkon.model.worktrees import Worktree, Worktrees
+    from runkon.model.worktrees import Worktrees
 
 
 class OwnTree(Protocol):
@@ -99,13 +101,25 @@ class Trees:
             return worktree / folder.resolve().relative_to(self._top)
         return None
 
-    def end(self, run: str) -> None:
-        """The run is completed: nothing stays but what is kept."""
+    def end(self, run: str, *, is_completed: bool) -> list[str]:
+        """The run is over: nothing stays but what is to be kept and, where it is not completed, what has changes that
+        nobody has merged. The folders of the latter."""
         self.past(ROOT)
         assert self._past is not None
-        if any(self._past.values()):
-            kept = [Path(one.folder) for found in self._past.values() for one in found if one.what == "kept"]
-            self.git.drop_all(run, self._folder, kept)
+        if not any(self._past.values()):
+            return []
+        told = [one for found in self._past.values() for one in found]
+        kept = [Path(one.folder) for one in told if one.what == "kept"]
+        open_ones = [] if is_completed else [found[-1] for found in self._past.values() if found]
+        left = [one.folder for one in open_ones if one.what not in OVER and self._has_changes(one)]
+        self.git.drop_all(run, self._folder, [*kept, *map(Path, left)])
+        return left
+
+    def _has_changes(self, made: WorktreeChanged) -> bool:
+        worktree = Worktree(self._folder, Path(made.folder), made.branch, made.base)
+        with suppress(StepFailure):
+            return self.git.is_there(worktree) and self.git.has_changes(worktree)
+        return True
 
 
 def told_of(store: RunStore, run: RunID) -> Iterator[Envelope]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -109,3 +111,51 @@ def test_what_somebody_edits_between_a_kill_and_the_resume_is_not_lost(tmp_path:
     (tmp_path / "log.txt").write_text("mine\nstart\n")
     life.do("resume", "@last", exits=None)
     assert "mine\n" in (tmp_path / "log.txt").read_text()
+
+
+STOPPED = """workflow x {{
+  script quick {{ run = "touch quick.txt" isolation = worktree merge = keep }}
+  script s {{
+    run = "echo x >> x.txt; test -e {0}/go || {{ touch {0}/began; sleep 60; }}"
+    isolation = worktree
+    merge = auto
+    on_unknown = rerun
+  }}
+}}"""
+
+
+def stopped(folder: Path, how: signal.Signals | None) -> Life:
+    """A run that was stopped in its isolated step: by a signal, or by `cancel` if there is none."""
+    project = folder / "project"
+    life = Life(project, STOPPED.format(folder))
+    repository(project)
+    with life.start("run", "x.wf") as process:
+        deadline = time.monotonic() + 60
+        while not (folder / "began").exists():
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.01)
+        if how is None:
+            life.do("cancel", "@last")
+        else:
+            process.send_signal(how)
+        life.out, life.err = process.communicate(timeout=60)
+    return life
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_step_that_was_stopped_begins_anew(how: signal.Signals, tmp_path: Path) -> None:
+    life = stopped(tmp_path, how)
+    (tmp_path / "go").touch()
+    life.resumed()
+    assert (life.folder / "x.txt").read_text() == "x\n"
+    assert [one.name for one in (life.folder / ".runkon" / "worktrees").glob("*/*")] == ["quick"]
+
+
+def test_a_cancelled_run_leaves_what_somebody_may_want(tmp_path: Path) -> None:
+    life = stopped(tmp_path, None)
+    left = sorted(one.name for one in (life.folder / ".runkon" / "worktrees").glob("*/*"))
+    assert (life.run.status, left) == ("cancelled", ["quick", "s"])
+    (told,) = [event.text for event in life.events if event.kind == "note"]
+    assert told.startswith("worktrees with changes that are not merged are left: ")
+    assert told.endswith("/s")
