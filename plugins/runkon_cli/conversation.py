@@ -61,7 +61,8 @@ class Conversation:
             code, streams = self._execute()
             return self._reply(code, streams)
         except RunkonError as error:
-            error.usage = self.talk.usage  # type: ignore[attr-defined]  # a failed attempt costs too
+            if getattr(error, "usage", None) is None:
+                error.usage = self.talk.usage  # type: ignore[attr-defined]  # a failed attempt costs too
             error.session = self.talk.session  # type: ignore[attr-defined]  # a retry may go on there
             raise
 

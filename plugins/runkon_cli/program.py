@@ -11,6 +11,7 @@ from pathlib import Path
 from runkon.errors import Fatal, RunkonError, Transient
 from runkon.executors.process import ChildProcess
 from runkon.model.failures import StepFailure
+from runkon.model.output import Usage
 from runkon_cli.failures import shown
 from runkon_cli.lines import Lines
 
@@ -34,10 +35,17 @@ def need(binary: str, who: str, environment: Mapping[str, str], folders: Sequenc
     found = find(binary, environment.get("PATH", os.defpath), folders)
     if found is None:
         where = "there is no such file" if os.sep in binary else "it is not in `PATH`"
-        raise Fatal(f"`{who}` can't run `{binary}`: {where}{_how(install)}")
+        raise _not_begun(f"`{who}` can't run `{binary}`: {where}{_how(install)}")
     if not os.access(found, os.X_OK) or os.path.isdir(found):
-        raise Fatal(f"`{who}` can't run `{found}`: it is not an executable file")
+        raise _not_begun(f"`{who}` can't run `{found}`: it is not an executable file")
     return found
+
+
+def _not_begun(message: str) -> Fatal:
+    """An attempt that has cost nothing, as nothing was started."""
+    error = Fatal(message)
+    error.usage = Usage(cost_usd=0.0)  # type: ignore[attr-defined]  # read by the engine where there is one
+    return error
 
 
 def refusal(who: str, error: OSError | ValueError, folder: Path) -> RunkonError:

@@ -14,6 +14,7 @@ import pytest
 
 from runkon.errors import Cancelled, Fatal, RunkonError, Transient
 from runkon.model.failures import StepFailure
+from runkon.model.output import Usage
 from runkon.testing import cancel
 
 PATIENCE = 30.0
@@ -359,6 +360,7 @@ def test_a_missing_program_says_how_to_install_it(ask):
         "`claude` can't run `no-such-claude`: it is not in `PATH`; "
         "install it with `npm install -g @anthropic-ai/claude-code`"
     )
+    assert caught.value.usage == Usage(cost_usd=0.0)  # nothing was started
     with pytest.raises(Fatal, match="there is no such file; ask the admin"):
         ask("codex", {"binary": "bin/codex", "install": "ask the admin"})
 
