@@ -195,6 +195,14 @@ def test_it_is_forked_and_not_resumed(elsewhere: Any) -> None:
     elsewhere.run("resume", "@last", *token).exits(0).stdout("said = done\n")
 
 
+def test_it_is_cancelled_without_a_leg_of_its_own(elsewhere: Any) -> None:
+    elsewhere.wf('workflow y { gate human_approval { prompt = "go?" } }').run("run", "x.wf", "-q").exits(4)
+    elsewhere.run("export", "@last", "y.db").exits(0)
+    elsewhere.run("import", "y.db", "--db", "other.db").exits(0)
+    elsewhere.run("cancel", "@last", "--db", "other.db", "--wait", "1s").exits(0).stdout("run RUN is cancelled\n")
+    assert "does not run: run `RUN` was imported" in elsewhere.plain(elsewhere.err)
+
+
 def test_another_run_of_that_id_keeps_it(elsewhere: Any) -> None:
     elsewhere.run("import", "../one.db").exits(0)
     here = elsewhere.project / ".runkon" / "runkon.db"

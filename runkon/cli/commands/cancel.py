@@ -138,7 +138,7 @@ def _end_here(session: Session, record: RunRecord, wish: CancelRequest) -> RunRe
     try:
         prepared = app.resuming.prepare(record.id, RunOptions(), NORMAL_WISH, {})
     except UserError as error:
-        if error.code in _FINAL:
+        if error.code in _FINAL and not _never_goes_on(error, session, record):
             raise
         session.console.note(f"its always block, if there is one, does not run: {error.message}")
         return app.give_up(record.id, wish)
@@ -157,6 +157,12 @@ def _end_here(session: Session, record: RunRecord, wish: CancelRequest) -> RunRe
             )
     finally:
         presenter.close()
+
+
+def _never_goes_on(error: UserError, session: Session, record: RunRecord) -> bool:
+    """True for a replay and for a run that happened elsewhere: no leg of theirs follows, so none can close them."""
+    now = session.app.store.run(record.id)
+    return error.code == "not-resumable" and now is not None and now.status is not RunStatus.CANCELLED
 
 
 # ── what is said ──────────────────────────────────────────────────────────────────────────────────
