@@ -94,10 +94,12 @@ def check_cases(app: App, path: Path, *, syntax_only: bool = False) -> CaseCheck
 
 
 class TestedWorkflow(NamedTuple):
-    """A workflow that a test names, the folder its runs work in, and the item providers it sees, by name."""
+    """A workflow that a test names, the folder its runs work in, those its files are looked up in, and the item
+    providers it sees, by name."""
 
     program: CheckedWorkflow
     root: Path
+    roots: tuple[Path, ...]
     providers: Mapping[str, object]
 
 
@@ -130,7 +132,7 @@ class ProjectWorkflows:
             result = check(parsed, parsed.workflows[0], _Answered(around.project))
             if result.checked is not None and parsed.ok:
                 providers = around.loaded.registry.things("provider")
-                return TestedWorkflow(result.checked, self._app.settings.root, providers)
+                return TestedWorkflow(result.checked, self._app.settings.root, around.roots, providers)
             found += result.diagnostics
         first = next((one for one in found if one.severity is Severity.ERROR), None)
         said = f": {first.message} ({first.span.file}:{first.span.line})" if first else ""

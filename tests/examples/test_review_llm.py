@@ -54,6 +54,11 @@ def test_it_is_valid_and_canonical_and_its_tests_pass(review: Project) -> None:
     assert review.err.endswith("5 passed\n")
 
 
+def test_its_tests_pass_from_anywhere(project: Project) -> None:
+    project.runkon("test", str(FOLDER))
+    assert project.err.endswith("5 passed\n")
+
+
 def test_offline_it_ends_at_the_gate_and_goes_on_after_the_decision(review: Project, tmp_path: Path) -> None:
     run = as_json(review, "run", "review.wf", "--model", "test", code=4)
     assert (run["status"], run["waiting"]["gate"], run["calls"], run["models"]) == (

@@ -37,12 +37,15 @@ _MOST_LEGS = 1000  # of one test, each ended at a gate
 
 
 class Found(Protocol):
-    """A workflow that a test names, the folder its runs work in, and the item providers it sees, by name."""
+    """A workflow that a test names, the folder its runs work in, those its files are looked up in, and the item
+    providers it sees, by name."""
 
     @property
     def program(self) -> CheckedWorkflow: ...
     @property
     def root(self) -> Path: ...
+    @property
+    def roots(self) -> tuple[Path, ...]: ...
     @property
     def providers(self) -> Mapping[str, object]: ...
 
@@ -184,7 +187,7 @@ def _run(case: Case, source: SourceFile, found: Found) -> tuple[TextRun, CaseAns
     store, clock, answers = MemoryRunStore(), VirtualClock(), CaseAnswers(case, cassette)
     lists = () if cassette is None else cassette.lists
     runner = Runner(store, answers, clock=clock, providers=RecordedLists(lists, found.providers))
-    config = RunConfig(working_dir=found.root)
+    config = RunConfig(working_dir=found.root, roots=found.roots)
     given = case_inputs(case) if cassette is None else {**inputs_without_secrets(cassette), **case_inputs(case)}
     run = runner.create(found.program, given, config)
     decided = {str(block.name).partition("#")[0].rpartition("/")[2] for block in case.blocks("decide")}
