@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from runkon.cli.deciding import Said, keep, meant_by
 from runkon.cli.run_state import is_held, record_of, short_id
 from runkon.cli.session import Session
 from runkon.language.columns import visible
-from runkon.model.decisions import UNKNOWN
+from runkon.model.decisions import NEEDED, UNKNOWN, deciding
 from runkon.model.gates import ANY
 from runkon.model.ids import RunID
 from runkon.model.records import GateAnswer, RunRecord
+from runkon.views.asks import so_far
 from runkon.views.times import iso
 
 
@@ -44,13 +45,25 @@ def say(session: Session, answer: GateAnswer, run: RunRecord) -> int:
         return 0
     number = "#*" if answer.occurrence == ANY else f"#{answer.occurrence}" if answer.occurrence > 1 else ""
     console.result(visible(f"{answer.gate}{number}: {answer.choice}, by {answer.by}"))
-    if listens and answer.gate.startswith(f"{UNKNOWN}:"):
+    votes = _votes(session, answer)
+    if votes:
+        console.note(visible(f"{so_far(votes)}; the gate waits for somebody else"))
+    elif listens and answer.gate.startswith(f"{UNKNOWN}:"):
         console.note("the run is being advanced; the answer counts once nothing else is left to do")
     elif listens:
         console.note("the run is being advanced and takes the decision")
     else:
         console.note(f"next: {command}")
     return 0
+
+
+def _votes(session: Session, answer: GateAnswer) -> Sequence[GateAnswer]:
+    """The approvals there are with this one, if they are too few to decide; else none."""
+    if NEEDED not in answer.form:
+        return ()
+    known = session.app.store.gate_answers(answer.run)
+    votes = [one for one in known if (one.gate, one.occurrence) == (answer.gate, answer.occurrence)]
+    return () if deciding(votes) is not None else votes
 
 
 def go_on(session: Session, run: RunID, given: Mapping[str, str]) -> int:

@@ -177,7 +177,8 @@ def ask_lines_of(app: App, run: RunRecord, steps: Sequence[StepRecord]) -> list[
     found: list[str] = []
     for gate in gates:
         answer = answer_for(gate.name, gate.occurrence, answers)
+        votes = [one for one in answers if (one.gate, one.occurrence) == (gate.name, gate.occurrence)]
         if gate.type != UNKNOWN and (answer is None or answer.occurrence != ANY):
-            answer = deciding([one for one in answers if (one.gate, one.occurrence) == (gate.name, gate.occurrence)])
-        found += ask_lines(gate, steps, short, now, answer)
+            answer = deciding(votes)
+        found += ask_lines(gate, steps, short, now, answer, votes)
     return [visible(line) for line in found]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from runkon.model.decisions import UNKNOWN
+from runkon.model.decisions import NEEDED, UNKNOWN
 from runkon.model.gates import DONE, FAILED, RERUN, needed_values
 from runkon.model.output import JsonValue
 from runkon.model.records import GateAnswer, GateRecord, StepRecord
@@ -23,12 +23,17 @@ def open_gates(gates: Sequence[GateRecord], steps: Sequence[StepRecord]) -> list
 
 
 def ask_lines(
-    gate: GateRecord, steps: Sequence[StepRecord], run: str, now: int, answer: GateAnswer | None = None
+    gate: GateRecord,
+    steps: Sequence[StepRecord],
+    run: str,
+    now: int,
+    answer: GateAnswer | None = None,
+    votes: Sequence[GateAnswer] = (),
 ) -> Iterator[str]:
     """What is asked, since when, and one command per choice; only what was said where an `answer` was given that no leg
-    has taken yet. `run` is the id to type, `now` milliseconds UTC."""
+    has taken yet. `votes` are answers that are too few to decide. `run` is the id to type, `now` milliseconds UTC."""
     if gate.type != UNKNOWN:
-        yield from _gate_lines(gate, run, now, answer)
+        yield from _gate_lines(gate, run, now, answer, votes)
         return
     if answer is not None and answer.choice in gate.options:
         yield f"{gate.path} has its answer: {decision_text(answer.choice, answer.by, answer.reason)}"
@@ -45,7 +50,15 @@ def ask_lines(
         yield f"    {command:<{width}}  {_WHAT.get(choice, choice)}"
 
 
-def _gate_lines(gate: GateRecord, run: str, now: int, answer: GateAnswer | None) -> Iterator[str]:
+def so_far(votes: Sequence[GateAnswer]) -> str:
+    """How many of the approvals that a gate needs are there, and whose."""
+    people = list(dict.fromkeys(vote.by for vote in votes))
+    return f"{len(people)} of {votes[-1].form.get(NEEDED, 1)} approvals so far: {', '.join(people)}"
+
+
+def _gate_lines(
+    gate: GateRecord, run: str, now: int, answer: GateAnswer | None, votes: Sequence[GateAnswer]
+) -> Iterator[str]:
     if answer is not None:
         yield f"{gate.path} has its answer: {decision_text(answer.choice, answer.by, answer.reason)}"
         return
@@ -55,6 +68,8 @@ def _gate_lines(gate: GateRecord, run: str, now: int, answer: GateAnswer | None)
         until = f", for {elapsed(left)} more" if left > 0 else f"; its time was over at {iso(gate.deadline_at)}"
     yield f"{gate.path} waits for a decision{until} (since {iso(gate.opened_at)})"
     yield from (f"    {line}" for line in gate.prompt.splitlines())
+    if votes:
+        yield f"    {so_far(votes)}"
     where = _address(gate, run)
     values = _values(gate)
     if values:

@@ -75,6 +75,15 @@ def test_the_decision_counts_when_the_run_is_resumed(case):
     assert "nothing waits" in case.run("gates").exits(0).err
 
 
+def test_an_approval_that_is_not_enough_says_what_is_missing(case):
+    case.wf("workflow w { gate human_review { quorum = 3 } }").run("run", "x.wf").exits(4)
+    case.run("approve", "@last", "--as", "ann").exits(0).stdout("human_review: approved, by ann\n")
+    case.stderr("1 of 3 approvals so far: ann; the gate waits for somebody else\n")
+    case.run("approve", "@last", "--as", "bob").exits(0)
+    case.stderr("2 of 3 approvals so far: ann, bob; the gate waits for somebody else\n")
+    case.run("approve", "@last", "--as", "cyd").exits(0).stderr("next: runkon resume RUN\n")
+
+
 def test_a_gate_nobody_decides_says_once_that_its_time_was_over(case):
     case.wf('workflow x { gate human_review { prompt = "Go?" timeout = 1ms } }').run("run", "x.wf", "--wait").exits(1)
     assert "error[step-timed-out]: `human_review` timed out: nobody decided within 1ms\n" in case.plain(case.err)
@@ -124,6 +133,7 @@ def test_a_quorum_takes_different_people(case):
     case.run("approve", "@last", "--as", "ann", "--resume").exits(4)
     case.run("approve", "@last", "--as", "ann").exits(6)
     assert "error[already-voted]" in case.err
+    assert "    1 of 2 approvals so far: ann\n" in case.run("gates").exits(0).out
     case.run("approve", "@last", "--as", "bob", "--resume").exits(0)
 
 
