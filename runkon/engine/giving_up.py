@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from runkon.engine.asks import Asks
 from runkon.engine.clock import system_clock
+from runkon.engine.gates import Gates
 from runkon.engine.lease import take
 from runkon.engine.orphans import end_lost, with_evidence
 from runkon.engine.recorder import BatchRecorder
@@ -31,7 +32,7 @@ def give_up(store: RunStore, run: RunID, wish: CancelRequest, grace: float) -> R
         is_lost = record.status in (RunStatus.RUNNING, RunStatus.CANCELLING)
         lost = end_lost(store, lease, before.holder, steps, grace) if is_lost else None
         recorded = recorded_by_path(steps)
-        asks = Asks(store, run, recorded, left=steps)
+        asks, gates = Asks(store, run, recorded, left=steps), Gates(store, run, recorded, {}, attends=False)
     except BaseException:
         store.append(lease, (), release=True)
         raise
@@ -49,6 +50,8 @@ def give_up(store: RunStore, run: RunID, wish: CancelRequest, grace: float) -> R
         RunCancelRequested(by=wish.by, via=wish.via, reason=wish.reason, kill=wish.kill),
         *not_taken_up(recorded),
         *asks.at_the_end("the run was cancelled"),
+        *gates.outdated(),
+        *gates.at_the_end("the run was cancelled", "user"),
         RunCancelled(reason="user", by=wish.by),
     )
     return store.run(run) or record

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,27 @@ def test_a_run_that_completed_is_not_cancelled(case: Any) -> None:
         error[already-ended]: run `RUN` is completed, so there is nothing to cancel
           = next: runkon show RUN
         """)
+
+
+GATES = """
+workflow x {
+  parallel {
+    gate human_approval { prompt = "go?" }
+    call workflow inner
+  }
+}
+workflow inner { foreach i in ["a", "b"] { gate human_review { prompt = "{{i}}?" } } }
+"""
+
+
+def test_a_run_that_waits_for_decisions_is_given_up_with_its_gates(case: Any) -> None:
+    case.wf(GATES).run("run", "x.wf", "-q").exits(4)
+    case.run("cancel", "@last", "--kill").exits(0).stdout("run RUN is cancelled\n")
+    case.run("db", "check").exits(0)
+    with closing(sqlite3.connect(case.project / ".runkon" / "runkon.db")) as connection:
+        gates = connection.execute("SELECT DISTINCT decision FROM gates").fetchall()
+        steps = connection.execute("SELECT DISTINCT status FROM steps WHERE kind = 'gate'").fetchall()
+    assert (gates, steps) == ([("withdrawn",)], [("cancelled",)])
 
 
 def test_a_run_that_was_paused_is_cancelled_once(case: Any) -> None:
