@@ -8,7 +8,7 @@ merged yet, it stays as it is, whatever happens; with nothing completed in it, i
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -62,11 +62,15 @@ class Tree:
         self._lock = threading.Lock()
         self._past = trees.past(path)
         last = self._past[-1] if self._past else None
-        if last is not None and last.what not in OVER and self._is_in_use():
-            self.worktree = Worktree(self._around, Path(last.folder), last.branch, last.base)
+        if last is not None and self._is_in_use():  # also once it is over: what was seen there is compared
+            base = "" if last.what in OVER else last.base
+            self.worktree = Worktree(self._around, Path(last.folder), last.branch, base)
         else:
-            number = 1 + sum(one.what == "kept" for one in self._past)
-            self.worktree = trees.git.place(leg.run, path, self._around, number)
+            self.worktree = self._next_place()
+
+    def _next_place(self) -> Worktree:
+        number = 1 + sum(one.what == "kept" for one in self._past)
+        return self._trees.git.place(self._leg.run, self.path, self._around, number)
 
     @property
     def _around(self) -> Path:
@@ -90,12 +94,9 @@ class Tree:
         inside = (self._trees.inside(self.worktree.folder, root) for root in roots or (self._leg.config.working_dir,))
         return (*(one for one in inside if one is not None), *roots)
 
-    def variables(self) -> dict[str, JsonValue]:
-        """What the host says about where a step runs."""
-        found: dict[str, JsonValue] = {"worktree_branch": self.worktree.branch}
-        with suppress(StepFailure):
-            found["repo_path"] = str(self.folder)
-        return found
+    def variables(self, injected: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+        """What the host says, with where a step runs."""
+        return _Injected(self, injected)
 
     def refused(self) -> Failed | None:
         try:
@@ -118,7 +119,7 @@ class Tree:
                     )
                     raise StepFailure("exception", f"{why}\nhelp: `--from {self.path}` does them again")
             else:
-                self.worktree = git.make(self.worktree)
+                self.worktree = git.make(self._next_place())
                 self._tell("made", self.worktree)
                 failpoint("worktree_made", self.path)
             self._is_ready = True
@@ -197,6 +198,28 @@ class Tree:
             self._trees.git.drop(worktree)
 
 
+class _Injected(Mapping[str, "JsonValue"]):
+    """The variables of the host where a step runs in a worktree, as it is when they are read."""
+
+    def __init__(self, tree: Tree, outside: Mapping[str, JsonValue]) -> None:
+        self._tree = tree
+        self._outside = outside
+
+    def __getitem__(self, name: str) -> JsonValue:
+        if name == "worktree_branch":
+            return self._tree.worktree.branch
+        if name == "repo_path":
+            with suppress(StepFailure):
+                return str(self._tree.folder)
+        return self._outside[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._outside, "worktree_branch": None})
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 # ── for constructs ────────────────────────────────────────────────────────────────────────────────
 def in_own_tree(scope: Scope, places: Sequence[StepPath], *options: Options) -> Scope:
     """The scope with a worktree for the statements at `places`, where one of `options`, the nearest first, asks for
@@ -211,7 +234,7 @@ def in_own_tree(scope: Scope, places: Sequence[StepPath], *options: Options) -> 
     merge = next((one.merge for one in options if one.merge is not None), None)
     tree = Tree(leg, trees, places, outer, merge)
     facts = scope.env.facts
-    return scope.with_facts(replace(facts, tree=tree, injected={**facts.injected, **tree.variables()}))
+    return scope.with_facts(replace(facts, tree=tree, injected=tree.variables(facts.injected)))
 
 
 def branch_tree(planned: Planned, scope: Scope, block: Options) -> Scope:

@@ -244,3 +244,20 @@ def test_explain_and_the_verbose_run_tell(repo):
     repo.run("explain", "@last", "s").exits(0)
     assert "its worktree was made at" in repo.out
     assert "its worktree was merged (" in repo.out
+
+
+def test_a_step_that_is_done_again_gets_a_worktree_beside_the_one_that_is_kept(repo):
+    repo.wf("""
+        workflow w {
+          script s { run = "pwd; date +%N > s.txt" isolation = worktree merge = keep }
+          script t { run = "test -e go" }
+        }
+        """).run("run", "x.wf").exits(1)
+    repo.file("go", "").run("resume", "@last", "--only-failed").exits(0)
+    assert left(repo) == ["s"]
+    repo.run("resume", "@last", "--from", "s").exits(0)
+    assert left(repo) == ["s", "s-2"]
+    repo.run("resume", "@last", "--restart").exits(0)
+    assert left(repo) == ["s", "s-2", "s-3"]
+    texts = {one.read_text() for one in (repo.project / ".runkon" / "worktrees").glob("*/*/s.txt")}
+    assert len(texts) == 3
