@@ -57,7 +57,7 @@ def _record(session: Session, case: Case, source: SourceFile, path: Path) -> Non
 
 def _decide(app: App, case: Case, checked: CheckedWorkflow, run: RunID) -> None:
     """The decisions of the test, before its gates open."""
-    for answer in early_decisions(case, checked, run, round(time.time() * 1000)):
+    for answer in early_decisions(case, checked, app.settings.root, run, round(time.time() * 1000)):
         app.store.answer_gate(answer)
 
 

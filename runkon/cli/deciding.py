@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from runkon.cli.given_inputs import given_inputs
 from runkon.cli.run_state import now_ms, short_id
@@ -93,7 +93,8 @@ def _filled_in(app: App, run: RunRecord, node: GateStep, said: Said) -> dict[str
 
     schema = form_of(app, run, node)
     assert schema is not None
-    return checked_values(schema, node, said.typed, is_complete=said.choice == APPROVED)
+    found = checked_values(schema, node.key, said.typed, is_complete=said.choice == APPROVED)
+    return cast("dict[str, JsonValue]", found)
 
 
 def _check_options(meant: Meant, selected: Sequence[str]) -> None:

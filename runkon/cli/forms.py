@@ -1,22 +1,16 @@
-"""Forms of gates: which values an answer has to have, and whether they are the right ones."""
+"""Forms of the gates of a run: what an answer on the command line has to have."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from runkon.errors import EXIT_USAGE, UserError
-from runkon.language.keys import all_statements
-from runkon.language.schema_files import find_schema
-from runkon.language.suggest import closest
-from runkon.schemas.forms import field_lines, fill_in
+from runkon.language.gate_forms import checked_values as checked_values
+from runkon.language.gate_forms import form_in
 
 if TYPE_CHECKING:
     from runkon.app import App
     from runkon.language.nodes import GateStep
-    from runkon.language.program import CheckedWorkflow
-    from runkon.model.output import JsonValue
     from runkon.model.records import RunRecord
     from runkon.schemas.fields import Schema
 
@@ -28,37 +22,4 @@ def form_of(app: App, run: RunRecord, node: GateStep) -> Schema | None:
         return None
     stored = run.config.get("roots")
     places = stored if isinstance(stored, list) and stored else [run.config.get("working_dir", ".")]
-    return find_schema(
-        [Path(str(place)) for place in places], node.form, _workflow_of(app.stored_program(run.id), node)
-    )
-
-
-def checked_values(
-    schema: Schema, node: GateStep, texts: Mapping[str, str], *, is_complete: bool
-) -> dict[str, JsonValue]:
-    """The values of an answer from what was typed. Raises UserError `invalid-answer`, which lists the fields."""
-    filled = fill_in(schema, texts, is_complete=is_complete)
-    if not filled.problems:
-        return cast("dict[str, JsonValue]", dict(filled.values))
-    names = [field.name for field in schema.fields]
-    close = next((near for name in texts if name not in names and (near := closest(name, names))), None)
-    listed = "\n".join([f"the fields of `{schema.name}`", *field_lines(schema)])
-    raise UserError(
-        "invalid-answer",
-        f"this answer does not fill in the form of gate `{node.key}`: {'; '.join(filled.problems)}",
-        help=f"did you mean `{close}`?\n{listed}" if close else f"give each as --set NAME=VALUE; {listed}",
-        exit_code=EXIT_USAGE,
-    )
-
-
-def _workflow_of(program: CheckedWorkflow, node: GateStep) -> str:
-    """The name of the workflow a gate stands in."""
-    waiting, seen = [program], set()
-    while waiting:
-        one = waiting.pop()
-        if id(one) not in seen:
-            seen.add(id(one))
-            if any(statement == node for statement in all_statements(one.workflow)):
-                return one.workflow.name
-            waiting += one.children.values()
-    return program.workflow.name
+    return form_in([Path(str(place)) for place in places], node, app.stored_program(run.id))

@@ -155,3 +155,35 @@ def test_at_a_terminal_each_field_is_asked_for(tmp_path):
     assert terminal.finish() == 0
     assert 'risk = high\nscore = 9\nwho = ["ann"]\ndecision = approved\n' in terminal.text
     place.close()
+
+
+TYPED = """\
+    test "typed" {
+      workflow = "flow"
+      decide human_review { %s }
+      expect { status = completed  that = human_review.score == 3 }
+    }
+    """
+NOTED = """\
+    workflow flow { gate human_review { prompt = "ok?" form = "note" } }
+    """
+NOTE = """\
+    fields:
+      score: number
+      text?: string
+    """
+
+
+def test_a_test_gives_what_the_form_wants_as_an_answer_does(case):
+    case.wf(NOTED, "flow.wf").file(".runkon/schemas/note.yaml", NOTE)
+    case.file("flow.wftest", TYPED % "approve = true score = 3").run("test", "-q").exits(0)
+    case.file("flow.wftest", TYPED % 'approve = true score = "3"').run("test", "-q").exits(0)
+    for given, problem in (
+        ('approve = true score = "high"', "`score`: "),
+        ('approve = true text = "fine"', "`score` is missing"),
+        ("approve = true score = 3 mood = 1", "there is no field `mood`"),
+    ):
+        case.file("flow.wftest", TYPED % given).run("test", "-q").exits(1)
+        assert "error[invalid-answer]: this answer does not fill in the form of gate `human_review`: " in case.out
+        assert problem in case.out
+        assert "score (a number)" in case.out

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
 
 from runkon.engine.gate_terms import needed
 from runkon.errors import UserError
@@ -16,18 +18,29 @@ from runkon.model.output import JsonValue
 from runkon.model.ports import RunStore
 from runkon.model.records import GateAnswer, GateRecord
 from runkon.testing.cases.checking import gates_of
+from runkon.testing.cases.forms import filled_in, is_rejected
 from runkon.testing.cases.values import json_of, seconds_of
 from runkon.testing.clock import FakeClock
 
-_OWN = frozenset({"approve", "reject", "after", "by", "reason", "select"})
 SOMEBODY = "test"
+
+
+class Found(Protocol):
+    """The workflow of a test, and the folder its runs work in."""
+
+    @property
+    def program(self) -> CheckedWorkflow: ...
+    @property
+    def root(self) -> Path: ...
 
 
 class Decisions:
     """The `decide` blocks of one test, each given once: several for one gate serve its visits, or its approvers, in
     turn."""
 
-    def __init__(self, case: Case, program: CheckedWorkflow, store: RunStore, run: RunID, clock: FakeClock) -> None:
+    def __init__(self, case: Case, found: Found, store: RunStore, run: RunID, clock: FakeClock) -> None:
+        program = found.program
+        self._values = {block.span: filled_in(block, program, found.root) for block in case.blocks("decide")}
         self._needed = {gate.key: needed(gate) for gate in gates_of(program)}
         self._left = list(case.blocks("decide"))
         self._store = store
@@ -77,10 +90,11 @@ class Decisions:
 
     def _answer(self, gate: GateRecord, block: CaseBlock) -> GateAnswer:
         people = self._needed.get(gate.name, 1)
-        return _said(block, self._run, gate.name, gate.occurrence, people, self._clock.now_ms())
+        now, values = self._clock.now_ms(), self._values[block.span]
+        return _said(block, values, self._run, gate.name, gate.occurrence, people, now)
 
 
-def early_decisions(case: Case, program: CheckedWorkflow, run: RunID, at: int) -> Iterator[GateAnswer]:
+def early_decisions(case: Case, program: CheckedWorkflow, root: Path, run: RunID, at: int) -> Iterator[GateAnswer]:
     """The decisions of a test as answers to gates that are not open yet, given at the instant `at`. Several for one
     gate serve its openings, or its approvers, in turn; how long they take does not count."""
     people = {gate.key: needed(gate) for gate in gates_of(program)}
@@ -89,23 +103,24 @@ def early_decisions(case: Case, program: CheckedWorkflow, run: RunID, at: int) -
         name, _, number = str(block.name).rpartition("/")[2].partition("#")
         occurrence = int(number) if number.isdigit() else numbers[name] // max(1, people.get(name, 1)) + 1
         numbers[name] += 1
-        yield _said(block, run, name, occurrence, people.get(name, 1), at)
+        values = filled_in(block, program, root)
+        yield _said(block, values, run, name, occurrence, people.get(name, 1), at)
 
 
-def _said(block: CaseBlock, run: RunID, gate: str, occurrence: int, people: int, at: int) -> GateAnswer:
+def _said(
+    block: CaseBlock, values: Mapping[str, JsonValue], run: RunID, gate: str, occurrence: int, people: int, at: int
+) -> GateAnswer:
     """What a `decide` block says about one opening of a gate that needs so many people."""
     said: dict[str, JsonValue] = {entry.name: json_of(entry.value) for entry in block.written}
-    is_rejected = said.get("approve") is False or said.get("reject") is True
     form: dict[str, JsonValue] = {NEEDED: people}
-    values = {name: value for name, value in said.items() if name not in _OWN}
     if values:
-        form[VALUES] = values
+        form[VALUES] = dict(values)
     if "select" in said:
         form[SELECTED] = said["select"] if isinstance(said["select"], list) else [said["select"]]
     return GateAnswer(
         run=run,
         gate=gate,
-        choice=REJECTED if is_rejected else APPROVED,
+        choice=REJECTED if is_rejected(block) else APPROVED,
         by=str(said.get("by", SOMEBODY)),
         via="test",
         at=at,

@@ -27,6 +27,7 @@ from runkon.store.memory import MemoryRunStore
 from runkon.testing.cases.answers import CaseAnswers
 from runkon.testing.cases.checking import check_case
 from runkon.testing.cases.deciding import Decisions
+from runkon.testing.cases.forms import check_forms
 from runkon.testing.cases.judging import judge, not_met
 from runkon.testing.cases.values import object_of
 from runkon.testing.running import TextRun, recorded
@@ -165,7 +166,7 @@ def _found(case: Case, source: SourceFile, workflows: Workflows) -> Found | list
     if refused:
         place = f"{refused[0].span.file}:{refused[0].span.line}"
         return [_error(refused[0].code, named.value.span, f"{refused[0].message} ({place})")]
-    return list(check_case(case, found.program)) or found
+    return [*check_case(case, found.program), *check_forms(case, found.program, found.root)] or found
 
 
 def _refused(case: Case, error: UserError) -> Diagnostic:
@@ -194,7 +195,7 @@ def _run(case: Case, source: SourceFile, found: Found) -> tuple[TextRun, CaseAns
     for decision in () if cassette is None else cassette.decisions:
         if decision.gate not in decided:
             store.answer_gate(decision._replace(run=run, at=clock.now_ms()))
-    decisions = Decisions(case, found.program, store, run, clock)
+    decisions = Decisions(case, found, store, run, clock)
     record = clock.run(lambda: runner.execute(run, found.program, config))
     legs = 1
     while record.status is RunStatus.WAITING and legs < _MOST_LEGS and decisions.next_one():
