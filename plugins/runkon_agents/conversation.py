@@ -55,6 +55,7 @@ class Conversation:
         self.tally = Tally(endpoint, options.prices)
         self._seen_tokens = 0  # of the conversation so far, as the provider counts
         self._speech = Speech(request.step.emit, self._secrets)
+        self._clock: asyncio.Timeout | None = None
         self._wire: Wire | None = None
         self._has_begun = False  # the tool servers are there
         self._settings: dict[str, Any] = dict(library.settings_of(endpoint, options))
@@ -78,12 +79,14 @@ class Conversation:
         """Close the connection and end; `run` raises Cancelled."""
         self._loop.stop(grace)
 
-    def _failure(self, error: Exception) -> RunkonError:
+    def _failure(self, error: BaseException) -> RunkonError:
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
         who = f"{self._endpoint.provider}:{self._endpoint.model}"
         flood = error if isinstance(error, Flood) else self._wire.flood if self._wire else None
         if isinstance(error, Stopped):
             return Cancelled(f"`{who}` was stopped")
-        if isinstance(error, TimeoutError) and type(error) is TimeoutError:
+        if self._clock is not None and self._clock.expired():
             return StepFailure("timeout", f"`{who}` took longer than {self._options.timeout:g} s")
         if flood is not None:
             return StepFailure("exit", f"`{who}` can't be used: {flood}")
@@ -99,7 +102,8 @@ class Conversation:
 
     # ── on the loop ───────────────────────────────────────────────────────────────────────────────
     async def _bounded(self) -> AgentReply:
-        async with asyncio.timeout(self._options.timeout), Wire(self._idle(), self._alive) as wire:
+        self._clock = asyncio.timeout(self._options.timeout)
+        async with self._clock, Wire(self._idle(), self._alive) as wire:
             self._wire = wire
             is_plain = self._plain()
             try:

@@ -26,6 +26,7 @@ class OwnLoop(Generic[_Result]):
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[_Result] | None = None
+        self._ends: list[asyncio.TimerHandle] = []
         self._stopped = False
         self._future: Future[_Result] = Future()
 
@@ -44,10 +45,10 @@ class OwnLoop(Generic[_Result]):
                 self._loop.call_soon_threadsafe(self._cancel, grace)
 
     def _cancel(self, grace: float) -> None:
-        assert self._loop is not None
-        if self._main is not None:
+        loop = self._loop
+        if loop is not None and self._main is not None:  # else it is being closed already
             self._main.cancel()
-        self._loop.call_later(grace, self._loop.stop)
+            self._ends.append(loop.call_later(grace, loop.stop))
 
     def _live(self) -> None:
         loop = asyncio.new_event_loop()
@@ -56,7 +57,7 @@ class OwnLoop(Generic[_Result]):
         try:
             result = self._until_done(loop)
         except BaseException as error:  # noqa: BLE001  handed to the caller
-            self._future.set_exception(Stopped() if self._stopped else error)
+            self._future.set_exception(Stopped() if self._stopped else _plain(error))
         else:
             self._future.set_result(result)
 
@@ -72,10 +73,21 @@ class OwnLoop(Generic[_Result]):
         finally:
             with self._lock:
                 self._loop = None
+            for end in self._ends:  # what is closed now is not to be stopped
+                end.cancel()
             _close(loop)
 
 
+def _plain(error: BaseException) -> BaseException:
+    """The error itself, but a cancellation that nobody here asked for is an ordinary one."""
+    if isinstance(error, asyncio.CancelledError):
+        return RuntimeError("it was broken off from inside")
+    return error
+
+
 def _close(loop: asyncio.AbstractEventLoop) -> None:
+    loop.call_soon(loop.stop)
+    loop.run_forever()  # a stop that came together with the end is still waiting to be heard
     try:
         left = asyncio.all_tasks(loop)
         for task in left:

@@ -26,6 +26,8 @@ HEAVY = (
     "hashlib",
     "difflib",
     "acp",
+    "pydantic_ai",
+    "httpx2",
 )
 PROBE = """
 import json, sys
