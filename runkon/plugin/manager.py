@@ -109,7 +109,14 @@ class PluginManager:
         brought: list[tuple[Kind, object]] = []
         for implementation in getattr(self._pluggy.hook, hook).get_hookimpls():
             if implementation.plugin is plugin:
-                register = lambda thing: brought.append((kind, thing))  # noqa: E731
+
+                def register(*things: object) -> None:
+                    if len(things) != 1:
+                        raise TypeError(
+                            f"`register` of `{hook}` takes one thing, which has its own name, not {things!r}"
+                        )
+                    brought.append((kind, things[0]))
+
                 implementation.function(*[register for _ in implementation.argnames])
         yield from brought
 

@@ -161,3 +161,12 @@ def test_a_misspelt_option_hides_no_other_finding(case):
     case.wf(text).run("validate", "--json", "x.wf").exits(3)
     found = [(each["line"], each["code"]) for each in case.json()["files"][0]["diagnostics"]]
     assert found == [(2, "unknown-option"), (3, "unknown-step"), (4, "unknown-agent")]
+
+
+def test_a_plugin_that_is_left_out_is_named_once(case):
+    case.file(".runkon/plugins/broken.py", "import nothing_of_this_name\n")
+    case.file("a.wf", "workflow a { call lint }\n").file("b.wf", "workflow b { call lint }\n")
+    case.run("validate", "a.wf", "b.wf").exits(3)
+    assert case.err.count("warning[broken-plugin]: the plugin `broken`") == 1
+    case.run("validate", "a.wf", "--syntax").exits(0)
+    assert "broken-plugin" not in case.err

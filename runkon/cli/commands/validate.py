@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runkon.app import FileCheck
+from runkon.cli.checked_file import warn_about_plugins
 from runkon.cli.complaints import user_error
 from runkon.cli.files import CASES, workflow_files
 from runkon.cli.findings import finding_objects, show_findings
@@ -50,6 +51,8 @@ def command(session: Session, files: tuple[str, ...], *, strict: bool, syntax: b
     for path in workflow_files(session.app, files, with_cases=True):
         try:
             report.take(path, _checked(session, path, known, is_syntax=syntax))
+            if not syntax:
+                report.warn(session.app.around(path).loaded.warnings)
         except UserError as error:
             report.unreadable(path, error)
     return report.close()
@@ -72,6 +75,12 @@ class _Report:
         self._is_syntax = is_syntax
         self._files: list[JsonValue] = []
         self._exit = EXIT_OK
+        self._told: set[str] = set()
+
+    def warn(self, warnings: tuple[str, ...]) -> None:
+        """Plugins that could not be loaded, each named once: what they would have brought is missing."""
+        warn_about_plugins(self._session, tuple(one for one in warnings if one not in self._told))
+        self._told |= {*warnings}
 
     def take(self, path: Path, check: FileCheck | CaseCheck) -> None:
         """A file that could be read."""

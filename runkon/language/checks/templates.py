@@ -96,11 +96,16 @@ def _unclosed(text: str, span: Span, scope: Scope, context: Context) -> Iterator
 def _has_no_value(piece: Placeholder, scope: Scope, context: Context) -> bool:
     if not _VARIABLE.fullmatch(piece.name):
         return True  # `{{#if x}}` and the like: there is no such syntax
-    if is_given(piece.name, scope, context):
+    if is_given(piece.name, scope, context) or _is_of_an_item(piece, context):
         return False
     if len(piece.parts) > 1:
         return bool(fault_of(piece.parts, scope, context) or _not_in_schema(piece.parts, scope, context))
     return not (scope.exports or scope.opaque or piece.name in scope.exported)
+
+
+def _is_of_an_item(piece: Placeholder, context: Context) -> bool:
+    """`item.id` and the like: whatever file calls this workflow by a `foreach` gives them."""
+    return len(piece.parts) > 1 and piece.parts[0] == "item" and "item" not in context.producers
 
 
 def _not_in_schema(parts: tuple[str, ...], scope: Scope, context: Context) -> str | None:

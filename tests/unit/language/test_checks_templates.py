@@ -22,6 +22,7 @@ SCRIPT = 'script s { run = "echo %s" }'
         'W{ script s { run = "echo {{workflow.run_id}}" } }',
         'W{ script s { run = "a {{ b" } }',
         'W{ foreach t { over = runs max_parallel = 1 workflow = w2 inputs = { id = "{{item.id}}" } } } workflow w2 { }',
+        'W{ script s { run = "echo {{item.id}} {{item.kind}}" } }',  # whoever goes through items with it gives them
     ],
 )
 def test_what_may_have_a_value_is_left_alone(codes, text: str) -> None:

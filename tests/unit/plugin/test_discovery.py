@@ -289,6 +289,15 @@ def test_a_misspelt_hook_is_an_error_with_the_closest_name(marked):
     assert raised.value.help == "did you mean `runkon_register_executors`?"
 
 
+def test_register_takes_one_thing_and_says_so(tmp_path):
+    folder = tmp_path / ".runkon" / "plugins"
+    folder.mkdir(parents=True)
+    hook = "@hookimpl\ndef runkon_register_reducers(register):\n    register('longest', max)\n"
+    (folder / "two.py").write_text(f"from runkon import hookimpl\n\n{hook}")
+    (warning,) = load_plugins(project=tmp_path).warnings
+    assert "`register` of `runkon_register_reducers` takes one thing, which has its own name" in warning
+
+
 def test_a_marked_function_of_any_other_name_is_an_unknown_hook():
     made = types.ModuleType("typo")
 
