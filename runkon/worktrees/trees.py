@@ -16,7 +16,7 @@ from runkon.model.failures import StepFailure
 from runkon.model.ids import StepPath
 from runkon.model.worktrees import Merge, Worktree
 from runkon.worktrees.git import Git, GitFailed, NoGit, alone
-from runkon.worktrees.merging import Merging
+from runkon.worktrees.merging import BY_HAND, Merging
 from runkon.worktrees.snapshots import commit_all, snapshot
 
 OLDEST = (2, 38)  # of git: the first with `merge-tree --write-tree`
@@ -100,11 +100,15 @@ class GitWorktrees:
     def drop_all(self, run: str, around: Path, kept: Sequence[Path]) -> None:
         folder = self._root / run
         with suppress(RunkonError, OSError):
-            if not folder.is_dir():
-                return
-            for one in sorted(folder.iterdir()):
-                if one not in kept:
-                    self.drop(Worktree(around, one, f"runkon/{run}/{one.name}"))
+            names = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
+            refs = Git(around).run(
+                "for-each-ref", "--format=%(refname)", f"refs/heads/runkon/{run}", f"refs/runkon/{run}"
+            )
+            for ref in refs.splitlines():  # of those whose folder is gone already
+                names.add(ref.partition(f"runkon/{run}/")[2].partition("/")[0].removesuffix(BY_HAND))
+            for name in sorted(names):
+                if folder / name not in kept:
+                    self.drop(Worktree(around, folder / name, f"runkon/{run}/{name}"))
 
     # ── the repository ────────────────────────────────────────────────────────────────────────────
     @contextmanager

@@ -313,9 +313,12 @@ def test_what_is_dropped_leaves_no_trace(tree: Path) -> None:
 def test_the_end_of_a_run_leaves_what_is_kept(tree: Path) -> None:
     worktrees, kept = made(tree, "kept")
     made(tree, "left")
+    _, half = made(tree, "half")
+    git(tree, "worktree", "remove", str(half.folder))
     worktrees.drop_all(RUN, tree, [kept.folder])
     assert [one.name for one in kept.folder.parent.iterdir()] == ["kept"]
     assert worktrees.is_there(kept)
+    assert git(tree, "branch", "--format=%(refname:short)").split() == ["main", kept.branch]
 
 
 def test_names_are_those_of_steps_and_differ() -> None:
