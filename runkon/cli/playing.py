@@ -11,7 +11,7 @@ from runkon.cli.complaints import user_error
 from runkon.cli.leg import Watched, can_prompt, first_words, output_lines, watch
 from runkon.cli.presenters import Picture
 from runkon.cli.recording import cassette_path
-from runkon.cli.run_state import short_id
+from runkon.cli.run_state import short_id, state_left
 from runkon.cli.session import Session
 from runkon.errors import EXIT_FAILED, EXIT_OK, UserError
 from runkon.language.columns import visible
@@ -20,7 +20,7 @@ from runkon.model.output import JsonValue
 from runkon.model.records import RunRecord
 from runkon.replaying import Played, Source, shown_path
 from runkon.views.ending import ending
-from runkon.views.times import counted
+from runkon.views.times import counted, money
 
 
 def is_file(target: str) -> bool:
@@ -28,8 +28,9 @@ def is_file(target: str) -> bool:
     return target.endswith(".json") or "/" in target or Path(target).is_file()
 
 
-def play(session: Session, source: Source, mode: str, *, events: str | None = None) -> int:
-    """Replay, and say how it went. The exit code is that of the new run, 1 if it differs from the record."""
+def play(session: Session, source: Source, mode: str, *, events: str | None = None, as_run: bool = False) -> int:
+    """Replay, and say how it went; with `as_run` JSON is that of a run. The exit code is that of the new run, 1 if it
+    differs from the record."""
     replaying, kept = session.app.replaying, list[Played]()
     title = f"{source.program.workflow.name} · {source.program.source.path} · replay of {source.of}"
     for note in source.notes:
@@ -49,7 +50,7 @@ def play(session: Session, source: Source, mode: str, *, events: str | None = No
         return played.run
 
     def conclude(_run: RunRecord) -> int:
-        return told(session, kept[0], source)
+        return told(session, kept[0], source, as_run=as_run)
 
     return watch(
         session, execute, events=events, picture=Picture(title, {}), conclude=conclude if mode != "fill" else None
@@ -70,12 +71,13 @@ def verify(session: Session, run: RunID) -> int:
     return EXIT_OK if played.divergence is None else EXIT_FAILED
 
 
-def told(session: Session, played: Played, source: Source) -> int:
+def told(session: Session, played: Played, source: Source, *, as_run: bool = False) -> int:
     """Say how a strict replay ended."""
     console, run = session.console, played.run
     console.flush()
     if session.as_json:
-        console.data(_as_json("runkon.replay/1", played))
+        found = _as_json("runkon.replay/1", played)
+        console.data(_run_as_json(session, run) | {"replay": found} if as_run else found)
     if played.divergence is not None:
         if not session.as_json:
             _show_divergence(session, played, source.of)
@@ -89,7 +91,8 @@ def told(session: Session, played: Played, source: Source) -> int:
         console.note(ending(run, steps, short_id(session.app, run.id), run.status, with_time=False).headline)
         if played.end is not None:
             console.note(f"the record ends at {visible(str(played.end.path))}")
-        console.note(f"as recorded: {_extent(played)}; nothing was called")
+        saved = f"; saved: {money(played.saved_usd)}" if played.saved_usd else ""
+        console.note(f"as recorded: {_extent(played)}; nothing was called{saved}")
         console.note(f"next: runkon show {short_id(session.app, run.id)}")
     return EXIT_OK if played.end is not None else exit_code(run)
 
@@ -140,6 +143,12 @@ def _as_json(schema: str, played: Played) -> dict[str, JsonValue]:
     }
 
 
+def _run_as_json(session: Session, run: RunRecord) -> dict[str, JsonValue]:
+    from runkon.views.run_object import run_object  # late: where it was asked for
+
+    return run_object(run, session.app.store.steps(run.id), state=state_left(session.app, run.id))
+
+
 def _on_created(session: Session, watched: Watched, title: str, run: RunID) -> None:
     watched.say(first_words(run, title))
     for envelope in session.app.store.events(run):
@@ -158,4 +167,4 @@ def play_file(
     path = root / cassette_path(session.settings, session.answers, file.stem)
     cassette = read(path, root)
     source = app.replaying.of_cassette(cassette, shown_path(path), options, file=file, inputs=inputs)
-    return play(session, source, str(session.answers["replay"]), events=events)
+    return play(session, source, str(session.answers["replay"]), events=events, as_run=True)

@@ -104,6 +104,9 @@ def test_the_cassette_answers_the_whole_review(review: Project) -> None:
 def test_the_cassette_needs_no_settings_and_no_runtime(project: Project) -> None:
     words = ["run", str(FOLDER / "review.wf"), "--cassette", str(FOLDER / CASSETTE), "--replay", "strict"]
     assert "verdict = Nothing blocks it any more.\n" in project.runkon(*words)
+    run = as_json(project, *words)
+    assert (run["schema"], run["outputs"]["decision"]) == ("runkon.run/1", "approved")
+    assert (run["replay"]["identical"], run["replay"]["answered"]) == (True, 13)
 
 
 def test_an_edited_prompt_is_named(review: Project) -> None:
