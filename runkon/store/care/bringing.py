@@ -9,6 +9,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +57,22 @@ def bring(writer: Writer, path: Path, file: Path, root: Path) -> Brought:
     if not is_run_id(was):
         raise _damaged(file, f"`{was}` is not the id of a run")
     events, _ = readable(file, was)
-    if (here := _events(path, was)) and _same(here, events):
-        return Brought(was, was, is_new=False)
-    run = new_run_id() if _is_taken(path, was) else was
+    begun = _begun(events, root)
+    while True:  # once more if somebody else has brought a run of that id in between
+        if (here := _events(path, was)) and _same(here, events):
+            return Brought(was, was, is_new=False)
+        run = new_run_id() if _is_taken(path, was) else was
+        if writer.transaction(partial(_write, file=file, tables=tables, run=run, begun=begun)):
+            return Brought(run, was, is_new=True)
+
+
+def _begun(events: Sequence[Envelope], root: Path) -> str:
+    """The first event as it is written here."""
     first = events[0].event
     assert isinstance(first, RunCreated)
     config = {**first.config, **_of_here(root)}
     ids = {name: codec.text_id(text) for name, text in first.sources.items()}
-    begun = codec.run_created(replace(first, config=config), ids)
-    writer.transaction(lambda cursor: _write(cursor, file, tables, run, begun))
-    return Brought(run, was, is_new=True)
+    return codec.run_created(replace(first, config=config), ids)
 
 
 def _of_here(root: Path) -> dict[str, JsonValue]:
@@ -127,8 +134,11 @@ def _same(here: Sequence[Envelope], there: Sequence[Envelope]) -> bool:
 
 
 def _write(
-    cursor: sqlite3.Cursor, file: Path, tables: Mapping[str, Sequence[dict[str, Any]]], run: RunID, begun: str
-) -> None:
+    cursor: sqlite3.Cursor, *, file: Path, tables: Mapping[str, Sequence[dict[str, Any]]], run: RunID, begun: str
+) -> bool:
+    """False, and nothing is written, if a run has this id by now."""
+    if cursor.execute(sql.SELECT_LAST, (run,)).fetchone() is not None:
+        return False
     for table, found in tables.items():
         cursor.execute(f"SELECT * FROM {table} LIMIT 0")
         if found and set(found[0]) != {column[0] for column in cursor.description}:
@@ -151,6 +161,7 @@ def _write(
         cursor.execute(sql.INSERT_ARTIFACT, tuple(one[name] for name in sql.ARTIFACT_COLUMNS))
     for one in tables["artifact_refs"]:
         cursor.execute(sql.INSERT_ARTIFACT_REF, (one["artifact"], number, one["role"]))
+    return True
 
 
 def _insert(cursor: sqlite3.Cursor, table: str, row: Mapping[str, Any]) -> None:
