@@ -77,12 +77,13 @@ class Source(NamedTuple):
 
 class Played(NamedTuple):
     """What came of it: the new run, the first difference, how many attempts were answered, and, where the run that was
-    replayed had come no further, where it ends."""
+    replayed had come no further, where it ends; `saved_usd` is what the answers had cost when they were paid."""
 
     run: RunRecord
     divergence: Divergence | None
     answered: int
     end: Miss | None = None
+    saved_usd: float = 0.0
 
 
 class Replaying:
@@ -230,7 +231,7 @@ class Replaying:
             record = self._in_memory(source, config, executors, sinks, control, on_created, progress)
         end = next((miss for miss in replay.misses if miss.is_end), None)
         divergence = of_misses(replay.misses, source.cassette) if mode == STRICT else None
-        return Played(record, divergence, replay.answered, end)
+        return Played(record, divergence, replay.answered, end, round(replay.saved_usd, 6))
 
     def verify(self, run: RunID) -> Played:
         """Replay a run strictly and compare the two records. Raises as `of_run`."""

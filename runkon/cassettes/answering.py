@@ -84,6 +84,7 @@ class Replay:
         self.mode = mode
         self.misses: list[Miss] = []
         self.answered = 0
+        self.saved_usd = 0.0  # what the answers had cost
         self._stop = stop
         self._lock = threading.Lock()
         self._by_path: dict[StepPath, list[Answer]] = defaultdict(list)
@@ -121,6 +122,7 @@ class Replay:
             if found is not None:
                 self._taken.add(id(found))
                 self.answered += 1
+                self.saved_usd += cost_of(found.output)
                 return found
             miss = Miss(path, turn, asked, here or (mine[-1] if mine else None), reads, self._ends_at(here))
             self.misses.append(miss)
@@ -159,6 +161,12 @@ class Replay:
     def stop(self) -> None:
         """End the run: nothing is answered any more."""
         self._stop()
+
+
+def cost_of(output: Output | None) -> float:
+    """What an answer had cost, as far as it is known."""
+    usage = None if output is None else output.usage
+    return 0.0 if usage is None else usage.cost_usd or 0.0
 
 
 def _all_the_same(_seen: Seen | None) -> bool:

@@ -17,7 +17,7 @@ from runkon.errors import EXIT_ENVIRONMENT, EXIT_USAGE, UserError
 from runkon.model.ids import RunID, StepPath
 from runkon.model.items import ItemsCollected, ListedItem
 from runkon.model.json_text import dumps
-from runkon.model.output import EMPTY, JsonValue, Output
+from runkon.model.output import EMPTY, JsonValue, Output, Usage
 from runkon.model.records import GateAnswer, Seen, StepError, StepInfo
 from runkon.schemas.checking import shown
 
@@ -81,6 +81,7 @@ def _answer(one: Answer) -> dict[str, JsonValue]:
             "values": dict(one.output.values) or None,
             "text": one.output.text or None,
             "degraded": one.output.degraded or None,
+            "cost_usd": (one.output.usage.cost_usd or None) if one.output.usage is not None else None,
         }
     return _without_none(
         {
@@ -183,7 +184,7 @@ def _read_output(one: Mapping[str, Any]) -> Output:
         frozenset(_texts(one, "markers")),
         _in(one, "context", str, ""),
         _in(one, "values", dict, EMPTY),
-        None,
+        Usage(cost_usd=_in(one, "cost_usd", float)) if "cost_usd" in one else None,
         _in(one, "degraded", bool, False),
         _in(one, "text", str, ""),
     )

@@ -12,6 +12,7 @@ from runkon.cli.console import json_text
 from runkon.cli.exit_codes import exit_code
 from runkon.cli.presenters import Picture, PlainLines, Presenter
 from runkon.cli.run_state import ask_lines_of, open_gates_of, short_id, state_left
+from runkon.cli.savings import with_savings
 from runkon.cli.session import Session
 from runkon.cli.signals import carry_out
 from runkon.cli.streams import open_outlet, undelivered, unwritten
@@ -105,7 +106,7 @@ def report(session: Session, run: RunRecord, *, owns_stdout: bool = False) -> in
     console = session.console
     steps = session.app.store.steps(run.id)
     short = short_id(session.app, run.id)
-    end = ending(run, steps, short, run.status, with_time=console.live)
+    end = with_savings(session.app, run, steps, ending(run, steps, short, run.status, with_time=console.live))
     if run.status is RunStatus.FAILED:
         _show_failures(session, run, steps, end)
     console.flush()

@@ -167,3 +167,31 @@ def test_no_secret_and_no_unlisted_variable_is_in_a_file(case: Case) -> None:
     for word in (secret, private):
         assert [path.name for path in files if word.encode() in path.read_bytes()] == []
         assert word not in case.out + case.err
+
+
+CACHED = """
+workflow x {
+  call a { executor = "agent" cache = true }
+  call workflow k { cache = true }
+  script b { run = "test -e fixed" }
+}
+workflow k { call c { executor = "agent" } }
+"""
+
+
+def test_what_was_not_paid_again_is_said_at_its_price(case: Case) -> None:
+    made(case, CACHED).run("run", "x.wf").exits(1)
+    assert "$0.80" in case.err
+    assert "saved" not in case.err
+    case.file("fixed", "").run("resume").exits(0)
+    assert "$0.80 · saved: $0.80 kept" in case.err
+    case.run("show", "@last").exits(0)
+    assert "saved: $0.80 kept" in case.out
+    case.run("run", "x.wf", "--record").exits(0)
+    assert "saved: $0.80 from the cache" in case.err
+    case.run("run", "x.wf", "--no-cache", "--record").exits(0)
+    assert "saved" not in case.err
+    case.run("replay", "@last").exits(0)
+    assert "as recorded: 3 answers; nothing was called; saved: $0.80" in case.err
+    case.run("replay", ".runkon/cassettes/x.json").exits(0)
+    assert "nothing was called; saved: $0.80" in case.err

@@ -24,6 +24,7 @@ from runkon.cli.run_state import (
     step_named,
     true_status,
 )
+from runkon.cli.savings import with_savings
 from runkon.cli.session import Session
 from runkon.cli.tree_text import tree_text
 from runkon.errors import EXIT_USAGE, UserError
@@ -74,7 +75,7 @@ def command(session: Session, run: str, step: str | None, *, source: bool, promp
 def _show_run(session: Session, run: RunRecord, steps: Sequence[StepRecord]) -> None:
     console, status = session.console, status_of(run, steps)
     short = short_id(session.app, run.id)
-    end = ending(run, steps, short, status, with_time=True)
+    end = with_savings(session.app, run, steps, ending(run, steps, short, status, with_time=True))
     console.result(console.paint_out("bold", visible(f"{run.workflow} · {run.file} · run {run.id}")))
     console.result(console.paint_out(_STYLE.get(status, "info"), end.headline))
     for name, value in _facts(run):

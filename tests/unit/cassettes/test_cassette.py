@@ -120,7 +120,7 @@ def test_a_file_gives_back_what_it_was_made_of_in_another_folder(tmp_path: Path)
     assert RUN not in text
     found = read(here / "deep" / "w.json", there)
     first, second = found.answers
-    assert first.output == Output(frozenset({"m"}), f"in {there}/src", {"n": 1.5}, None, False, "text")
+    assert first.output == Output(frozenset({"m"}), f"in {there}/src", {"n": 1.5}, Usage(cost_usd=1.0), False, "text")
     assert first.asked == made.answers[0].asked
     assert (first.seen, second.error) == (made.answers[0].seen, made.answers[1].error)
     assert [one._replace(run=RUN) for one in found.decisions] == list(made.decisions)
