@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from runkon.engine.gate_terms import options_of
 from runkon.engine.scheduler import in_background
 from runkon.errors import RunkonError
 from runkon.model.decisions import (
@@ -49,6 +50,8 @@ class Polling:
         self._node = node
         self._scope = scope
         self._gate = gate
+        self._prompt = None if node.prompt is None else scope.env.at(gate.path).render(node.prompt)
+        self._options = dict(options_of(node, scope.env))
         self._wake = wake
         self._lock = threading.Lock()
         self._is_over = False
@@ -112,10 +115,10 @@ class Polling:
             type=node.type,
             occurrence=self._gate.occurrence,
             params={
-                "prompt": node.prompt,
+                "prompt": self._prompt,
                 "min_approvals": node.min_approvals,
                 "mode": node.mode,
-                "options": dict(node.choices or ()),
+                "options": self._options,
                 "approvers": list(node.approvers),
                 "timeout": node.timeout / 1000,
                 "identity": node.identity,

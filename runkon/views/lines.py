@@ -104,6 +104,7 @@ _REASONS = {
     "interrupt": "it did not stop when told to",
     "fail_fast": "another branch failed",
     "until_reached": "the block needed no more answers",
+    "dependency": "it waits for an item that failed",
     "budget": "a limit of the run left no room for it",
     "run_timeout": "the run took longer than its timeout",
     "always_grace": "the always block took longer than its grace",

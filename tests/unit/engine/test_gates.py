@@ -453,6 +453,15 @@ class Answers:
         return answer
 
 
+def test_a_resolver_is_asked_with_what_stands_in_the_prompt() -> None:
+    resolver = Answers(Approved("green"))
+    gate = 'gate pr_checks { prompt = "{{pr}}: {{score.names}}?" options = score.labels }'
+    Play(f'inputs {{ pr default = "7" }} call score {gate}', resolvers={"pr_checks": resolver}).leg()
+    (asked,) = resolver.asked
+    assert asked.params["prompt"] == '7: ["a", "b", 3]?'
+    assert asked.params["options"] == {"x": "one"}
+
+
 @pytest.mark.parametrize(
     ("last", "expected"),
     [
