@@ -13,9 +13,9 @@ from runkon.store.care.capsule import without_places
 @pytest.mark.parametrize(
     ("folder", "text", "expected"),
     [
-        ("/home/a/project", "in /home/a/project/x.wf", "in ./x.wf"),
-        ("/home/a/project", "in /home/a/project", "in ."),
-        ("/home/a/project", "in /home/a/project-2/x.wf", "in /home/a/project-2/x.wf"),
+        ("/place/project", "in /place/project/x.wf", "in ./x.wf"),
+        ("/place/project", "in /place/project", "in ."),
+        ("/place/project", "in /place/project-2/x.wf", "in /place/project-2/x.wf"),
         ("/", "in /etc/x.wf", "in /etc/x.wf"),
     ],
 )
