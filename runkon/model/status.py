@@ -30,9 +30,3 @@ class StepStatus(StrEnum):
 
 
 TERMINAL_RUN = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED})
-TERMINAL_STEP = frozenset(
-    {StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.SKIPPED, StepStatus.TIMED_OUT, StepStatus.CANCELLED}
-)
-RESUMABLE_RUN = frozenset(
-    {RunStatus.PENDING, RunStatus.INTERRUPTED, RunStatus.WAITING, RunStatus.FAILED, RunStatus.RUNNING}
-)

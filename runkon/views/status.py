@@ -20,7 +20,6 @@ SIGNS = {
     StepStatus.CANCELLED: "⊘",
     StepStatus.INTERRUPTED: "⊘",
 }
-OPEN_RUN = frozenset({RunStatus.RUNNING, RunStatus.CANCELLING, RunStatus.WAITING})
 OPEN_STEP = frozenset({StepStatus.RUNNING, StepStatus.WAITING, StepStatus.BACKOFF})
 BLOCKS = frozenset({"parallel", "foreach", "item", "graph", "call_workflow"})  # kinds whose work is done below them
 BAD_STEP = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT})
