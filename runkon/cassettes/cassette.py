@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 
 from runkon.frozen import value_class
 from runkon.model import events as ev
+from runkon.model.costs import is_cost
 from runkon.model.ids import StepPath
 from runkon.model.items import ItemsCollected
 from runkon.model.output import EMPTY, JsonValue, Output
@@ -181,4 +182,4 @@ def lists_in(envelopes: Iterable[ev.Envelope]) -> tuple[ItemsCollected, ...]:
 
 def decisions_of(answers: Sequence[GateAnswer]) -> tuple[GateAnswer, ...]:
     """The answers to gates, but those about attempts that nobody saw the end of."""
-    return tuple(one for one in answers if not one.gate.startswith("unknown:"))
+    return tuple(one for one in answers if not (one.gate.startswith("unknown:") or is_cost(one)))

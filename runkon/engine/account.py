@@ -62,7 +62,9 @@ class Wanted(NamedTuple):
 class Account:
     """The sums. Not safe for concurrent use."""
 
-    def __init__(self) -> None:
+    def __init__(self, said: Mapping[int, float] | None = None) -> None:
+        self.said = said or {}  # by the number of the event that began a call: what people say it has cost, in dollars
+        self._begun: dict[StepPath, int] = {}
         self.cost = 0
         self.calls = 0  # begun or about to begin
         self.tokens = 0
@@ -95,6 +97,8 @@ class Account:
         if reserve is None:
             return
         cost = None if usage is None or usage.cost_usd is None else round(usage.cost_usd * MICRO)
+        if cost is None and (said := self.said.get(self._begun.pop(path, 0))) is not None:
+            cost, how = round(said * MICRO), CLOSED
         used = 0 if usage is None else usage.input_tokens + usage.output_tokens
         is_free = how == CLOSED and not reserve.metered
         if how == UNKNOWN:
@@ -115,6 +119,8 @@ class Account:
     def read(self, envelopes: Iterable[ev.Envelope]) -> None:
         """Take over what earlier legs have recorded, events of the kinds `TOLD`. What they left open is lost."""
         for envelope in envelopes:
+            if isinstance(envelope.event, ev.AttemptStarted):
+                self._begun[envelope.event.path] = envelope.seq
             self._take(envelope.event)
         for path in tuple(self.open):
             self.end(path, None, UNKNOWN)

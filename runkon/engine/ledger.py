@@ -9,15 +9,16 @@ any more, and the run, or the called workflow, ends. An attempt's end settles it
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from runkon.engine.account import Account, Past, Reserve, Wanted, is_at_or_below, within
+from runkon.engine.account import TOLD, Account, Past, Reserve, Wanted, is_at_or_below, within
 from runkon.engine.answers import Failed
 from runkon.engine.cancellation import BUDGET, CHILD_BUDGET, CancelReason, Waiter
 from runkon.engine.ends import Stopped
 from runkon.engine.limits import MICRO, Limits, limits_of
 from runkon.engine.plan import ALWAYS
+from runkon.model.costs import costs_said
 from runkon.model.events import Note
 from runkon.model.ids import is_in_always
 from runkon.model.records import StepError
@@ -30,17 +31,18 @@ if TYPE_CHECKING:
     from runkon.model.events import Envelope
     from runkon.model.ids import StepPath
     from runkon.model.output import Usage
-    from runkon.model.ports import Recorder
+    from runkon.model.ports import Recorder, RunStore
+    from runkon.model.records import RunRecord
 
 End: TypeAlias = Callable[[CancelReason], object]
 DEFAULT_TOKENS = 4_000
 WARN_AT = 0.8
 
 
-def open_ledger(meta: Meta, config: RunConfig, told: Iterable[Envelope]) -> Ledger:
-    """The ledger of a leg; `told` are the events of the legs before, of the kinds `account.TOLD`."""
-    past = list(told)
-    account = Account()
+def open_ledger(meta: Meta, config: RunConfig, store: RunStore, record: RunRecord) -> Ledger:
+    """The ledger of the next leg: what earlier ones have spent, and what people said of calls that nobody knew."""
+    past = list(store.events_of(record.id, TOLD)) if record.seq > 1 else []
+    account = Account(costs_said(store.gate_answers(record.id)) if past else None)
     account.read(past)
     return Ledger(Book(limits_of(meta, config), account), config, past)
 
@@ -142,7 +144,7 @@ class Ledger:
     # ── called workflows ──────────────────────────────────────────────────────────────────────────
     def enter(self, path: StepPath, limits: Limits, end: End) -> None:
         """The workflow at `path` begins, or goes on, with limits of its own; `end` is told if they leave no room."""
-        account = Account()
+        account = Account(self._books[0].account.said)
         if not any(is_at_or_below(path, call) for call in self._anew):
             account.read(self._past.within(path))
         with self._lock:

@@ -288,10 +288,9 @@ class Runner:
         meta = program.workflow.meta
         if config.dry_run or not (config.has_limits or own_limits(meta) is not None or limits_below(program)):
             return None
-        from runkon.engine.account import TOLD  # late: most runs have no limits
-        from runkon.engine.ledger import open_ledger
+        from runkon.engine.ledger import open_ledger  # late: most runs have no limits
 
-        return open_ledger(meta, config, self._store.events_of(record.id, TOLD) if record.seq > 1 else ())
+        return open_ledger(meta, config, self._store, record)
 
     def _under(self, lease: Lease, held: str | None, begun: Beginning, config: RunConfig, seq: int) -> Beginning:
         """The beginning, with what only the holder of `lease` can see to; `held` is who had the run before, `seq` the

@@ -195,3 +195,32 @@ def test_what_was_not_paid_again_is_said_at_its_price(case: Case) -> None:
     assert "as recorded: 3 answers; nothing was called; saved: $0.80" in case.err
     case.run("replay", ".runkon/cassettes/x.json").exits(0)
     assert "nothing was called; saved: $0.80" in case.err
+
+
+def test_the_ledger_names_what_nobody_knows_and_takes_what_somebody_does(case: Case) -> None:
+    text = """workflow x { meta { budget_usd = 1 }
+      call a { executor = "agent" max_cost_usd = 0.4 }
+      call s { executor = "silent" max_cost_usd = 0.5 }
+      call c { executor = "agent" max_cost_usd = 0.4 } }"""
+    made(case, text).run("run", "x.wf").exits(7)
+    case.run("ledger", "@last").exits(0)
+    assert [line.split() for line in case.out.splitlines()][1:] == [
+        ["3", "a", "1", "agent", "$0.40", "$0.40", "provider"],
+        ["5", "s", "1", "silent", "$0.50", "?", "unknown"],
+        ["spent:", "≥", "$0.40", "(1", "unpriced)"],
+    ]
+    case.run("ledger", "set", "@last", "3", "--cost", "0.1").exits(2)
+    assert "the cost of entry 3 is known: provider" in case.err
+    case.run("ledger", "@last", "--cost", "1").exits(2)
+    case.run("resume").exits(7)
+    case.run("ledger", "set", "@last", "5", "--cost", "0.1", "--as", "kim").exits(0)
+    assert "spent: $0.50" in case.out
+    case.run("ledger", "set", "@last", "5", "--cost", "0.2").exits(2)
+    case.run("resume").exits(0)
+    found = json.loads(case.run("ledger", "@last", "--json").exits(0).out)["ledger"]
+    assert [(one["path"], one["spent_usd"], one["source"]) for one in found] == [
+        ("a", 0.4, "provider"),
+        ("s", 0.1, "user"),
+        ("c", 0.4, "provider"),
+    ]
+    case.run("db", "check").exits(0)

@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "explain": "say why a step ran, was skipped, retried, reused or failed",
     "export": "write a run to a file of its own",
     "import": "take in a run that was exported elsewhere",
+    "ledger": "list what each call of a run has cost",
     "db": "look after the database: check, copy, repair rows, clear waste",
     "plugins": "list plugins and what they bring",
     "doctor": "check the installation and the project",
