@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from runkon.app import App
     from runkon.language.program import CheckedWorkflow
 
+_MOST = 8  # names in one message
+
 
 class Meant(NamedTuple):
     """The gate that somebody decides. `record` is None while it is not open, `occurrence` 0 for every opening."""
@@ -207,13 +209,18 @@ def _not_waiting(app: App, run: RunRecord, message: str, help: str | None = None
 
 def _ambiguous(app: App, run: RunRecord, found: Sequence[GateRecord]) -> UserError:
     found = sorted(found, key=lambda gate: gate.path)  # branches open theirs in any order
-    listed = ", ".join(f"`{gate.path}`" for gate in found)
     return UserError(
         "ambiguous-gate",
-        f"run `{run.id}` waits at several gates: {listed}",
+        f"run `{run.id}` waits at several gates: {some([gate.path for gate in found])}",
         help=f"name one of them, like {shlex.quote(f'{short_id(app, run.id)}:{found[0].path}')}",
         exit_code=EXIT_USAGE,
     )
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few of `names`, and how many there are besides: a `foreach` may wait at thousands of gates."""
+    left = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return ", ".join(f"`{name}`" for name in names[:_MOST]) + left
 
 
 # ── who says it ───────────────────────────────────────────────────────────────────────────────────

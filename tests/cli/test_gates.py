@@ -164,6 +164,16 @@ def test_of_several_open_gates_one_has_to_be_named(case):
     case.run("resume").exits(0)
 
 
+def test_of_many_open_gates_the_first_are_named(case):
+    case.wf("workflow w { foreach i in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] { gate human_review { name = g } } }")
+    case.run("run", "x.wf", "-q").exits(4)
+    case.run("approve", "@last").exits(2)
+    assert "`i[0]/g`, `i[1]/g`," in case.err
+    assert "`i[7]/g` and 2 more\n" in case.err
+    case.run("approve", "@last:g#*").exits(0)
+    case.run("resume", "-q").exits(0)
+
+
 def test_a_gate_whose_time_is_over_takes_no_decision(case):
     case.wf("workflow w { gate human_review { timeout = 1s on_timeout = continue } }").run("run", "x.wf").exits(4)
     wait_for(lambda: "its time was over at" in case.run("gates").out)

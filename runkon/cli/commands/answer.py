@@ -10,7 +10,7 @@ import click
 
 from runkon.app import App
 from runkon.cli.answering import decide, go_on, say
-from runkon.cli.deciding import Said, secret_names, secrets_of, user
+from runkon.cli.deciding import Said, secret_names, secrets_of, some, user
 from runkon.cli.options import VariableOption, as_pairs
 from runkon.cli.options import command as runkon_command
 from runkon.cli.run_state import is_held, now_ms, record_of, short_id, shown_steps
@@ -125,7 +125,7 @@ def _step_in_question(run: RunRecord, found: Sequence[StepRecord], gate: str, sh
             next=f"runkon show {short}",
             exit_code=EXIT_NOT_FOUND,
         )
-    listed = ", ".join(f"`{name}`" for name in names)
+    listed = some([*names])
     if gate:
         close = closest(gate, [*names])
         raise UserError(
