@@ -33,6 +33,7 @@ _OPTIONS = {
 }
 _REPEATED = frozenset({"that"})  # a test may expect several conditions
 _HEAD = ("TEST", "STRING", "LBRACE")
+_HEADS = (_HEAD, ("TEST", "NAME", "LBRACE"))  # the second is a mistake
 _BLOCK_WORDS = ("answer", "default", "decide", "expect")
 
 
@@ -163,6 +164,9 @@ class _Reading:
         if at == 0:
             label = 'expected `test "name" {`'
             return diagnose("unexpected-token", place, found=found_words(token), expected="", label=label)
+        if at == 1 and token.kind == "NAME":
+            label, write = "expected the name of the test in quotes", f'write `test "{token.text}" {{`'
+            return diagnose("unexpected-token", place, found=found_words(token), expected="", label=label, help=write)
         if token.kind == END and tokens[:3] and tuple(t.kind for t in tokens[:3]) == _HEAD:
             head = f"test {tokens[1].text}"
             return diagnose("unclosed-block", tokens[0].span(self._source.path), head=head)
@@ -210,7 +214,7 @@ class _Silent:
 
 def _parts(tokens: list[Token]) -> list[list[Token]]:
     """The tokens test by test, each with an end."""
-    starts = [at for at in range(len(tokens) - 2) if tuple(t.kind for t in tokens[at : at + 3]) == _HEAD]
+    starts = [at for at in range(len(tokens) - 2) if tuple(t.kind for t in tokens[at : at + 3]) in _HEADS]
     bounds = [0, *[at for at in starts if at > 0], len(tokens) - 1]
     last = tokens[-1]
     parts = []

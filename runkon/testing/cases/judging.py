@@ -7,14 +7,15 @@ from dataclasses import replace
 
 from runkon.engine.conditions import evaluate, same
 from runkon.engine.environment import Environment, RunFacts
+from runkon.engine.gate_terms import Verdict
 from runkon.engine.results import Results, StepResult
 from runkon.language import nodes
 from runkon.language.case_nodes import CaseBlock
 from runkon.language.diagnostics import Diagnostic, Severity
 from runkon.language.keys import all_statements, result_key
 from runkon.language.source import Span
-from runkon.model.events import StateSet
-from runkon.model.output import JsonValue
+from runkon.model.events import GateDecided, StateSet
+from runkon.model.output import JsonValue, Output
 from runkon.model.records import StepRecord
 from runkon.model.status import StepStatus
 from runkon.model.value_text import as_text
@@ -132,11 +133,14 @@ def _environment(run: TextRun) -> Environment:
     results = Results()
     own = {result_key(statement) for statement in all_statements(run.program.workflow)}
     calls = tuple(f"{step.path}/" for step in run.steps if step.info.kind in ("call_workflow", "item"))
+    decided = {event.path: event for event in run.events if isinstance(event, GateDecided)}
     for step in run.steps:
+        gate = decided.get(step.path) if step.status is StepStatus.TIMED_OUT else None
+        output = step.output if gate is None else _too_late(gate, step.ended_at or 0)
         is_hidden = step.info.key in own and str(step.path).startswith(calls)  # a called workflow's, of the same key
         if has_run(step) and not is_hidden:
             result = StepResult(
-                step.info.key, step.status, step.output, step.error, step.attempts, step.info.iteration,
+                step.info.key, step.status, output, step.error, step.attempts, step.info.iteration,
                 step.info.kind in ("parallel", "foreach"),
             )  # fmt: skip
             results.put(step.info.key, result)
@@ -147,6 +151,11 @@ def _environment(run: TextRun) -> Environment:
     }
     facts = RunFacts(run_id=str(run.record.id), workflow=run.record.workflow)
     return Environment(facts, dict(run.record.inputs), results, extras=extras)
+
+
+def _too_late(gate: GateDecided, at: int) -> Output:
+    """What a run reads of a gate that nobody decided in time: its record holds an error, and no output."""
+    return Verdict(gate.decision, gate.by, gate.via, at, gate.reason, is_late=True).output()
 
 
 def _channels(run: TextRun) -> dict[str, JsonValue]:

@@ -100,6 +100,18 @@ def test_a_mistake_in_one_test_leaves_the_others():
     assert [d.span.line for d in parsed.diagnostics] == [1, 3]
 
 
+def test_a_name_without_quotes_is_told_and_leaves_the_others():
+    parsed = read('test "a" { workflow = x }\ntest b { workflow = x }\ntest "c" { workflow = x }\n')
+    assert [case.name.text for case in parsed.cases] == ["a", "c"]
+    assert render_all(parsed.diagnostics, parsed.source).split("\n\n")[0] == (
+        "error[unexpected-token]: unexpected `b`\n"
+        "  ┌─ a.wftest:2:6\n"
+        "2 │ test b { workflow = x }\n"
+        "  │      ^ expected the name of the test in quotes\n"
+        '  = help: write `test "b" {`'
+    )
+
+
 def test_a_misspelt_block_is_told_the_word():
     parsed = read('test "a" { workflow = x expcet { } }\n')
     assert render_all(parsed.diagnostics, parsed.source).split("\n\n")[0] == (

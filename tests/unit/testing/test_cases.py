@@ -40,6 +40,7 @@ class Given(NamedTuple):
     program: CheckedWorkflow
     root: Path
     providers: dict
+    roots: tuple[Path, ...] = ()
 
 
 class Texts:
@@ -218,6 +219,14 @@ def test_decisions_come_in_their_time():
         """,
         "gated",
     )
+    assert said(found) == []
+
+
+def test_a_gate_that_nobody_decided_reads_as_in_the_run():
+    late = (
+        "that = human_review.timed_out and human_review.decision == human_review.status and not human_review.rejected"
+    )
+    found = one(f"default {{}} expect {{ status = failed {late} }}", "gated")
     assert said(found) == []
 
 
