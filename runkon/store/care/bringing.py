@@ -59,9 +59,10 @@ def bring(writer: Writer, path: Path, file: Path, root: Path) -> Brought:
     events, _ = readable(file, was)
     begun = _begun(events, root)
     while True:  # once more if somebody else has brought a run of that id in between
-        if (here := _events(path, was)) and _same(here, events):
+        is_taken = _is_taken(path, was)  # before the events are read: who comes in between is seen by the transaction
+        if is_taken and (here := _events(path, was)) and _same(here, events):
             return Brought(was, was, is_new=False)
-        run = new_run_id() if _is_taken(path, was) else was
+        run = new_run_id() if is_taken else was
         if writer.transaction(partial(_write, file=file, tables=tables, run=run, begun=begun)):
             return Brought(run, was, is_new=True)
 
