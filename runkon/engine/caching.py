@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from runkon.engine.open_step import OpenStep
     from runkon.model.ports import ActionExecutor, RunStore
 
-_DAMAGED = frozenset({"corrupt-run", "corrupt-artifact"})
+DAMAGED = frozenset({"corrupt-run", "corrupt-artifact"})  # errors of another run, which are none of this one
 
 
 def from_cache(attempts: OpenStep, name: str) -> StepResult | None:
@@ -80,7 +80,7 @@ def _found(past: RunStore, asked: Asked, oldest: int) -> Iterator[StepRecord]:
         try:
             found = _found_in(past, run, asked, oldest)
         except UserError as error:
-            if error.code not in _DAMAGED:
+            if error.code not in DAMAGED:
                 raise
         else:
             yield from found
@@ -91,7 +91,7 @@ def _found_in(past: RunStore, run: RunID, asked: Asked, oldest: int) -> Sequence
     if record is None or record.dry or record.config.get("replay") is not None:
         return ()
     paths = _last_asked(past, run)
-    steps = [step for step in past.steps(run) if paths.get(step.path) == asked.digest and _is_whole(step)]
+    steps = [step for step in past.steps(run) if paths.get(step.path) == asked.digest and is_whole(step)]
     return sorted((step for step in steps if (step.ended_at or 0) >= oldest), key=lambda one: -(one.ended_at or 0))
 
 
@@ -105,6 +105,7 @@ def _last_asked(past: RunStore, run: RunID) -> Mapping[StepPath, str]:
     return found
 
 
-def _is_whole(step: StepRecord) -> bool:
+def is_whole(step: StepRecord) -> bool:
+    """True for a result that may be given again: of a completed step, its own, and all of it."""
     is_own = step.cached_from is None and step.damage is None and not step.output.degraded
     return step.status is StepStatus.COMPLETED and is_own

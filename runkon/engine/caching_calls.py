@@ -16,19 +16,20 @@ from typing import TYPE_CHECKING
 from runkon.digest import hex_digest
 from runkon.engine.answers import Failed
 from runkon.engine.asking import asked_as, portable
+from runkon.engine.caching import DAMAGED, is_whole
 from runkon.engine.updates import judged
+from runkon.errors import UserError
 from runkon.language import lookup
 from runkon.language.keys import all_statements, call_schemas, step_options
 from runkon.language.nodes import AgentRef, CallStep, GateStep, ScriptStep
 from runkon.language.places import names_file
 from runkon.model.events import StepCompleted
 from runkon.model.failures import StepFailure
-from runkon.model.ids import StepPath
+from runkon.model.ids import RunID, StepPath
 from runkon.model.json_text import canonical, loads
 from runkon.model.output import JsonValue
 from runkon.model.records import Asked, StepRecord
 from runkon.model.secrets import redact_json
-from runkon.model.status import StepStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,21 +96,29 @@ def may_be_found(leg: Leg, path: StepPath) -> bool:
 
 
 def _found(past: RunStore, asked: Asked) -> Iterator[StepRecord]:
-    """Calls that asked this and completed, the newest first within each run."""
+    """Calls that asked this and completed, the newest first within each run. A run whose record is damaged answers
+    nothing."""
     for run in past.runs_asked(asked.request):
-        record = past.run(run)
-        if record is None or record.dry or record.config.get("replay") is not None:
-            continue
-        ends = {
-            one.event.path: one.event.asked
-            for one in past.events_of(run, {StepCompleted.kind})
-            if isinstance(one.event, StepCompleted)
-        }
-        steps = [step for step in past.steps(run) if (kept := ends.get(step.path)) and kept.digest == asked.digest]
-        for step in sorted(steps, key=lambda one: -(one.ended_at or 0)):
-            is_own = step.cached_from is None and step.damage is None and not step.output.degraded
-            if step.status is StepStatus.COMPLETED and is_own:
-                yield step
+        try:
+            found = _found_in(past, run, asked)
+        except UserError as error:
+            if error.code not in DAMAGED:
+                raise
+        else:
+            yield from found
+
+
+def _found_in(past: RunStore, run: RunID, asked: Asked) -> Sequence[StepRecord]:
+    record = past.run(run)
+    if record is None or record.dry or record.config.get("replay") is not None:
+        return ()
+    ends = {
+        one.event.path: one.event.asked
+        for one in past.events_of(run, {StepCompleted.kind})
+        if isinstance(one.event, StepCompleted)
+    }
+    steps = [step for step in past.steps(run) if (kept := ends.get(step.path)) and kept.digest == asked.digest]
+    return sorted(filter(is_whole, steps), key=lambda one: -(one.ended_at or 0))
 
 
 # ── the definition ────────────────────────────────────────────────────────────────────────────────

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,16 @@ def test_an_equal_call_gives_what_the_earlier_one_gave_without_any_step_inside(s
     assert second.record.outputs == first.record.outputs == {"n": 1, "said": "call 1"}
     assert (first.record.cost_usd, second.record.cost_usd, second.record.calls) == (1.0, 0.5, 1)
     assert last.path == "last"
+
+
+def test_a_damaged_record_of_another_run_gives_nothing_and_is_in_nobodys_way(tmp_path: Path) -> None:
+    counted, file = Counted(), tmp_path / "runs.db"
+    run(counted, SqliteRunStore(file))
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("UPDATE events SET payload = 'x' WHERE kind = 'step_completed' AND path = 'k'")
+        connection.commit()
+    assert run(counted, SqliteRunStore(file)).record.status == "completed"
+    assert counted.calls == ["k/ask", "last"] * 2
 
 
 def test_other_inputs_are_another_call(store: RunStore) -> None:
