@@ -32,6 +32,8 @@ class Found(Protocol):
     def program(self) -> CheckedWorkflow: ...
     @property
     def root(self) -> Path: ...
+    @property
+    def roots(self) -> tuple[Path, ...]: ...
 
 
 class Decisions:
@@ -40,7 +42,9 @@ class Decisions:
 
     def __init__(self, case: Case, found: Found, store: RunStore, run: RunID, clock: FakeClock) -> None:
         program = found.program
-        self._values = {block.span: filled_in(block, program, found.root) for block in case.blocks("decide")}
+        self._values = {
+            block.span: filled_in(block, program, found.roots or (found.root,)) for block in case.blocks("decide")
+        }
         self._needed = {gate.key: needed(gate) for gate in gates_of(program)}
         self._left = list(case.blocks("decide"))
         self._store = store
@@ -103,7 +107,7 @@ def early_decisions(case: Case, program: CheckedWorkflow, root: Path, run: RunID
         name, _, number = str(block.name).rpartition("/")[2].partition("#")
         occurrence = int(number) if number.isdigit() else numbers[name] // max(1, people.get(name, 1)) + 1
         numbers[name] += 1
-        values = filled_in(block, program, root)
+        values = filled_in(block, program, (root,))
         yield _said(block, values, run, name, occurrence, people.get(name, 1), at)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -34,11 +34,11 @@ def gate_of(block: CaseBlock) -> str:
     return str(block.name).partition("#")[0].rpartition("/")[2]
 
 
-def filled_in(block: CaseBlock, program: CheckedWorkflow, root: Path) -> dict[str, JsonValue]:
+def filled_in(block: CaseBlock, program: CheckedWorkflow, roots: Sequence[Path]) -> dict[str, JsonValue]:
     """The values of a block as the gate takes them. Raises UserError where they don't fill in its form."""
     values = values_of(block)
     node = next((gate for gate in gates_of(program) if gate.key == gate_of(block)), None)
-    schema = None if node is None else form_in([root], node, program)
+    schema = None if node is None else form_in(roots, node, program)
     if node is None or schema is None:
         return values
     texts = {name: as_text(value) for name, value in values.items()}
@@ -46,11 +46,11 @@ def filled_in(block: CaseBlock, program: CheckedWorkflow, root: Path) -> dict[st
     return cast("dict[str, JsonValue]", found)
 
 
-def check_forms(case: Case, program: CheckedWorkflow, root: Path) -> Iterator[Diagnostic]:
+def check_forms(case: Case, program: CheckedWorkflow, roots: Sequence[Path]) -> Iterator[Diagnostic]:
     """One error per block whose values are not those of the form."""
     for block in case.blocks("decide"):
         try:
-            filled_in(block, program, root)
+            filled_in(block, program, roots)
         except UserError as error:
             help = None if error.help is None else error.help.replace("give each as --set NAME=VALUE; ", "")
             yield Diagnostic(error.code, Severity.ERROR, error.message, block.name_span, help=help)

@@ -166,7 +166,8 @@ def _found(case: Case, source: SourceFile, workflows: Workflows) -> Found | list
     if refused:
         place = f"{refused[0].span.file}:{refused[0].span.line}"
         return [_error(refused[0].code, named.value.span, f"{refused[0].message} ({place})")]
-    return [*check_case(case, found.program), *check_forms(case, found.program, found.root)] or found
+    roots = found.roots or (found.root,)
+    return [*check_case(case, found.program), *check_forms(case, found.program, roots)] or found
 
 
 def _refused(case: Case, error: UserError) -> Diagnostic:
