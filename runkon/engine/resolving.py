@@ -118,7 +118,7 @@ class Polling:
                 "prompt": self._prompt,
                 "min_approvals": node.min_approvals,
                 "mode": node.mode,
-                "options": self._options,
+                "options": {**self._options},
                 "approvers": list(node.approvers),
                 "timeout": node.timeout / 1000,
                 "identity": node.identity,
