@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from runkon.model import events as ev
 from runkon.model.events import Envelope
 from runkon.model.gates import answer_for, ask_name
-from runkon.model.ids import StepPath
+from runkon.model.ids import StepPath, escape_key
+from runkon.model.items import ItemsCollected
 from runkon.model.output import JsonValue
 from runkon.model.records import GateAnswer, GateRecord, RunRecord, StepRecord
 from runkon.model.status import StepStatus
@@ -115,7 +116,8 @@ def _choice(one: Envelope, events: Sequence[Envelope]) -> dict[str, JsonValue]:
     event = one.event
     assert isinstance(event, ev.ChoiceMade)
     operands: list[JsonValue] = [
-        {"name": name, "value": value, "from": _origin(name, one.seq, events)} for name, value in event.operands.items()
+        {"name": name, "value": value, "from": _origin(name, one.seq, event.path, events)}
+        for name, value in event.operands.items()
     ]
     return {
         "seq": one.seq, "leg": one.leg, "path": event.path, "construct": event.construct, "text": event.text,
@@ -123,8 +125,8 @@ def _choice(one: Envelope, events: Sequence[Envelope]) -> dict[str, JsonValue]:
     }  # fmt: skip
 
 
-def _origin(operand: str, before: int, events: Sequence[Envelope]) -> str:
-    """Where a value came from that a condition saw."""
+def _origin(operand: str, before: int, reader: StepPath, events: Sequence[Envelope]) -> str:
+    """Where a value came from that a condition at `reader` saw."""
     key = operand.partition(".")[0]
     if key == "inputs":
         return "an input of the run"
@@ -132,6 +134,7 @@ def _origin(operand: str, before: int, events: Sequence[Envelope]) -> str:
         return f"of `{key}`"
     keys: dict[StepPath, str] = {}
     number: dict[StepPath, int] = {}
+    hidden = _hidden_from(reader, events)
     found = ""
     for one in events:
         if one.seq >= before:
@@ -139,6 +142,8 @@ def _origin(operand: str, before: int, events: Sequence[Envelope]) -> str:
         event = one.event
         info = getattr(event, "info", None)
         path: StepPath = getattr(event, "path", None) or StepPath("")
+        if path.startswith(hidden):
+            continue
         if info is not None:
             keys[path] = info.key
         if isinstance(event, ev.AttemptStarted):
@@ -146,6 +151,18 @@ def _origin(operand: str, before: int, events: Sequence[Envelope]) -> str:
         elif event.kind in _CLOSED and event.kind.startswith("step_") and keys.get(path) == key:
             found = _ended(event, path, number.get(path), one.leg)
     return found or ("an input of the run" if "." not in operand else f"`{key}` had not run")
+
+
+def _hidden_from(reader: StepPath, events: Sequence[Envelope]) -> tuple[str, ...]:
+    """How the paths of results begin that nothing at `reader` can see: inside other items, and other workflows."""
+    inside: set[str] = set()
+    for one in events:
+        event = one.event
+        if isinstance(event, ItemsCollected):
+            inside.update(f"{event.path}[{escape_key(item.key)}]/" for item in event.items)
+        elif getattr(getattr(event, "info", None), "kind", None) in ("item", "call_workflow"):
+            inside.add(f"{getattr(event, 'path', '')}/")
+    return tuple(sorted(prefix for prefix in inside if not reader.startswith(prefix)))
 
 
 def _ended(event: ev.Event, path: StepPath, number: int | None, leg: int) -> str:

@@ -9,7 +9,7 @@ import pytest
 from runkon.model import events as ev
 from runkon.model.events import Envelope, Event
 from runkon.model.ids import RunID, StepPath
-from runkon.model.items import ListedItem
+from runkon.model.items import ItemsCollected, ListedItem
 from runkon.model.output import Output, Usage
 from runkon.model.records import GateRecord, RunRecord, Seen, StepError, StepInfo, StepRecord
 from runkon.model.status import RunStatus, StepStatus
@@ -267,6 +267,31 @@ def test_a_value_is_told_with_the_step_that_gave_it() -> None:
             ],
         }
     ]  # fmt: skip
+
+
+def test_a_condition_of_an_item_saw_what_its_own_item_gave() -> None:
+    inner, kid = (
+        StepInfo("call", "b", "b", "a0", 0, "x.wf", 2, 5),
+        StepInfo("call_workflow", "k", "k", "a1", 0, "", 1, 1),
+    )
+    first, second, kids = StepPath("f[n%2Fa]/b"), StepPath("f[n%2Fb]/b"), StepPath("k/b")
+    events = envelopes(
+        made(ItemsCollected, StepPath("f"), (ListedItem("n/a", "a", "a"), ListedItem("n/b", "b", "b"))),
+        *(made(ev.AttemptStarted, path, 0, inner, "b") for path in (first, second, kids)),
+        *(made(ev.StepCompleted, path, Output()) for path in (first, second, kids)),
+        made(ev.StepCompleted, StepPath("k"), Output(), kid),
+        *(made(ev.ChoiceMade, StepPath(path), "if", "b.ok", {"b.ok": False}, result=False) for path in (
+            "f[n%2Fa]/if", "f[n%2Fb]/if", "if", "k/if"
+        )),
+    )  # fmt: skip
+    guards = (Guard("if", "f/if", 1), Guard("if", "if", 0), Guard("if", "k/if", 1))
+    lines = "\n".join(explain_lines(not_reached("f/a", "a", events, guards)))
+    assert [line.strip() for line in lines.splitlines() if "b.ok = " in line] == [
+        "b.ok = false  of `f[n%2Fa]/b`, attempt 1, completed in leg 1",
+        "b.ok = false  of `f[n%2Fb]/b`, attempt 1, completed in leg 1",
+        "b.ok = false  `b` had not run",
+        "b.ok = false  of `k/b`, attempt 1, completed in leg 1",
+    ]
 
 
 def test_a_step_nobody_came_to_names_the_condition() -> None:
