@@ -101,11 +101,10 @@ def read_options(settings: Mapping[str, JsonValue], who: str) -> Options:
 
 
 def described(settings: Mapping[str, JsonValue], who: str) -> dict[str, JsonValue]:
-    """What of a table an answer depends on: no credentials, no limits of time, no prices."""
+    """What of a table an answer depends on: no credentials, no limits of time, no prices. Nor
+    where it is: the same model at another port answers the same."""
     found: dict[str, JsonValue] = {name: settings[name] for name in _ON_RECORD if name in settings}
     table = _Table(settings, who)
-    if (base := table.url("base_url")) is not None:
-        found["base_url"] = without_credentials(base)
     servers: dict[str, JsonValue] = {}
     for name, given in table.tables("mcp").items():
         server = _server(name, given, who)

@@ -166,10 +166,10 @@ class Attempts(OpenStep):
         answer: Answer = early if early is not None else self.attempt(name, why=self.why)
         while isinstance(answer, Failed) and may_retry(options, answer, self.failures - 1):
             self.wait(schedule(self, answer))
-            self.previous = answer.error.message
+            self.learn(answer.error)
             answer = self.attempt(name, why="retry")
         if isinstance(answer, Failed) and options.fallback is not None:
-            self.previous = answer.error.message
+            self.learn(answer.error)
             answer = self.attempt(fallback(self.leaf, self.scope), why="fallback")
             if not isinstance(answer, Failed):
                 return complete(self, answer, is_degraded=True)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runkon.model.failures import REFUSALS
+
 if TYPE_CHECKING:
     from runkon.engine.account import Reserve
     from runkon.engine.plan import Leaf
     from runkon.engine.scheduler import Ticket
     from runkon.engine.scope import Scope
     from runkon.model.ids import StepPath
-    from runkon.model.records import StepRecord
+    from runkon.model.records import StepError, StepRecord
 
 
 class OpenStep:
     """One step that is not settled yet. `number` is that of the next attempt, `first` that of this leg's first one;
-    numbers go on from those of earlier legs. `previous` is the error of the last attempt, `elapsed_ms` its time; `why`
-    says what the next one follows, `failures` how many count against its retries."""
+    numbers go on from those of earlier legs. `previous` is the error of the last attempt, `elapsed_ms` its time;
+    `refused` is why the last answer was not accepted, also if a later attempt got none; `why` says what the next one
+    follows, `failures` how many count against its retries."""
 
     __slots__ = (
         "described",
@@ -31,6 +34,7 @@ class OpenStep:
         "prompt",
         "reads",
         "record",
+        "refused",
         "reserve",
         "scope",
         "ticket",
@@ -48,6 +52,7 @@ class OpenStep:
         self.path = path
         self.record = record
         self.previous: str | None = None
+        self.refused: str | None = None
         self.elapsed_ms = 0
         self.reads: set[str] | None = None  # names the last attempt asked for, once it has a request
         self.described: frozenset[str] = frozenset()  # names it asked for while its request was described
@@ -62,4 +67,11 @@ class OpenStep:
         else:
             self.number = self.first = record.attempts
             self.epoch = record.epoch
-            self.previous = None if record.error is None else record.error.message
+            if record.error is not None:
+                self.learn(record.error)
+
+    def learn(self, error: StepError) -> None:
+        """The last attempt ended with `error`, which the next one is told."""
+        self.previous = error.message
+        if error.kind in REFUSALS:
+            self.refused = error.message

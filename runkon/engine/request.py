@@ -46,6 +46,7 @@ def make_request(attempts: OpenStep, token: Token, notice: Callable[[], None] | 
         inputs=env.variables(),
         options=_options(leaf, env, leg.grace.seconds),
         previous_error=attempts.previous,
+        refused=attempts.refused,
         prompt=attempts.prompt,
         snippets=leaf.snippets,
         schema=leaf.schema,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from runkon.errors import EXIT_FAILED, RunkonError, UserError
 
+REFUSALS = frozenset({"schema", "value"})  # kinds in which an answer was there and not accepted
 UNSTORABLE = "the output can't be stored"  # so begins a failure of kind `value` that lies in what an executor gave
 
 

@@ -75,6 +75,7 @@ class StepRequest:
 
     `inputs` are the variables the step sees; `options` is what belongs to the kind of step alone (a script's `run`,
     `env`). `attempt` counts from 0; `timeout` in seconds; `idempotency_key` is equal for all attempts of one step.
+    `previous_error` is what the attempt before failed with, `refused` why the last answer was not accepted.
     `roots` are the folders in which files are looked up, first hit wins. Poll `cancel` or wait on it; `emit` sends a
     line of progress (an empty one only says that the attempt lives), `warn` a warning that stays on the run's record.
     Every process that an attempt starts gets `marks` in its environment and is told by `started(pid)` before it is
@@ -93,6 +94,7 @@ class StepRequest:
     inputs: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)
     options: Mapping[str, JsonValue] = field(default_factory=lambda: EMPTY)
     previous_error: str | None = None
+    refused: str | None = None
     prompt: str | None = None
     snippets: tuple[str, ...] = ()
     schema: str | None = None

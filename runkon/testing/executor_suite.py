@@ -57,7 +57,7 @@ class ExecutorContract:
             return  # what the workflow gives it by name, and what it reads, is compared
         later = replace(request, run_id=RunID("01LATER"), path=StepPath("later/x"), attempt=3, idempotency_key="later")
         asked = canonical(dict(describe(request)))
-        assert canonical(dict(describe(replace(later, marks={"A": "B"}, previous_error=None)))) == asked
+        assert canonical(dict(describe(replace(later, marks={"A": "B"}, previous_error="it fell over")))) == asked
         assert [value for value in request.secrets.values() if value in asked] == []
 
     # ── what it answers ───────────────────────────────────────────────────────────────────────────

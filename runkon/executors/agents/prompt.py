@@ -1,7 +1,7 @@
 """The text that is sent: everything an agent is told, in one order.
 
 1. in a dry run, to an agent that may commit: nothing may be changed
-2. on a retry: what was wrong with the last answer
+2. what was wrong with the last answer, if it was not accepted
 3. the text of the agent file, values filled in
 4. snippets, those of blocks around before the step's own
 5. what text between marks is, if there is any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from runkon.model.ports import StepRequest
     from runkon.schemas.fields import Schema
 
-LONGEST_ERROR = 4000  # characters of the last failure that are repeated
+LONGEST_ERROR = 4000  # characters of what was wrong that are repeated
 
 _DRY_RUN = """\
 This is a dry run. Change nothing: no file is written, no commit is made, nothing is sent anywhere. Say what you would
@@ -40,8 +40,8 @@ def compose(agent: AgentDefinition, request: StepRequest, snippets: Iterable[str
     from runkon.schemas.instructions import output_instructions  # late: only runs with agents pay for it
 
     parts = [_DRY_RUN] if request.dry_run and agent.can_commit else []
-    if request.previous_error is not None:
-        error = without_marks(request.previous_error).strip()
+    if request.refused is not None:
+        error = without_marks(request.refused).strip()
         parts.append(_AGAIN.format(error=error if len(error) <= LONGEST_ERROR else error[: LONGEST_ERROR - 1] + "…"))
     task = [request.render(text) for text in (agent.prompt, *snippets)]
     parts += task

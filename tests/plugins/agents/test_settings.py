@@ -107,7 +107,7 @@ def test_a_supplier_is_the_provider() -> None:
     assert [supplier_of(name) for name in names] == ["openai", "openai", "anthropic", "ollama", "agents", "agents"]
 
 
-def test_what_is_on_record_has_no_credential_and_no_limit_of_time(tmp_path) -> None:
+def test_what_is_on_record_has_no_credential_no_limit_of_time_and_not_where_it_is(tmp_path) -> None:
     secret = "s3cret-of-mine"
     settings = {
         "base_url": f"http://me:{secret}@h:1/v1?key={secret}",
@@ -123,7 +123,6 @@ def test_what_is_on_record_has_no_credential_and_no_limit_of_time(tmp_path) -> N
     request = AgentRequest(step=request_for("a"), agent=agent, prompt="p", settings=settings)
     found = AgentsRuntime().describe(request)
     assert found == {
-        "base_url": "http://h:1/v1",
         "temperature": 0.5,
         "mcp": {
             "files": {"command": "serve", "args": ["."], "tools": ["read"]},

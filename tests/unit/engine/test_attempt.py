@@ -212,6 +212,23 @@ def test_retries_are_attempts_of_one_step(flow: Make) -> None:
     assert case.steps["a"].attempts == 3
 
 
+def test_only_an_answer_that_was_not_accepted_is_a_correction(flow: Make) -> None:
+    case = flow("call a { retries = 3 }")
+    scripted = case.answers({"a": [StepFailure("schema", "no `n`"), Transient("too many"), RuntimeError("x"), None]})
+    assert case.start().status == "completed"
+    assert [request.refused for request in scripted.calls] == [None, "no `n`", "no `n`", "no `n`"]
+    assert scripted.calls[2].previous_error == "too many"
+
+
+def test_an_error_of_the_provider_is_no_correction(flow: Make) -> None:
+    case = flow("call a { retries = 1 }")
+    scripted = case.answers({"a": [Transient("429: too many"), None]})
+    assert case.start().status == "completed"
+    assert [(request.previous_error, request.refused) for request in scripted.calls] == [
+        (None, None), ("429: too many", None),
+    ]  # fmt: skip
+
+
 def test_exhausted_retries_fail_the_step_with_the_last_error(flow: Make) -> None:
     case = flow("call a { retries = 1 }")
     case.answers({"a": [RuntimeError("1"), RuntimeError("2")]})

@@ -38,7 +38,7 @@ def test_the_prompt_has_its_parts_in_order(world, plan) -> None:
     world.write("docs/second.md", "Second.")
     request = world.request(
         snippets=("first", "docs/second.md"),
-        previous_error="it did not fit",
+        refused="it did not fit",
         render=lambda text: text.replace("{{what}}", "it"),
     )
     executor.execute(request)
@@ -81,9 +81,9 @@ def test_text_that_no_runtime_could_send_is_put_right(world, plan) -> None:
     assert "Plan it. ? \ufffd end" in runtime.asked[0].prompt
 
 
-def test_a_previous_error_is_repeated_without_marks_and_not_endlessly(world, plan) -> None:
+def test_what_was_wrong_with_an_answer_is_repeated_without_marks_and_not_endlessly(world, plan) -> None:
     executor, runtime = plan()
-    executor.execute(world.request(previous_error=f"\x1b[31m{BLOCK} " + "x" * 10_000))
+    executor.execute(world.request(refused=f"\x1b[31m{BLOCK} " + "x" * 10_000))
     prompt = runtime.asked[0].prompt
     assert "\x1b" not in prompt
     assert "< < <FLOW_OUTPUT>>>" in prompt
