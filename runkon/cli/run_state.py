@@ -60,9 +60,10 @@ def record_of(app: App, text: str) -> RunRecord:
 
 
 def newest_resumable(app: App) -> RunRecord:
-    """The newest run that stopped without its end: what `resume` alone continues. Raises UserError `run-not-found`."""
+    """The newest run that stopped without its end: what `resume` alone continues. Replays are never continued. Raises
+    UserError `run-not-found`."""
     with app.store.together():
-        found = runs_shown_as(app, RESUMABLE, limit=1)
+        found = runs_shown_as(app, RESUMABLE, limit=1, with_replays=False)
     if not found:
         raise app.no_run("there is no run to resume")
     return found[0]
@@ -75,6 +76,7 @@ def runs_shown_as(
     limit: int | None,
     workflow: str | None = None,
     since: int | None = None,
+    with_replays: bool = True,
 ) -> list[RunRecord]:
     """The newest runs that are shown with one of `statuses`, at most `limit`: a run whose process died counts as
     interrupted, whatever its row says. No more rows are read than needed; all of them without a limit."""
@@ -83,7 +85,11 @@ def runs_shown_as(
         size = limit
         while True:
             rows = app.store.runs(status=status, workflow=workflow, since=since, limit=size)
-            matching = [run for run in rows if true_status(run) in statuses]
+            matching = [
+                run
+                for run in rows
+                if true_status(run) in statuses and (with_replays or run.config.get("replay") is None)
+            ]
             if size is None or limit is None or len(matching) >= limit or len(rows) < size:
                 break
             size *= 4

@@ -62,6 +62,8 @@ def _counts(steps: Sequence[StepRecord]) -> list[str]:
 def _next(run: RunRecord, status: RunStatus, short: str, steps: Sequence[StepRecord]) -> tuple[str, str]:
     if status in (RunStatus.COMPLETED, RunStatus.CANCELLED):
         return f"runkon show {short}", ""
+    if run.config.get("replay") is not None:
+        return _after_replay(status, short)
     if run.cancel is not None and status in (RunStatus.INTERRUPTED, RunStatus.WAITING, RunStatus.PENDING):
         return f"runkon cancel {short}", "it was asked for and not carried out; a resume does nothing else"
     if status is RunStatus.WAITING and run.status is RunStatus.RUNNING:
@@ -81,6 +83,13 @@ def _next(run: RunRecord, status: RunStatus, short: str, steps: Sequence[StepRec
     done = (step for step in steps if step.is_settled and step.info.kind not in BLOCKS)
     kept = sum(1 for step in done if not is_in_always(step.path))
     return f"runkon resume {short}", f"keeps {counted(kept, 'finished step')}" if kept else ""
+
+
+def _after_replay(status: RunStatus, short: str) -> tuple[str, str]:
+    """What is left to do with a run that a record answered: it is never continued."""
+    if status is RunStatus.INTERRUPTED:
+        return f"runkon replay {short} --replay fill", "a replay is not continued; this calls what has no answer"
+    return f"runkon show {short}", ""
 
 
 def _after_limit(run: RunRecord, short: str) -> tuple[str, str]:

@@ -99,7 +99,17 @@ class TestReplay:
         edit(recorded, "echo lint", "echo linted")
         recorded.run("replay", CASSETTE, "-q").exits(1).run("resume", "@last").exits(6)
         assert "is a replay, which is not continued" in recorded.err
-        recorded.run("replay", "@last", "--replay", "fill", "-q").exits(0)
+        run = recorded.run("show", "@last").exits(0).out.rpartition("next: runkon replay ")[2].split()
+        assert run[1:3] == ["--replay", "fill"]
+        recorded.run("resume").exits(6)
+        assert "there is no run to resume" in recorded.err
+        recorded.run("replay", run[0], "--replay", "fill", "-q").exits(0)
+
+    def test_a_replay_that_failed_as_recorded_names_no_resume(self, case):
+        case.wf('workflow x { script a { run = "exit 2" } }').run("run", "x.wf", "-q").exits(1)
+        case.run("replay", "@last", "-q").exits(1).run("show", "@last").exits(0)
+        assert "next: runkon show " in case.out
+        assert "runkon resume" not in case.out
 
     def test_a_run_is_its_own_cassette_by_its_stored_text(self, recorded):
         edit(recorded, "echo lint", "echo linted")
