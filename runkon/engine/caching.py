@@ -1,7 +1,8 @@
 """`cache`: the result of an earlier attempt, in any run, that was asked exactly the same.
 
-Only attempts that completed count, by the executor of the same name and version, in runs that called it: no dry runs
-and no replays. Of an executor that does not say what it is asked, the values it read have to be the same as well.
+Only attempts that completed count, by the executor of the same name and version, in runs that called it: no dry runs, no
+replays, and no imported runs, whose answers are from elsewhere. Of an executor that does not say what it is asked, the
+values it read have to be the same as well.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from runkon.engine.updates import judged
 from runkon.errors import UserError
 from runkon.model.events import AttemptStarted, StepCompleted
 from runkon.model.ids import RunID, StepPath
-from runkon.model.records import Asked, StepRecord
+from runkon.model.records import Asked, RunRecord, StepRecord
+from runkon.model.start_key import IMPORTED
 from runkon.model.status import StepStatus
 
 if TYPE_CHECKING:
@@ -87,12 +89,18 @@ def _found(past: RunStore, asked: Asked, oldest: int) -> Iterator[StepRecord]:
 
 
 def _found_in(past: RunStore, run: RunID, asked: Asked, oldest: int) -> Sequence[StepRecord]:
-    record = past.run(run)
-    if record is None or record.dry or record.config.get("replay") is not None:
+    if not may_answer(past.run(run)):
         return ()
     paths = _last_asked(past, run)
     steps = [step for step in past.steps(run) if paths.get(step.path) == asked.digest and is_whole(step)]
     return sorted((step for step in steps if (step.ended_at or 0) >= oldest), key=lambda one: -(one.ended_at or 0))
+
+
+def may_answer(record: RunRecord | None) -> bool:
+    """False for a run that called nobody itself, or did so elsewhere."""
+    if record is None or record.dry:
+        return False
+    return record.config.get("replay") is None and record.config.get(IMPORTED) is None
 
 
 def _last_asked(past: RunStore, run: RunID) -> Mapping[StepPath, str]:

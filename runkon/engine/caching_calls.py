@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from runkon.digest import hex_digest
 from runkon.engine.answers import Failed
 from runkon.engine.asking import asked_as, portable
-from runkon.engine.caching import DAMAGED, is_whole
+from runkon.engine.caching import DAMAGED, is_whole, may_answer
 from runkon.engine.updates import judged
 from runkon.errors import UserError
 from runkon.language import lookup
@@ -109,8 +109,7 @@ def _found(past: RunStore, asked: Asked) -> Iterator[StepRecord]:
 
 
 def _found_in(past: RunStore, run: RunID, asked: Asked) -> Sequence[StepRecord]:
-    record = past.run(run)
-    if record is None or record.dry or record.config.get("replay") is not None:
+    if not may_answer(past.run(run)):
         return ()
     ends = {
         one.event.path: one.event.asked

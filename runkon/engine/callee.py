@@ -34,8 +34,11 @@ def fallback(leaf: Leaf, scope: Scope) -> str:
 
 def supplier(executor: ActionExecutor) -> str:
     """Who is not asked again in the same leg once they have failed for good."""
-    name = getattr(executor, "supplier", None)
-    return executor.name if name is None else str(name)
+    try:
+        name = getattr(executor, "supplier", None)
+        return executor.name if name is None else str(name)
+    except Exception:  # noqa: BLE001  of a plugin: then nobody else is behind it
+        return executor.name
 
 
 def most_cost(attempts: OpenStep, executor: ActionExecutor) -> float | None:

@@ -87,6 +87,13 @@ class Book:
                 )
         return None
 
+    def alone(self, reserve: Reserve, path: StepPath) -> str | None:
+        """Why this has to wait for calls that are open: only tokens are guessed, so only their limit asks for it."""
+        others = [one for one in self.account.open.values() if one.is_call]
+        if self.limits.tokens is not None and (any(one.alone for one in others) or (reserve.alone and others)):
+            return f"nothing is known of `{reserve.executor}` yet, so step `{path}` waits for other calls"
+        return None
+
     def parts(self) -> list[tuple[str, float]]:
         """How much of each limit is used, 1 for all of it."""
         account, limits = self.account, self.limits
@@ -145,14 +152,17 @@ class Ledger:
     def enter(self, path: StepPath, limits: Limits, end: End) -> None:
         """The workflow at `path` begins, or goes on, with limits of its own; `end` is told if they leave no room."""
         account = Account(self._books[0].account.said)
-        if not any(is_at_or_below(path, call) for call in self._anew):
+        with self._lock:
+            is_anew = any(is_at_or_below(path, call) for call in self._anew)
+        if not is_anew:
             account.read(self._past.within(path))
         with self._lock:
             self._books = [*(book for book in self._books if book.path != path), Book(limits, account, path, end)]
 
     def begin_anew(self, path: StepPath) -> None:
         """The call at `path` is tried again: what earlier legs have spent in it counts for the run alone."""
-        self._anew.add(path)
+        with self._lock:
+            self._anew.add(path)
 
     def leave(self, path: StepPath) -> None:
         with self._lock:
@@ -210,7 +220,7 @@ class Ledger:
         for book in books if reserve.is_call else ():
             if self._exempts_always and book.is_always(path):
                 continue
-            why = self._unpriced(reserve, path, book) or book.against(reserve, path) or self._alone(reserve, path)
+            why = self._unpriced(reserve, path, book) or book.against(reserve, path) or book.alone(reserve, path)
             if why is not None:
                 return Refused(why, book)
         for book in books:
@@ -248,12 +258,6 @@ class Ledger:
             f"unpriced-call: nothing says what a call of `{reserve.executor}` costs, so the budget can't bound step "
             f"`{path}`; give it `max_cost_usd`, or set `allow_unpriced = true`"
         )
-
-    def _alone(self, reserve: Reserve, path: StepPath) -> str | None:
-        others = [one for one in self._books[0].account.open.values() if one.is_call]
-        if any(one.alone for one in others) or (reserve.alone and others):
-            return f"nothing is known of `{reserve.executor}` yet, so step `{path}` waits for other calls"
-        return None
 
     # ── after an attempt ──────────────────────────────────────────────────────────────────────────
     def settle(

@@ -108,6 +108,14 @@ def choose(agent: AgentDefinition, call: AgentCall, runtimes: Runtimes) -> Chose
     return _chosen(agent, name, None, runtimes)._replace(unused=unused)
 
 
+def is_metered(runtime: AgentRuntime) -> bool:
+    """True if asking it costs money, and where it does not say."""
+    try:
+        return bool(getattr(runtime, "metered", True))
+    except Exception:  # noqa: BLE001  of a plugin
+        return True
+
+
 def _chosen(agent: AgentDefinition, name: str, model: str | None, runtimes: Runtimes) -> Chosen:
     runtime = runtimes.find(name)
     if runtime is None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runkon.executors.agents.answer import output_of
-from runkon.executors.agents.choosing import Chosen
+from runkon.executors.agents.choosing import Chosen, is_metered
 from runkon.executors.agents.generator import free, made_up, plain_answer
 from runkon.executors.agents.prompt import compose
 from runkon.model.agents import AgentRequest
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from runkon.model.ports import StepRequest
 
 _NO_PARAMETER = frozenset({"env", "headers"})  # of a runtime's table: may hold credentials
+NO_VERSION = "unknown"
 _CREDENTIALS = ("key", "token", "secret", "password")
 
 
@@ -44,7 +45,10 @@ class AgentExecutor:
 
     @property
     def version(self) -> str:
-        return str(self._runtime.version)
+        try:
+            return str(self._runtime.version)
+        except Exception:  # noqa: BLE001  of a plugin: the attempt does not fail for it
+            return NO_VERSION
 
     @property
     def effect(self) -> str:
@@ -52,7 +56,7 @@ class AgentExecutor:
 
     @property
     def metered(self) -> bool:
-        return bool(getattr(self._runtime, "metered", True))
+        return is_metered(self._runtime)
 
     @property
     def supplier(self) -> str:

@@ -36,7 +36,7 @@ class ExecutorsAndAgents:
         self._make_worktrees = worktrees
         self._given = runtimes, tables
         self._lock = threading.Lock()
-        self._agents: dict[tuple[AgentDefinition, str, str | None], AgentExecutor] = {}
+        self._agents: dict[tuple[AgentDefinition, str, str | None, str | None], AgentExecutor] = {}
 
     def find(self, name: str) -> ActionExecutor | None:
         return self._registered.find(name)
@@ -58,7 +58,7 @@ class ExecutorsAndAgents:
 
         agent = self._files.agent(call)
         chosen = choose(agent, call, self._runtimes)
-        key = (agent, chosen.name, chosen.model)
+        key = (agent, chosen.name, chosen.model, chosen.unused)
         with self._lock:
             if key not in self._agents:
                 settings = self._runtimes.settings(chosen.name)
@@ -75,8 +75,10 @@ class ExecutorsAndAgents:
         executor = self._registered.find(name)
         if executor is not None:
             return bool(executor.metered)
+        from runkon.executors.agents.choosing import is_metered  # late: see the class
+
         runtime = self._runtimes.find(name)
-        return runtime is not None and bool(getattr(runtime, "metered", True))
+        return runtime is not None and is_metered(runtime)
 
     @cached_property
     def _runtimes(self) -> Runtimes:

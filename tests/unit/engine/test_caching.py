@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from runkon.engine.caching import may_answer
 from runkon.engine.config import RunConfig
-from runkon.model.events import AttemptStarted
-from runkon.model.output import Output, Usage
+from runkon.model.events import AttemptStarted, RunCreated
+from runkon.model.output import JsonValue, Output, Usage
 from runkon.model.ports import RunStore, StepRequest
 from runkon.plugin.decorator import executor
 from runkon.store.memory import MemoryRunStore
@@ -102,6 +104,18 @@ def test_a_damaged_record_of_another_run_answers_nothing_and_is_in_nobodys_way(t
         connection.commit()
     assert run(counted, SqliteRunStore(file)).record.status == "completed"
     assert counted.calls == 2
+
+
+@pytest.mark.parametrize("mark", [{"imported": 1}, {"replay": "strict"}])
+def test_a_run_that_did_not_ask_here_answers_nothing(store: RunStore, mark: dict[str, JsonValue]) -> None:
+    counted = Counted()
+    first = run(counted, store)
+    created = next(iter(store.events(first.record.id))).event
+    assert isinstance(created, RunCreated)
+    record = store.run(first.record.id)
+    assert record is not None
+    assert may_answer(record)
+    assert not may_answer(replace(record, config={**record.config, **mark}))
 
 
 def test_an_answer_that_is_too_old_is_not_used(store: RunStore) -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from runkon.engine.account import Account, Wanted
 from runkon.engine.cancellation import RunControl
+from runkon.engine.config import RunConfig
+from runkon.engine.ledger import Book, Ledger
+from runkon.engine.limits import Limits
 from runkon.model.events import AttemptCutOff, AttemptStarted, Note, RunResumed
+from runkon.model.ids import StepPath
 from runkon.model.output import Output, Usage
 from runkon.testing import Hold, check_text
 from tests.unit.engine.conftest import Flow
@@ -358,3 +364,39 @@ def test_a_call_may_cap_what_its_workflow_costs(calls: Make) -> None:
     error = case.steps["kid"].error
     assert error is not None
     assert "the budget of `kid` of $0.50 leaves no room for step `kid/l`" in error.message
+
+
+def free_standing(**limits: int) -> Ledger:
+    return Ledger(Book(Limits(**limits), Account()), RunConfig(working_dir=Path(), always_budget=True))
+
+
+def wanted(path: str) -> Wanted:
+    asked = SimpleNamespace(name="ask", version="1", effect="read", metered=True)
+    return Wanted(StepPath(path), asked, is_call=True, said=None)  # type: ignore[arg-type]
+
+
+def test_a_call_that_nothing_is_known_of_ends_no_workflow_for_calls_outside_of_it() -> None:
+    ledger, ends = free_standing(tokens=1000), list[Any]()
+    assert ledger.hold_at_once(wanted("a")) is not None
+    ledger.enter(StepPath("always#1/kid"), Limits(tokens=500), ends.append)
+    assert ledger.hold_at_once(wanted("always#1/kid/k")) is not None
+    assert ledger.hold_at_once(wanted("always#1/kid/l")) is None  # two inside of it still wait for one another
+    assert (ledger.hold_at_once(wanted("b")), ends) == (None, [])
+
+
+def test_what_begins_anew_is_noted_and_read_under_the_lock() -> None:
+    ledger, seen = free_standing(), list[bool]()
+
+    class Watched(set[StepPath]):
+        def add(self, path: StepPath) -> None:
+            seen.append(ledger._lock.locked())
+            super().add(path)
+
+        def __iter__(self) -> Iterator[StepPath]:
+            seen.append(ledger._lock.locked())
+            return super().__iter__()
+
+    ledger._anew = Watched()
+    ledger.begin_anew(StepPath("kid"))
+    ledger.enter(StepPath("kid"), Limits(calls=1), lambda reason: None)
+    assert seen == [True, True]

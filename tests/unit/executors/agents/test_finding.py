@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from runkon.engine.callee import supplier
 from runkon.executors.agents.finding import ExecutorsAndAgents
-from runkon.model.agents import AgentRefused
+from runkon.model.agents import AgentChoice, AgentRefused
 from runkon.plugin.decorator import executor
 from runkon.plugin.registry import Registry
 
@@ -83,3 +84,37 @@ def test_executors_of_plugins_are_found_as_ever(world, said) -> None:
     assert executors.find("lint").name == "lint"
     assert (executors.find("plan"), list(executors.names()), executors.reducer("r")) == (None, ["lint"], None)
     assert [executors.is_metered(name) for name in ("lint", "said", "test", "gone")] == [True, True, False, False]
+
+
+def test_a_kept_agent_warns_of_the_model_its_own_step_named(world, said) -> None:
+    world.write(".runkon/agents/plan.md", "x")
+    world.add(said(name="said"))
+    for owner, model in (("one", "m1"), ("two", "m2")):
+        world.add(said(name=owner, models=(model,)))
+    executors = ExecutorsAndAgents(Registry(), world.runtimes, world.tables)
+    warnings: list[str] = []
+    for model in (None, "m1", "m2"):
+        choice = AgentChoice(default_model=model)
+        executors.agent(world.call("plan", runtime="said", choice=choice)).execute(world.request(warn=warnings.append))
+    assert [text.split("`")[1] for text in warnings] == ["m1", "m2"]
+
+
+def test_a_runtime_that_fails_to_say_what_it_is_is_asked_all_the_same(world, said) -> None:
+    class Broken(said):
+        @property
+        def version(self):
+            raise ValueError("no version")
+
+        @property
+        def metered(self):
+            raise ValueError("no price")
+
+        def supplier(self, model):
+            raise ValueError("nobody")
+
+    world.write(".runkon/agents/plan.md", "---\nruntime: said\n---\nx")
+    world.add(Broken("done"))
+    agent = world.executor("plan")
+    assert (agent.version, agent.metered, supplier(agent)) == ("unknown", True, "said")
+    assert ExecutorsAndAgents(Registry(), world.runtimes, {}).is_metered("said")
+    assert agent.execute(world.request()).text == "done"
