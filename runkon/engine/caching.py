@@ -1,8 +1,8 @@
 """`cache`: the result of an earlier attempt, in any run, that was asked exactly the same.
 
-Only attempts that completed count, by the executor of the same name and version, in runs that called it: no dry runs, no
-replays, and no imported runs, whose answers are from elsewhere. Of an executor that does not say what it is asked, the
-values it read have to be the same as well.
+Only attempts that completed count, by the executor of the same name and version, in runs that called it: no dry runs,
+no replays, and no imported runs, whose answers are from elsewhere. Of an executor that does not say what it is asked,
+the values it read have to be the same as well.
 """
 
 from __future__ import annotations
