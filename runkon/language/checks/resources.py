@@ -191,8 +191,9 @@ def _snippets_and_schemas(statement: Statement, context: Context) -> Iterator[Mi
             yield Missing("schema", schema, diagnose("unknown-schema", span, name=schema, help=_where(schema, located)))
         elif located.places and (broken := schema_problem(located)) is not None:
             problem, place = broken
-            said = {"problem": problem.message, "place": place}
-            finding = diagnose("invalid-schema", span, name=schema, help=problem.help, **said)
+            finding = diagnose(
+                "invalid-schema", span, name=schema, problem=problem.message, place=place, help=problem.help
+            )
             yield Missing("schema", schema, finding)
 
 
