@@ -20,7 +20,8 @@ from runkon.views.costs import before
 
 
 class Start(NamedTuple):
-    """What `run` was asked for. `events` is where NDJSON goes; `begun` is told the first event by a process of its own."""
+    """What `run` was asked for. `events` is where NDJSON goes; `begun` is told the first event by a process of its
+    own."""
 
     checked: CheckedWorkflow
     inputs: Mapping[str, JsonValue]

@@ -21,8 +21,8 @@ from runkon.language.checks.never_true_answers import check_answers
 from runkon.language.checks.prompts import check_prompts
 from runkon.language.checks.references import check_references
 from runkon.language.checks.resources import check_resources
-from runkon.language.checks.shell import check_tainted_shell
 from runkon.language.checks.shared_trees import check_shared_trees
+from runkon.language.checks.shell import check_tainted_shell
 from runkon.language.checks.state import check_state
 from runkon.language.checks.templates import check_templates
 from runkon.language.checks.unreachable import check_unreachable

@@ -80,9 +80,9 @@ class StepRequest:
     line of progress (an empty one only says that the attempt lives), `warn` a warning that stays on the run's record.
     Every process that an attempt starts gets `marks` in its environment and is told by `started(pid)` before it is
     waited for, so that it can be found and ended after this process was killed. `secrets` holds the values of secret
-    inputs by name; in `inputs` a secret is `{"$secret": NAME}`, and inside text `«secret:NAME»`. With `dry_run` set nothing
-    outside may be changed. `render` fills the
-    placeholders of a text that goes to an agent, such as a prompt; it raises StepFailure (kind `value`) for a secret.
+    inputs by name; in `inputs` a secret is `{"$secret": NAME}`, and inside text `«secret:NAME»`. With `dry_run` set
+    nothing outside may be changed. `render` fills the placeholders of a text that goes to an agent, such as a prompt;
+    it raises StepFailure (kind `value`) for a secret.
     """
 
     run_id: RunID
@@ -119,8 +119,8 @@ class StepRequest:
 
 class ActionExecutor(Protocol):
     """Carries out one kind of action. Safe for concurrent calls. May raise `Transient`, `Fatal`, `Cancelled`; any
-    other exception is an ordinary failure. An optional method `cancel(path)` is called on a thread of its own. One more,
-    `describe(request)`, returns a JSON object with all that the answer depends on and nothing that differs from run to
+    other exception is an ordinary failure. An optional method `cancel(path)` is called on a thread of its own. One
+    more, `describe(request)`, returns a JSON object with all that the answer depends on and nothing that differs from run to
     run, secrets by name; it asks nobody and changes nothing. A text `prompt` in it is what `execute` gets as
     `request.prompt`."""
 

@@ -19,7 +19,7 @@ def codes_of(text: str) -> list[tuple[str, int]]:
     ["stream = lines", "stream = jsonl"],
 )
 def test_options_that_are_not_honoured_are_named(option: str) -> None:
-    assert codes_of(f"workflow w {{\n  script a {{ run = \"x\"\n    {option}\n  }}\n}}") == [("unsupported-option", 3)]
+    assert codes_of(f'workflow w {{\n  script a {{ run = "x"\n    {option}\n  }}\n}}') == [("unsupported-option", 3)]
 
 
 @pytest.mark.parametrize("option", ["idle_timeout = 5s", "max_turns = 1"])
@@ -28,10 +28,10 @@ def test_options_of_a_call_of_a_workflow_that_are_not_honoured_are_named(option:
 
 
 def test_what_children_hold_is_found_where_they_are_called() -> None:
-    kid = "workflow kid {\n  script a { run = \"x\" stream = lines }\n}"
+    kid = 'workflow kid {\n  script a { run = "x" stream = lines }\n}'
     program = check_text(
         "workflow w {\n  call workflow kid\n  call workflow own\n}\n"
-        "workflow own { script b { run = \"x\" stream = lines } call workflow kid }",
+        'workflow own { script b { run = "x" stream = lines } call workflow kid }',
         workflows={"kid": kid},
     )
     found = unsupported(program.workflow, program.children)
