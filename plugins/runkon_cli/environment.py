@@ -27,8 +27,9 @@ def environment_of(
 def secrets_in(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that hold a secret, by their names: what a program prints of them must not be kept. Short values
     are none (`none`, `ollama`): replacing them would spoil what an agent says."""
-    return {
-        name: value
-        for name, value in environment.items()
-        if len(value) >= _SHORTEST and name.upper().endswith(_SECRET_ENDS)
-    }
+    return {name: value for name, value in environment.items() if len(value) >= _SHORTEST and names_secret(name)}
+
+
+def names_secret(name: str) -> bool:
+    """True for a name whose value is a secret by its end, as `OPENAI_API_KEY` or `api-key`."""
+    return name.upper().endswith(_SECRET_ENDS)

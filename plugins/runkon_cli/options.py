@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 
 from runkon.errors import Fatal
@@ -11,6 +12,7 @@ from runkon.frozen import value_class
 from runkon.model.output import JsonValue
 from runkon.settings import parse_duration
 from runkon_cli.ask import is_argument
+from runkon_cli.environment import names_secret
 
 IDLE = 600.0
 TURNS = 100
@@ -21,6 +23,10 @@ _KNOWN = frozenset(
         "default_model", "models", "permission_mode", "install",
     }
 )  # fmt: skip
+LEFT_OUT = "…"  # in the place of what is a secret
+_FLAG = re.compile(r"--?([A-Za-z][\w.-]*)")
+_GIVEN = re.compile(r"-{0,2}([A-Za-z][\w.-]*)(?:=|:\s*)")
+_KEY = re.compile(r"\b(?:sk|pk|ghp|gho|ghs|xox[abps]|AIza|github_pat|glpat)[-_]?[A-Za-z0-9_-]{16,}$")
 _ELSEWHERE = frozenset(
     {"binary", "env", "env_allow", "idle_timeout", "timeout", "max_output_mb", "install", "models", "default_model"}
 )
@@ -76,9 +82,34 @@ def read_options(settings: Mapping[str, JsonValue], who: str, also: frozenset[st
 def described(settings: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """What of a table an answer depends on, the same on every machine: no folders, limits of time or variables."""
     found = {name: value for name, value in settings.items() if name not in _ELSEWHERE}
+    for name in ("argv", "args"):
+        words = found.get(name)
+        if isinstance(words, list | tuple):
+            found[name] = _without_secrets(words)
     argv = found.get("argv")
-    if isinstance(argv, list | tuple) and argv and isinstance(argv[0], str):
-        found["argv"] = [os.path.basename(argv[0]), *argv[1:]]
+    if isinstance(argv, list) and argv and isinstance(argv[0], str):
+        argv[0] = os.path.basename(argv[0])
+    return found
+
+
+def _without_secrets(words: Sequence[JsonValue]) -> list[JsonValue]:
+    """What follows a name that holds a secret is left out (`--api-key X`, `TOKEN=X`, `Authorization: X`), and what
+    looks like a key itself."""
+    found: list[JsonValue] = []
+    is_secret = False  # of the word before: the name of a secret
+    for word in words:
+        if not isinstance(word, str):
+            found.append(_without_secrets(word) if isinstance(word, list | tuple) else word)
+            is_secret = False
+            continue
+        flag, given = _FLAG.fullmatch(word), _GIVEN.match(word)
+        if flag is not None:
+            is_secret = names_secret(flag[1])
+        elif given is not None and (names_secret(given[1]) or given[1].lower() == "authorization"):
+            word, is_secret = given[0] + LEFT_OUT, False
+        elif is_secret or _KEY.search(word):
+            word, is_secret = LEFT_OUT, False
+        found.append(word)
     return found
 
 

@@ -60,8 +60,8 @@ def run_child(
     max_cost: float | None = None,
 ) -> ChildEnd:
     """Run `child` below `path`, from the record as far as it is settled there. `inputs` are given as values and bound
-    here; `inside` are its statements where they are planned already; `timeout` is in milliseconds, counted from now,
-    `max_cost` in dollars. Raises `Stopped` and `Waits` as any walk does."""
+    here; `inside` are its statements where they are planned already; `timeout` is in milliseconds, counted from its
+    first step as that of its own file, `max_cost` in dollars. Raises `Stopped` and `Waits` as any walk does."""
     scope.check()
     leg = scope.leg
     try:
@@ -102,12 +102,11 @@ class _Child:
         self.failures: list[Failure] = []
 
     def run(self, timeout: int | None, max_cost: float | None) -> ChildEnd:
-        own = self.child.workflow.meta.timeout
-        limits = [one for one in (timeout, None if own is None else own - self._spent()) if one is not None]
+        limits = [one for one in (timeout, self.child.workflow.meta.timeout) if one is not None]
         out_of_time = CancelReason(CHILD_TIMEOUT, f"`{self.path}` took longer than its timeout")
         clock, token, undo = self.leg.clock, self.token, None
         if limits:
-            due = clock.monotonic() + min(limits) / 1000
+            due = clock.monotonic() + (min(limits) - self._spent()) / 1000
             undo = clock.call_at(due, lambda: token.cancel(out_of_time))
         ledger = self.leg.ledger
         bounds = None if ledger is None else own_limits(self.child.workflow.meta, max_cost)

@@ -49,11 +49,6 @@ class ShellPlaces(NamedTuple):
     places: tuple[ShellPlace, ...]
 
 
-def protected_placeholders(text: str) -> tuple[bool, ...]:
-    """For each placeholder of shell text, in order: whether single quotes around its value protect it there."""
-    return shell_places(text).protected
-
-
 @lru_cache(maxsize=512)
 def shell_places(text: str) -> ShellPlaces:
     """Where the placeholders of shell text stand."""

@@ -8,7 +8,7 @@ from runkon.errors import Fatal, Transient
 from runkon_cli.environment import environment_of, secrets_in
 from runkon_cli.failures import cause_of, failure_of
 from runkon_cli.lines import Lines
-from runkon_cli.options import Options, read_options
+from runkon_cli.options import Options, described, read_options
 from runkon_cli.paths import first_at, matches, sum_at, values_at
 
 
@@ -115,3 +115,16 @@ def test_times_that_are_none(written):
 def test_nothing_said_is_the_usual():
     assert read_options({}, "x") == Options()
     assert (Options().idle_timeout, Options().max_turns, Options().timeout) == (600.0, 100, None)
+
+
+def test_keys_in_a_command_line_are_not_described():
+    words = ["/opt/agent", "--api-key", "abc123", "--token=abc", "-H", "Authorization: Bearer abc", "X_API_KEY=abc"]
+    more = ["--model", "m", "--max-tokens", "5", ["--password", "abc"], f"sk-{'a1' * 12}", "{{prompt}}"]
+    found = described({"argv": [*words, *more], "args": ["--secret", "abc", "--verbose"], "env": {"A": "abc"}})
+    assert found == {
+        "argv": [
+            *("agent", "--api-key", "…", "--token=…", "-H", "Authorization: …", "X_API_KEY=…"),
+            *("--model", "m", "--max-tokens", "5", ["--password", "…"], "…", "{{prompt}}"),
+        ],
+        "args": ["--secret", "…", "--verbose"],
+    }

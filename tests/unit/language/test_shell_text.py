@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runkon.language.shell_text import is_plain_word, protected_placeholders, quoted
+from runkon.language.shell_text import is_plain_word, quoted, shell_places
 
 NASTY = "a'b\"c $(echo hacked) `echo hacked` $HOME ; echo hacked\n# \\ *"
 values = st.text(alphabet=st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60)
@@ -64,7 +64,7 @@ PROTECTED = [
 
 @pytest.mark.parametrize("command", PROTECTED)
 def test_places_in_the_open_are_protected(command: str) -> None:
-    assert protected_placeholders(command) == (True,)
+    assert shell_places(command).protected == (True,)
     value = NASTY if "$(" not in command else NASTY + "."  # command substitution drops final newlines
     expected = f"pre{value}post" if "pre{{" in command else value
     assert shell(command.replace("{{x}}", quoted(value))) == expected
@@ -98,12 +98,12 @@ UNPROTECTED = [
 
 @pytest.mark.parametrize("command", UNPROTECTED)
 def test_places_that_quoting_cannot_protect_are_told_apart(command: str) -> None:
-    assert protected_placeholders(command) == (False,)
+    assert shell_places(command).protected == (False,)
 
 
 def test_every_placeholder_is_judged_by_its_own_place() -> None:
-    assert protected_placeholders("a {{x}} \"{{y}}\" {{z}} '{{u}}' {{v}}") == (True, False, True, False, True)
-    assert protected_placeholders("no placeholders 'here") == ()
+    assert shell_places("a {{x}} \"{{y}}\" {{z}} '{{u}}' {{v}}").protected == (True, False, True, False, True)
+    assert shell_places("no placeholders 'here").protected == ()
 
 
 shell_pieces = st.sampled_from(
@@ -139,7 +139,7 @@ shell_pieces = st.sampled_from(
 @given(st.lists(shell_pieces, max_size=14).map("".join))
 def test_no_command_lets_a_protected_value_run(command: str) -> None:
     """Whatever stands around it: a value at a protected place never becomes a command."""
-    verdicts = protected_placeholders(command)
+    verdicts = shell_places(command).protected
     attack = "'; echo HACKED; \"; echo HACKED; $(echo HACKED >&2) `echo HACKED >&2`\necho HACKED\n)}"
     parts = command.split("{{x}}")
     assert len(verdicts) == len(parts) - 1

@@ -264,8 +264,17 @@ def test_retries_of_a_call_inside_begin_anew_with_those_of_the_call_around_it(ca
     assert len(executor.calls) == 1
 
 
-def test_the_time_of_a_called_workflow_goes_on_over_a_crash_and_begins_anew_once_it_is_over(calls: Make) -> None:
-    flow = calls("workflow w { call workflow kid } workflow kid { meta { timeout = 60s } call a call b }")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "workflow w { call workflow kid } workflow kid { meta { timeout = 60s } call a call b }",
+        "workflow w { call workflow kid { timeout = 60s } } workflow kid { call a call b }",
+    ],
+)
+def test_the_time_of_a_called_workflow_goes_on_over_a_crash_and_begins_anew_once_it_is_over(
+    calls: Make, text: str
+) -> None:
+    flow = calls(text)
     hold = Hold()
     clock = flow.clock = FakeClock()
     flow.answers({"b": hold})
