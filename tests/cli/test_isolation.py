@@ -261,3 +261,28 @@ def test_a_step_that_is_done_again_gets_a_worktree_beside_the_one_that_is_kept(r
     assert left(repo) == ["s", "s-2", "s-3"]
     texts = {one.read_text() for one in (repo.project / ".runkon" / "worktrees").glob("*/*/s.txt")}
     assert len(texts) == 3
+
+
+@pytest.mark.parametrize("how", [("--with-edits",), ("--only-failed",), ("--fork", "--only-failed")])
+def test_what_was_done_in_a_worktree_is_kept_where_steps_are_compared(repo, how):
+    repo.wf("""
+        workflow w {
+          script s { run = "echo s >> s.txt" isolation = worktree merge = auto }
+          parallel p {
+            isolation = worktree
+            merge = auto
+            script one { run = "echo one >> one.txt" }
+            do { script two { run = "echo two >> two.txt" } }
+          }
+          foreach f in ["x"] {
+            isolation = worktree
+            merge = auto
+            max_parallel = 1
+            script three { run = "echo three >> three.txt" }
+          }
+          script last { run = "test -e go" }
+        }
+        """).run("run", "x.wf").exits(1)
+    repo.file("go", "").run("resume", "@last", *how).exits(0)
+    done = [(repo.project / f"{name}.txt").read_text() for name in ("s", "one", "two", "three")]
+    assert done == ["s\n", "one\n", "two\n", "three\n"]

@@ -105,7 +105,7 @@ class _Block:
             leaf = branch.planned
             record = leg.recorded.get(scope.path_of(leaf))
             if isinstance(leaf, Leaf) and record is not None:
-                record = look_again(leaf, scope, record)
+                record = look_again(leaf, branch_scope(leaf, scope, self.node), record)
             if record is None or not record.is_settled:
                 first.append(branch)
             elif record.status is StepStatus.SKIPPED and record.skip_reason == UNTIL_REACHED.kind:
