@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from runkon.settings import Settings
 
 Progress = Callable[[StepPath, str], None]
-_REINSTALL = "install the plugin or the version of runkon that the run was started with"
+_REINSTALL = (
+    "put back what is missing: the agent file, the plugin, or the version of runkon that the run was started with"
+)
 
 
 @value_class(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from runkon.language.source import SourceFile
 from runkon.named import NamedTuple
 
 _SKIPPED = frozenset({"node_modules", "__pycache__"})
+_WORKTREES = ".runkon/worktrees"
 
 
 def case_files(app: App, targets: Sequence[str]) -> list[Path]:
@@ -48,11 +49,15 @@ def _behind(target: Path) -> list[Path]:
 
 
 def _below(folder: Path) -> list[Path]:
-    """Everything below, but for folders with a dot and those nobody looks into."""
+    """Everything below, but for folders with a dot, those nobody looks into, and worktrees of runs."""
     if not folder.is_dir():
         return []
     found = (file for file in folder.rglob(f"*{SUFFIX}") if file.is_file())
-    return sorted(file for file in found if not any(map(_is_skipped, file.relative_to(folder).parts[:-1])))
+    return sorted(file for file in found if not _is_aside(file.relative_to(folder).parent))
+
+
+def _is_aside(folder: Path) -> bool:
+    return any(map(_is_skipped, folder.parts)) or f"{_WORKTREES}/" in f"{folder.as_posix()}/"
 
 
 def _is_skipped(name: str) -> bool:

@@ -56,6 +56,11 @@ def test_a_test_that_passes(hello):
     assert not (hello.project / ".runkon" / "runkon.db").exists()
 
 
+def test_tests_in_the_worktrees_of_a_run_are_those_of_the_project(hello):
+    hello.file("good.wftest", GOOD).file(".runkon/worktrees/01A/s/good.wftest", GOOD)
+    hello.run("test").exits(0).stderr("1 passed\n").run("test", ".").exits(0).stderr("1 passed\n")
+
+
 def test_a_test_that_fails(hello):
     hello.file("good.wftest", GOOD).file("bad.wftest", BAD).run("test").exits(1)
     assert hello.out == FAILURE + "passed  good.wftest:1  greets\n"

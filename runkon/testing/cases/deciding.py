@@ -72,13 +72,14 @@ class Decisions:
                 raise
         return True
 
-    def unused(self) -> Iterator[Diagnostic]:
-        """What was never asked for."""
+    def unused(self, help: str | None) -> Iterator[Diagnostic]:
+        """What was never asked for; the first says `help`."""
         opened = {name for gate in self._store.gates(self._run) for name in _names(gate)}
         for block in self._left:
             why = "it had its decision before" if block.name in opened else "it was never open"
             message = f"expected `{block.name}` to wait for this decision"
-            yield Diagnostic("expectation-failed", Severity.ERROR, message, block.name_span, label=why)
+            yield Diagnostic("expectation-failed", Severity.ERROR, message, block.name_span, label=why, help=help)
+            help = None
 
     def _for(self, gate: GateRecord) -> CaseBlock | None:
         names = _names(gate)

@@ -36,8 +36,13 @@ def judge(expected: CaseBlock, run: TextRun) -> list[Diagnostic]:
     """What did not come as expected, in the order of the file; the first says why the run failed, if it did."""
     found = list(_judge(expected, run))
     if found and run.record.error and not any(one.help for one in found):
-        found[0] = replace(found[0], help=f"the run {run.record.status.value}: {_cut(run.record.error)}")
+        found[0] = replace(found[0], help=how_it_ended(run))
     return found
+
+
+def how_it_ended(run: TextRun) -> str | None:
+    """Why a run failed, as a line of help; None if it has no error."""
+    return f"the run {run.record.status.value}: {_cut(run.record.error)}" if run.record.error else None
 
 
 def _judge(expected: CaseBlock, run: TextRun) -> Iterator[Diagnostic]:

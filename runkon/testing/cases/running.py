@@ -28,7 +28,7 @@ from runkon.testing.cases.answers import CaseAnswers
 from runkon.testing.cases.checking import check_case
 from runkon.testing.cases.deciding import Decisions
 from runkon.testing.cases.forms import check_forms
-from runkon.testing.cases.judging import judge, not_met
+from runkon.testing.cases.judging import how_it_ended, judge, not_met
 from runkon.testing.cases.values import object_of
 from runkon.testing.running import TextRun, recorded
 from runkon.testing.virtual_clock import VirtualClock
@@ -149,7 +149,7 @@ def _outcome(case: Case, source: SourceFile, workflows: Workflows) -> tuple[list
     if expected is None and run.record.status is not RunStatus.COMPLETED:
         said = f"found `{run.record.status.value}`"
         wrong = [not_met(case.name.span, "expected the run to be `completed`", said, run.record.error)]
-    return [*wrong, *decisions.unused()], False, run
+    return [*wrong, *decisions.unused(None if wrong else how_it_ended(run))], False, run
 
 
 def _found(case: Case, source: SourceFile, workflows: Workflows) -> Found | list[Diagnostic]:

@@ -257,6 +257,20 @@ def test_a_decision_that_comes_too_late_is_told():
     ]
 
 
+def test_a_decision_that_a_failure_left_unused_says_why():
+    text = 'workflow w { call a gate human_review { prompt = "?" } gate other_review { prompt = "?" } }'
+    left = "decide human_review { approve = true } decide other_review { approve = true }"
+    found = one(f'answer a {{ error = "no disk" }} {left} expect {{ status = failed }}', "w", w=text)
+    assert [(f.label, f.help) for f in found.findings] == [
+        ("it was never open", "the run failed: `a` failed: executor `answers` raised RuntimeError: no disk"),
+        ("it was never open", None),
+    ]
+    found = one(f'answer a {{ error = "no disk" }} {left} expect {{ status = completed }}', "w", w=text)
+    assert [f.help for f in found.findings if f.help] == [
+        "the run failed: `a` failed: executor `answers` raised RuntimeError: no disk"
+    ]
+
+
 def test_only_approvers_may_decide():
     text = 'workflow w { gate human_review { approvers = ["kim", "lee"] } }'
     assert said(one('decide human_review { approve = true by = "lee" }', "w", w=text)) == []
