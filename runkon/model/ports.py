@@ -120,8 +120,8 @@ class StepRequest:
 class ActionExecutor(Protocol):
     """Carries out one kind of action. Safe for concurrent calls. May raise `Transient`, `Fatal`, `Cancelled`; any
     other exception is an ordinary failure. An optional method `cancel(path)` is called on a thread of its own. One
-    more, `describe(request)`, returns a JSON object with all that the answer depends on and nothing that differs from run to
-    run, secrets by name; it asks nobody and changes nothing. A text `prompt` in it is what `execute` gets as
+    more, `describe(request)`, returns a JSON object with all that the answer depends on and nothing that differs from
+    run to run, secrets by name; it asks nobody and changes nothing. A text `prompt` in it is what `execute` gets as
     `request.prompt`."""
 
     @property
