@@ -141,6 +141,7 @@ def _show_failures(session: Session, run: RunRecord, steps: Sequence[StepRecord]
     console.note("")
 
 
+_GATES_SHOWN = 8
 _ASKED_FOR = frozenset({"interrupt", "sigterm", "sighup", "until"})
 
 
@@ -148,8 +149,8 @@ def _show_ending(session: Session, run: RunRecord, end: Ending, steps: Sequence[
     console = session.console
     if run.status is RunStatus.WAITING:
         console.note(console.paint_err("warning", end.headline))
-        for line in ask_lines_of(session.app, run, steps):  # also where only results and errors are wanted
-            console.error(line)
+        for line in ask_lines_of(session.app, run, steps, at_most=_GATES_SHOWN):
+            console.error(line)  # also where only results and errors are wanted
         console.note(f"next: {end.next}        ({end.why})")
         return
     if run.status is RunStatus.INTERRUPTED:

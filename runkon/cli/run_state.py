@@ -170,8 +170,8 @@ def open_gates_of(app: App, run: RunRecord, steps: Sequence[StepRecord]) -> list
     return open_gates(app.store.gates(run.id), steps)
 
 
-def ask_lines_of(app: App, run: RunRecord, steps: Sequence[StepRecord]) -> list[str]:
-    """What a run waits for, for people: each question with the commands that decide it."""
+def ask_lines_of(app: App, run: RunRecord, steps: Sequence[StepRecord], *, at_most: int | None = None) -> list[str]:
+    """What a run waits for, for people: `at_most` so many questions, with the commands that decide them."""
     gates = open_gates_of(app, run, steps)
     if not gates:
         return []
@@ -181,10 +181,12 @@ def ask_lines_of(app: App, run: RunRecord, steps: Sequence[StepRecord]) -> list[
 
     short, now, answers = short_id(app, run.id), now_ms(), app.store.gate_answers(run.id)
     found: list[str] = []
-    for gate in gates:
+    for gate in gates[:at_most]:
         answer = answer_for(gate.name, gate.occurrence, answers)
         votes = [one for one in answers if (one.gate, one.occurrence) == (gate.name, gate.occurrence)]
         if gate.type != UNKNOWN and (answer is None or answer.occurrence != ANY):
             answer = deciding(votes)
         found += ask_lines(gate, steps, short, now, answer, votes)
+    if at_most is not None and len(gates) > at_most:
+        found.append(f"and {len(gates) - at_most} more: runkon gates {short}")
     return [visible(line) for line in found]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -293,3 +294,29 @@ def test_what_is_no_exported_run_is_refused(elsewhere: Any) -> None:
         error[import-unfit]: `TMP/other/all.db` holds 2 runs, not one
           = help: take a file that `runkon export` wrote; `--db FILE` looks into any other
         """)
+
+
+def test_a_file_of_an_older_schema_is_taken_in_and_stays_as_it_was(elsewhere: Any) -> None:
+    file = elsewhere.folder / "one.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("UPDATE schema_info SET number = 2")
+        connection.commit()
+    content = file.read_bytes()
+    file.with_name("one.db.sha256").write_text(f"{hashlib.sha256(content).hexdigest()}  one.db\n")
+    there = sorted(elsewhere.folder.iterdir())
+    elsewhere.run("import", "../one.db").exits(0).stderr("next: runkon show RUN\n")
+    assert file.read_bytes() == content
+    assert sorted(elsewhere.folder.iterdir()) == there
+    assert "is here already" in elsewhere.run("import", "../one.db").exits(0).out
+
+
+def test_what_killed_exports_have_left_is_removed_by_the_next(elsewhere: Any) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left, others = f"z.db.{gone.pid}.part", (f"z.db.{os.getpid()}.part", "z.db.x.part", f"y.db.{gone.pid}.part")
+    for name in (left, f"{left}-wal", *others):
+        elsewhere.file(name, "")
+    elsewhere.run("import", "../one.db").exits(0)
+    elsewhere.run("export", "@last", "z.db").exits(0)
+    found = {place.name for place in elsewhere.project.glob("*.part*")}
+    assert found == set(others) - {f"z.db.{os.getpid()}.part"}  # its own is the one it has written

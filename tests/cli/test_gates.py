@@ -67,6 +67,15 @@ def test_an_unattended_run_leaves_and_says_how_to_decide(case):
     assert shown["steps"][-1]["status"] == "waiting"
 
 
+def test_of_many_gates_the_first_few_are_told(case):
+    gates = " ".join(f'gate human_approval {{ id = g{number} prompt = "Go on?" }}' for number in range(10))
+    waiting = case.wf(f"workflow w {{ parallel {{ {gates} }} }}").run("run", "x.wf").exits(4)
+    text = waiting.plain(waiting.err)
+    assert text.count("waits for a decision") == 8
+    assert "\nand 2 more: runkon gates RUN\n" in text
+    assert waiting.run("gates").exits(0).out.count("waits for a decision") == 10
+
+
 def test_the_decision_counts_when_the_run_is_resumed(case):
     case.wf(SHIP).run("run", "x.wf").exits(4)
     case.run("approve", "@last", "--select", "now", "--as", "ann").exits(0)

@@ -6,9 +6,11 @@ It can be looked at, explained and forked. It is not resumed: what it did, it di
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from runkon.store import codec, connections, faults
 from runkon.store import statements as sql
 from runkon.store.care import checking
 from runkon.store.care.capsule import readable, without_places
+from runkon.store.schema import VERSION
 from runkon.store.writer import Writer
 
 _OF_THE_RUN = ("steps", "gates", "gate_answers")
@@ -45,7 +48,40 @@ def bring(writer: Writer, path: Path, file: Path, root: Path) -> Brought:
     if not file.is_file():
         raise UserError("file-not-found", f"there is no file `{file}`", help="name one that `runkon export` wrote")
     _prove(file)
-    tables = _tables(file)
+    with _as_now(file) as readable_file:
+        return _brought(writer, path, file, root, readable_file)
+
+
+@contextlib.contextmanager
+def _as_now(file: Path) -> Iterator[Path]:
+    """The file, or where its schema is an older one a copy that is brought up to date: what was exported stays as it
+    was."""
+    if not _is_older(file):
+        yield file
+        return
+    from runkon.store import migrations  # late: only for an older file
+
+    with tempfile.TemporaryDirectory(prefix="runkon-") as folder:
+        copy = Path(folder, file.name)
+        shutil.copyfile(file, copy)
+        with connections.as_it_is(copy) as connection:
+            migrations.migrate(connection, copy)
+            connection.execute("PRAGMA journal_mode = DELETE")
+        yield copy
+
+
+def _is_older(file: Path) -> bool:
+    with (
+        contextlib.suppress(sqlite3.Error),  # who reads it next says what is wrong
+        contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection,
+    ):
+        return int(connection.execute(sql.SELECT_VERSION).fetchone()[0] or VERSION) < VERSION
+    return False
+
+
+def _brought(writer: Writer, path: Path, file: Path, root: Path, source: Path) -> Brought:
+    _check(source, file)
+    tables = _tables(source)
     if len(tables["runs"]) != 1:
         raise UserError(
             "import-unfit",
@@ -56,7 +92,7 @@ def bring(writer: Writer, path: Path, file: Path, root: Path) -> Brought:
     was = RunID(tables["runs"][0]["id"])
     if not is_run_id(was):
         raise _damaged(file, f"`{was}` is not the id of a run")
-    events, _ = readable(file, was)
+    events, _ = readable(source, was)
     begun = _begun(events, root)
     while True:  # once more if somebody else has brought a run of that id in between
         is_taken = _is_taken(path, was)  # before the events are read: who comes in between is seen by the transaction
@@ -90,7 +126,10 @@ def _prove(file: Path) -> None:
         if wanted != found:
             raise _damaged(file, f"its SHA-256 is {found}, `{beside.name}` says {wanted}")
     faults.check_header(file)
-    problems = checking.check(file).problems
+
+
+def _check(source: Path, file: Path) -> None:
+    problems = checking.check(source).problems
     if problems:
         raise _damaged(file, f"rule {problems[0].rule}: found {problems[0].found}, expected {problems[0].expected}")
 

@@ -26,7 +26,7 @@ from runkon.model.output import JsonValue
 from runkon.named import NamedTuple
 from runkon.store import artifacts, connections, faults, reading
 from runkon.store import statements as sql
-from runkon.store.care.copies import no_folder, taken
+from runkon.store.care.copies import no_folder, remove_left_parts, taken
 from runkon.store.care.replaying import play
 from runkon.store.refusals import unknown_run
 from runkon.store.sqlite import SqliteRunStore
@@ -72,6 +72,7 @@ def export(path: Path, run: RunID, target: Path, *, keeps_paths: bool = False) -
     found, lost = readable(path, run)
     if not keeps_paths:
         found = list(without_places(found))
+    remove_left_parts(target)
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
         _write(part, found)

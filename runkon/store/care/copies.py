@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import sqlite3
 from pathlib import Path
 
 from runkon.errors import EXIT_ENVIRONMENT, EXIT_USAGE, StoreUnavailable, UserError
+from runkon.model.processes import began
 from runkon.named import NamedTuple
 from runkon.store import connections, faults
 from runkon.store.blobs import folder_of, path_of
@@ -31,6 +33,7 @@ def backup(path: Path, target: Path) -> Copied:
     for place in (target, folder):
         if place.exists():
             raise taken(place)
+    remove_left_parts(target)
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
         with connections.reading(path) as connection:
@@ -74,6 +77,16 @@ def _copy_files(source: Path, target: Path, ids: list[str]) -> int:
             shutil.copyfile(path_of(source, id), place)
             copied += 1
     return copied
+
+
+def remove_left_parts(target: Path) -> None:
+    """Parts of `target` that processes which are gone have left."""
+    name = re.compile(re.escape(target.name) + r"\.([1-9][0-9]*)\.part(-wal|-shm|-journal)?")
+    with contextlib.suppress(OSError):
+        for place in list(target.parent.iterdir()):
+            made_by = name.fullmatch(place.name)
+            if made_by is not None and began(int(made_by[1])) is None:
+                place.unlink(missing_ok=True)
 
 
 def nothing_there(path: Path) -> UserError:
